@@ -1,0 +1,1 @@
+"""Proof: latency and accuracy on this machine, and the report."""

@@ -1,0 +1,1 @@
+"""Deployment: artifacts, export, quantizers, parity and the torch-free runtime."""

@@ -1,0 +1,265 @@
+"""The folder that an embedded developer copies: models, manifest and the hash of every file. Torch-free."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from distill.calibration import Calibration
+from distill.errors import EdgeproofError
+from distill.files import read_json, sha256, write_json
+from distill.preprocess import PreprocessSpec
+
+__all__ = [
+    "MANIFEST_NAME",
+    "MODEL_FILES",
+    "SCHEMA_VERSION",
+    "Calibration",
+    "FileRecord",
+    "InputSpec",
+    "Manifest",
+    "QuantizationRecord",
+    "read_manifest",
+    "verify",
+    "write_artifact",
+]
+
+SCHEMA_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+# Runtime -> its files; the first is the one to load. The order is the runtime's order of preference.
+MODEL_FILES: dict[str, tuple[str, ...]] = {
+    "openvino": ("model.xml", "model.bin"),
+    "onnxruntime": ("model.onnx",),
+}
+BINARY_OUTPUTS = ("probability", "logit")
+MULTICLASS_OUTPUTS = ("probabilities", "logits")
+
+# One plain file name: no separator, no drive, no leading dot, so it cannot leave the artifact's folder.
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$", max_length=128)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class InputSpec(_Frozen):
+    """The graph's one input: 8-bit RGB pixels, ``[1, H, W, 3]``."""
+
+    name: Literal["image"] = "image"
+    dtype: Literal["uint8"] = "uint8"
+    layout: Literal["NHWC"] = "NHWC"
+    shape: tuple[Literal[1], int, int, Literal[3]]
+    color: Literal["RGB"] = "RGB"
+
+
+class FileRecord(_Frozen):
+    """What a file of the artifact must be."""
+
+    sha256: Sha256
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class QuantizationRecord(_Frozen):
+    """How the INT8 model was made: tool, versions, effective settings, calibration images and seconds."""
+
+    name: str
+    runtime: str
+    samples: Annotated[int, Field(ge=1)]
+    seconds: Annotated[float, Field(ge=0)]
+    reduce_range: bool
+    settings: dict[str, JsonValue]
+    versions: dict[str, str]
+
+
+class Manifest(_Frozen):
+    """``manifest.json``. Class 0 of ``labels`` is real; probabilities and ``threshold`` speak of *generated*."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: Annotated[str, Field(min_length=1)]
+    task: Literal["binary", "multiclass"]
+    labels: Annotated[tuple[str, ...], Field(min_length=2)]
+    input: InputSpec
+    outputs: tuple[str, str]
+    preprocess: PreprocessSpec
+    threshold: Annotated[float, Field(ge=0.0, le=1.0)]
+    calibration: Calibration
+    precision: Literal["fp32", "bf16", "fp16", "int8"]
+    files: Annotated[dict[FileName, FileRecord], Field(min_length=1)]
+    metrics: dict[str, JsonValue]
+    parent: str | None
+    quantizer: QuantizationRecord | None
+    versions: dict[str, str]
+    data: Annotated[str, Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Manifest":
+        outputs = BINARY_OUTPUTS if self.task == "binary" else MULTICLASS_OUTPUTS
+        size = self.preprocess.size
+        if self.outputs != outputs:
+            raise ValueError(
+                f"outputs are {list(self.outputs)}, expected {list(outputs)} for task {self.task}"
+            )
+        if self.task == "binary" and len(self.labels) != 2:
+            raise ValueError(f"{len(self.labels)} labels, expected 2 for task binary")
+        if self.input.shape != (1, size, size, 3):
+            raise ValueError(f"input.shape is {list(self.input.shape)}, expected {[1, size, size, 3]}")
+        if not self.runtimes:
+            raise ValueError(f"files are {sorted(self.files)}, expected {_model_choices()}")
+        return self
+
+    @property
+    def runtimes(self) -> tuple[str, ...]:
+        """The runtimes whose model is whole in this artifact, preferred first."""
+        return tuple(name for name, files in MODEL_FILES.items() if all(file in self.files for file in files))
+
+
+def write_artifact(
+    folder: Path,
+    *,
+    name: str,
+    files: Mapping[str, Path],
+    preprocess: PreprocessSpec,
+    threshold: float,
+    calibration: Calibration,
+    precision: str,
+    labels: tuple[str, ...] = ("real", "generated"),
+    task: str = "binary",
+    metrics: Mapping[str, JsonValue] | None = None,
+    parent: str | None = None,
+    quantizer: QuantizationRecord | None = None,
+    versions: Mapping[str, str] | None = None,
+    data: str = "simulated",
+) -> Manifest:
+    """Copy ``files`` (name in the artifact → source) into ``folder``, with a manifest that names every hash.
+
+    The folder is built beside its place and then renamed, so that a reader sees the old artifact or the new
+    one. An existing folder is replaced only if it is empty or holds a manifest.
+
+    Raises:
+        EdgeproofError: a source is missing, a field is wrong, or ``folder`` holds something else.
+    """
+    for file, source in files.items():
+        if not source.is_file():
+            raise EdgeproofError(f"{source}: no such file, expected the source of {file}")
+    _check_replaceable(folder)
+    records = {file: {"sha256": sha256(path), "bytes": path.stat().st_size} for file, path in files.items()}
+    size = preprocess.size
+    manifest = _validate(
+        {
+            "name": name,
+            "task": task,
+            "labels": labels,
+            "input": {"shape": (1, size, size, 3)},
+            "outputs": BINARY_OUTPUTS if task == "binary" else MULTICLASS_OUTPUTS,
+            "preprocess": preprocess.model_dump(),
+            "threshold": threshold,
+            "calibration": calibration.model_dump(),
+            "precision": precision,
+            "files": records,
+            "metrics": dict(metrics or {}),
+            "parent": parent,
+            "quantizer": quantizer and quantizer.model_dump(),
+            "versions": dict(versions or {}),
+            "data": data,
+        },
+        source=folder,
+    )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        fresh = Path(temporary) / "new"
+        fresh.mkdir()
+        for file, source in files.items():
+            shutil.copyfile(source, fresh / file)
+        write_json(fresh / MANIFEST_NAME, manifest.model_dump(mode="json"))
+        _swap(fresh, folder, aside=Path(temporary) / "old")
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and validate ``folder/manifest.json`` without looking at the other files.
+
+    Raises:
+        EdgeproofError: no manifest, no JSON, another schema version, or a field that is wrong.
+    """
+    path = folder / MANIFEST_NAME
+    if not path.is_file():
+        raise EdgeproofError(f"{path}: no such file, expected an artifact folder with {MANIFEST_NAME}")
+    try:
+        raw = read_json(path)
+    except (ValueError, OSError) as error:
+        raise EdgeproofError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(raw, dict):
+        raise EdgeproofError(f"{path}: found {type(raw).__name__}, expected a JSON object")
+    version = raw.get("schema_version")
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise EdgeproofError(f"{path}: schema_version is {version!r}, expected {SCHEMA_VERSION}")
+    return _validate(raw, source=path)
+
+
+def verify(folder: Path) -> Manifest:
+    """Read the manifest and check every file against it.
+
+    Raises:
+        EdgeproofError: what :func:`read_manifest` raises, or a file that is missing, or whose size or SHA-256
+            is not the manifest's.
+    """
+    manifest = read_manifest(folder)
+    for name, record in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise EdgeproofError(
+                f"{path}: missing, expected {record.bytes} bytes with sha256 {record.sha256}"
+            )
+        size = path.stat().st_size
+        digest = sha256(path)
+        if size != record.bytes or digest != record.sha256:
+            raise EdgeproofError(
+                f"{path}: found {size} bytes with sha256 {digest}, "
+                f"expected {record.bytes} bytes with sha256 {record.sha256}"
+            )
+    return manifest
+
+
+def _validate(raw: Mapping[str, object], *, source: Path) -> Manifest:
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        found = "; ".join(_describe(item["loc"], item["msg"], item["input"]) for item in error.errors())
+        raise EdgeproofError(f"{source}: {found}") from None
+
+
+def _describe(location: tuple[int | str, ...], message: str, given: object) -> str:
+    message = message.removeprefix("Value error, ")
+    key = ".".join(str(part) for part in location)
+    return f"{key}: found {given!r:.80}, {message}" if key else message
+
+
+def _model_choices() -> str:
+    return " or ".join(" and ".join(files) for files in MODEL_FILES.values())
+
+
+def _check_replaceable(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise EdgeproofError(f"{folder}: is a file, expected a folder to write the artifact to")
+    if any(folder.iterdir()) and not (folder / MANIFEST_NAME).is_file():
+        raise EdgeproofError(
+            f"{folder}: holds files but no {MANIFEST_NAME}, expected an artifact or a new folder"
+        )
+
+
+def _swap(fresh: Path, folder: Path, *, aside: Path) -> None:
+    had_one = folder.exists()
+    if had_one:
+        folder.rename(aside)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        if had_one:
+            aside.rename(folder)
+        raise

@@ -1,0 +1,58 @@
+"""Do two forms of the same model say the same? Torch-free."""
+
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from distill.errors import EdgeproofError
+
+FP32_LIMIT = 1e-3
+
+
+class ParityReport(BaseModel):
+    """Largest difference of the probability, verdicts that flip, images compared.
+
+    ``max_abs_probability`` is None if either side has a value that is not finite; that never passes.
+    ``limit`` is None where metrics judge instead of the difference (INT8).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    max_abs_probability: float | None
+    flips: Annotated[int, Field(ge=0)]
+    n: Annotated[int, Field(ge=1)]
+    limit: float | None
+    passed: bool
+
+
+def compare(
+    a: npt.ArrayLike, b: npt.ArrayLike, *, threshold: float, limit: float | None = FP32_LIMIT
+) -> ParityReport:
+    """Compare probabilities of the same images.
+
+    Args:
+        a: ``[N]`` (binary: probability of *generated*) or ``[N, K]``.
+        b: the same shape, the same images in the same order.
+        threshold: verdict of binary probabilities; ``[N, K]`` flips where the argmax changes.
+        limit: largest difference that passes; None passes any finite difference.
+
+    Raises:
+        EdgeproofError: empty, or shapes that differ.
+    """
+    left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if left.shape != right.shape or left.ndim not in {1, 2} or left.size == 0:
+        raise EdgeproofError(
+            f"parity: found shapes {list(left.shape)} and {list(right.shape)}, expected two equal [N] or [N, K]"
+        )
+    flips = int(np.count_nonzero(_verdict(left, threshold) != _verdict(right, threshold)))
+    if not (np.isfinite(left).all() and np.isfinite(right).all()):
+        return ParityReport(max_abs_probability=None, flips=flips, n=len(left), limit=limit, passed=False)
+    largest = float(np.abs(left - right).max())
+    passed = limit is None or largest <= limit
+    return ParityReport(max_abs_probability=largest, flips=flips, n=len(left), limit=limit, passed=passed)
+
+
+def _verdict(probabilities: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.generic]:
+    return probabilities >= threshold if probabilities.ndim == 1 else probabilities.argmax(axis=1)

@@ -1,0 +1,127 @@
+"""What every quantizer backend is, and what they share."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from deploy.artifact import QuantizationRecord
+from deploy.cpu import int8_saturates
+from distill.errors import EdgeproofError
+from distill.preprocess import Pixels
+
+Images = Sequence[Pixels]
+
+
+class BackendSettings(BaseModel):
+    """Settings of every backend.
+
+    ``reduce_range`` keeps weights to 7 bits, which a CPU without VNNI needs; None decides by this machine's CPU.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reduce_range: bool | None = None
+
+    def effective_reduce_range(self) -> bool:
+        """The value asked for, or what this machine's CPU needs."""
+        return int8_saturates() if self.reduce_range is None else self.reduce_range
+
+
+class Backend(Protocol):
+    """Write the INT8 form of ``source`` to ``output``."""
+
+    def __call__(self, *, source: Path, output: Path, images: Images, settings: Any) -> None: ...
+
+
+@dataclass(frozen=True)
+class Quantizer:
+    """One way to make an INT8 model.
+
+    Attributes:
+        name: its key in ``QUANTIZERS``.
+        runtime: the runtime it makes models for, ``onnxruntime`` or ``openvino``.
+        settings_type: the settings it knows; any other key is an error.
+        packages: distributions whose versions go on record.
+    """
+
+    name: str
+    runtime: str
+    settings_type: type[BackendSettings]
+    packages: tuple[str, ...]
+    backend: Backend
+    count_layers: Callable[[Path], int]
+
+    def quantize(
+        self, *, source: Path, output: Path, images: Images, settings: Mapping[str, object] | None = None
+    ) -> QuantizationRecord:
+        """Quantize ``source`` with calibration images of the training split only.
+
+        Args:
+            source: FP32 ``.onnx`` (onnxruntime) or ``.xml`` (openvino), as ``deploy.export`` writes it.
+            output: the INT8 file; OpenVINO's ``.bin`` goes beside it.
+            images: uint8 RGB ``[1, S, S, 3]`` each, of both classes.
+            settings: fields of ``settings_type``.
+
+        Raises:
+            EdgeproofError: no file, no or wrong images, an unknown setting, a package that is missing, or no
+                layer that matched.
+        """
+        import time
+
+        if not source.is_file():
+            raise EdgeproofError(f"{source}: no such file, expected the FP32 model to quantize")
+        _check_images(images)
+        parsed = self._parse(settings or {})
+        output.parent.mkdir(parents=True, exist_ok=True)
+        started = time.perf_counter()
+        self.backend(source=source, output=output, images=images, settings=parsed)
+        if self.count_layers(output) == 0:
+            raise EdgeproofError(
+                f"{source}: {self.name} matched no layer, expected a convolution or matrix product"
+            )
+        return QuantizationRecord(
+            name=self.name,
+            runtime=self.runtime,
+            samples=len(images),
+            seconds=round(time.perf_counter() - started, 3),
+            reduce_range=parsed.effective_reduce_range(),
+            settings=parsed.model_dump(mode="json", exclude={"reduce_range"}),
+            versions={package: version(package) for package in self.packages},
+        )
+
+    def _parse(self, settings: Mapping[str, object]) -> BackendSettings:
+        try:
+            return self.settings_type.model_validate(dict(settings))
+        except ValidationError as error:
+            choices = ", ".join(sorted(self.settings_type.model_fields))
+            found = "; ".join(
+                f"{'.'.join(map(str, item['loc']))}: found {item['input']!r:.80}, {item['msg']}"
+                for item in error.errors()
+            )
+            raise EdgeproofError(f"quantizer {self.name}: {found} (settings: {choices})") from None
+
+
+def require(name: str) -> Any:
+    """Import a backend's package, or say which extra has it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise EdgeproofError(
+            f"package {name} cannot be imported ({error}); pip install 'edgeproof[quantize]'"
+        ) from None
+
+
+def _check_images(images: Images) -> None:
+    if len(images) == 0:
+        raise EdgeproofError("calibration images: found 0, expected at least 1")
+    for index, image in enumerate(images):
+        if image.dtype.name != "uint8" or image.ndim != 4 or image.shape != images[0].shape:
+            raise EdgeproofError(
+                f"calibration image {index}: found {image.dtype} {list(image.shape)}, "
+                f"expected uint8 {list(images[0].shape)}"
+            )

@@ -1,0 +1,124 @@
+"""ONNX Runtime's static quantization: QDQ, unsigned activations and signed weights (U8S8), per channel.
+
+S8S8, the default of its documentation, gains almost nothing on x86.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from deploy.quantizers.base import BackendSettings, Images, Quantizer, require
+from distill.files import write_bytes
+
+# Sub, Mul, Div and Sigmoid are missing on purpose: the graph's first (normalization) and last (calibration)
+# operators are made of these, and stay float.
+OPERATORS = [
+    "Conv",
+    "Gemm",
+    "MatMul",
+    "Add",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "Relu",
+    "Clip",
+    "Concat",
+]
+
+
+class OrtSettings(BackendSettings):
+    """``calibration`` finds the ranges of the activations; ``percentile`` is read by that method alone."""
+
+    calibration: Literal["minmax", "entropy", "percentile"] = "minmax"
+    percentile: float = Field(default=99.99, gt=50.0, le=100.0)
+    per_channel: bool = True
+
+
+class _Reader:
+    """The calibration images as ONNX Runtime reads them, one range at a time."""
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+        self.set_range(0, len(images))
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        self._left: Iterator[Any] = iter(self._images[start_index:end_index])
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def get_next(self) -> dict[str, Any] | None:
+        image = next(self._left, None)
+        return None if image is None else {"image": image}
+
+
+def quantize(*, source: Path, output: Path, images: Images, settings: OrtSettings) -> None:
+    """Write ``source`` (``.onnx``) as a QDQ model to ``output``."""
+    onnx = require("onnx")
+    require("onnxruntime")
+    from onnxruntime import quantization as ort
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(_Reader, ort.CalibrationDataReader):  # type: ignore[misc]
+        pass
+
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}-") as temporary:
+        prepared, quantized = Path(temporary) / "prepared.onnx", Path(temporary) / "quantized.onnx"
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)  # the shape is static: nothing symbolic
+        ort.quantize_static(
+            prepared,
+            quantized,
+            Reader(images),
+            quant_format=ort.QuantFormat.QDQ,
+            op_types_to_quantize=OPERATORS,
+            per_channel=settings.per_channel,
+            reduce_range=settings.effective_reduce_range(),
+            activation_type=ort.QuantType.QUInt8,
+            weight_type=ort.QuantType.QInt8,
+            calibrate_method=ort.CalibrationMethod[_METHODS[settings.calibration]],
+            extra_options=_options(settings),
+        )
+        model = onnx.load(quantized)
+        _drop_unused_opsets(model)
+        onnx.checker.check_model(model)
+        write_bytes(output, model.SerializeToString())
+
+
+def count_layers(path: Path) -> int:
+    """QuantizeLinear operators in ``path``."""
+    model = require("onnx").load(path)
+    return sum(node.op_type == "QuantizeLinear" for node in model.graph.node)
+
+
+_METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
+
+
+def _options(settings: OrtSettings) -> dict[str, Any]:
+    # The score itself stays float: 256 steps of the logit would be felt in the ranking.
+    options: dict[str, Any] = {"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]}
+    if settings.calibration != "minmax":
+        # Histograms keep every activation of a range of images in memory: one image at a time.
+        options["CalibStridedMinMax"] = 1
+    if settings.calibration == "percentile":
+        options["CalibPercentile"] = settings.percentile
+    return options
+
+
+def _drop_unused_opsets(model: Any) -> None:
+    used = {node.domain for node in model.graph.node}
+    kept = [entry for entry in model.opset_import if entry.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)
+
+
+QUANTIZER = Quantizer(
+    name="ort_qdq",
+    runtime="onnxruntime",
+    settings_type=OrtSettings,
+    packages=("onnxruntime", "onnx"),
+    backend=quantize,
+    count_layers=count_layers,
+)

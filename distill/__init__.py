@@ -1,0 +1,1 @@
+"""Distillation: recipes, data, methods, training, metrics and the run folder."""

@@ -1,0 +1,132 @@
+"""Checkpoints: ``.safetensors`` with a JSON sidecar. Nothing that is loaded is a pickle.
+
+:func:`save_weights` / :func:`load_weights` keep a model alone; :class:`SafetensorsIO` keeps Lightning's whole
+training state (optimizer, schedule, loops) so that a killed run goes on where it was.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from distill.errors import EdgeproofError
+from distill.files import atomic_path, read_json, sha256, write_json
+
+_TREE = "tree"
+
+
+def save_weights(model: nn.Module, path: Path, *, sidecar: dict[str, Any]) -> None:
+    """Write ``path`` (.safetensors) and beside it ``path.json`` with ``sidecar`` and the file's hash."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    with atomic_path(path) as temporary:
+        save_file(state, temporary)
+    write_json(path.with_suffix(".json"), {**sidecar, "sha256": sha256(path)})
+
+
+def read_sidecar(path: Path) -> dict[str, Any]:
+    """The JSON beside a checkpoint, its hash verified.
+
+    Raises:
+        EdgeproofError: a missing file, or weights that are not those the sidecar describes.
+    """
+    side = path.with_suffix(".json")
+    for file in (path, side):
+        if not file.is_file():
+            raise EdgeproofError(f"{file}: no such file, expected a .safetensors checkpoint with its .json sidecar")
+    sidecar: dict[str, Any] = read_json(side)
+    found = sha256(path)
+    if found != sidecar.get("sha256"):
+        raise EdgeproofError(f"{path}: sha256 is {found}, its sidecar expects {sidecar.get('sha256')}")
+    return sidecar
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load all weights of ``path`` into ``model``, strictly.
+
+    Raises:
+        EdgeproofError: a damaged file, or weights of another model (names the first that differ).
+    """
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise EdgeproofError(f"{path}: not a readable .safetensors file ({error})") from None
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if expected != found:
+        names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        first = names[0]
+        raise EdgeproofError(
+            f"{path}: {len(names)} weights do not fit the model; first {first!r}: "
+            f"found {found.get(first, 'nothing')}, expected {expected.get(first, 'nothing')}"
+        )
+    model.load_state_dict(state)
+
+
+class SafetensorsIO(CheckpointIO):
+    """Lightning's checkpoint in one safetensors file: its tensors, and the rest as JSON in the header."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write atomically."""
+        tensors: dict[str, Tensor] = {}
+        tree = _flatten(checkpoint, tensors)
+        with atomic_path(Path(path)) as temporary:
+            save_file(tensors, temporary, metadata={_TREE: json.dumps(tree)})
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read what :meth:`save_checkpoint` wrote."""
+        with safe_open(path, framework="pt") as file:
+            tree = json.loads(file.metadata()[_TREE])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+        checkpoint: dict[str, Any] = _unflatten(tree, tensors)
+        return checkpoint
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Delete the file."""
+        Path(path).unlink(missing_ok=True)
+
+
+def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Replace tensors by references, and containers by tagged lists (JSON has no integer keys, no tuples)."""
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {"tensor": name}
+    if isinstance(value, dict):
+        return {"dict": [[_flatten(key, tensors), _flatten(item, tensors)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        kind = "list" if isinstance(value, list) else "tuple"
+        return {kind: [_flatten(item, tensors) for item in value]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a checkpoint cannot hold {type(value).__name__}")
+
+
+def _unflatten(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if not isinstance(value, dict):
+        return value
+    [(kind, content)] = value.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {_unflatten(key, tensors): _unflatten(item, tensors) for key, item in content}
+    items = [_unflatten(item, tensors) for item in content]
+    return items if kind == "list" else tuple(items)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Number of weights, trained or not."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def pick_device(accelerator: str) -> torch.device:
+    """The device that a recipe's ``training.accelerator`` means here."""
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise EdgeproofError("training.accelerator: given 'gpu', but torch finds no CUDA device; use 'auto' or 'cpu'")
+    return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")

@@ -1,0 +1,1 @@
+"""Data: samples, layouts, audit, splits, and the simulated set."""

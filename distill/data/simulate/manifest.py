@@ -1,0 +1,86 @@
+"""``manifest.json`` of a simulated set: written last, read by the layout. Torch-free."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from distill.data.samples import GENERATED, REAL, Box, Dataset, Sample
+from distill.data.simulate.settings import SimulationSettings
+
+SCHEMA_VERSION = 1
+"""Raised whenever the same settings would give other bytes or another manifest."""
+
+MANIFEST, SETTINGS = "manifest.json", "settings.json"
+
+
+class Record(BaseModel):
+    """One image and how it came about.
+
+    Attributes:
+        path: relative to the set's root, with forward slashes.
+        generator: family, "" for a real image; ``instance`` says which of the family's generators.
+        bytes: size of the file, equal within a pair.
+        landmarks: left eye, right eye, nose, left and right corner of the mouth, relative.
+        mask: relative path of what was altered; ``None`` on a generated image means all of it, except for the
+            control's ``identity``, which altered nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str
+    label: Literal[0, 1]
+    split: str
+    group: str
+    generator: str
+    instance: int | None
+    camera: str
+    quality: int
+    subsampling: int
+    shot_noise: float
+    read_noise: float
+    bytes: int
+    sha256: str
+    box: Box | None
+    landmarks: tuple[tuple[float, float], ...] | None
+    mask: str | None
+
+    def to_sample(self) -> Sample:
+        """What the pipeline needs of it."""
+        return Sample(
+            path=self.path, label=self.label, split=self.split, generator=self.generator, group=self.group,
+            box=self.box, mask=self.mask,
+        )  # fmt: skip
+
+
+class Header(BaseModel):
+    """What a folder was made from; a resumed run must match it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    simulated: Literal[True] = True
+    settings: SimulationSettings
+
+
+class Manifest(Header):
+    """The finished set."""
+
+    labels: tuple[str, str] = ("real", "generated")
+    samples: tuple[Record, ...]
+
+    def to_dataset(self, root: Path) -> Dataset:
+        """The set as the pipeline sees it."""
+        return Dataset(
+            root=root, layout="simulated", samples=tuple(record.to_sample() for record in self.samples)
+        )
+
+
+def image_path(split: str, label: int, name: str) -> str:
+    """Relative path of an image: a class-folder layout inside each split."""
+    return f"{split}/{ {REAL: 'real', GENERATED: 'fake'}[label] }/{name}.jpg"
+
+
+def mask_path(name: str) -> str:
+    """Relative path of a mask."""
+    return f"masks/{name}.png"

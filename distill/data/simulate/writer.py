@@ -1,0 +1,269 @@
+"""Write a simulated set: plan, train the generators, render on all cores, resume, manifest last."""
+
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from distill.data.samples import Dataset
+from distill.data.simulate.manifest import MANIFEST, SETTINGS, Header, Manifest, Record, image_path
+from distill.data.simulate.plan import ScenePlan, plan_scenes
+from distill.data.simulate.settings import SPLITS, SimulationSettings, check_supported
+from distill.errors import EdgeproofError
+from distill.files import write_text
+
+Progress = Callable[[int, int], None]
+
+_CHUNK = 24  # scenes per job: what an interrupted worker has to render again
+_PARTS = ".parts"
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class _Part(Header):
+    """Records of the scenes that one job finished."""
+
+    samples: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Work for one process: train a generator, or render scenes into one part file."""
+
+    generator: tuple[str, int] | None = None
+    plans: tuple[ScenePlan, ...] = ()
+
+
+def simulate(
+    settings: SimulationSettings, *, root: Path, workers: int, progress: Progress | None = None
+) -> Dataset:
+    """Render the simulated set of PROTOCOL into ``root`` and return it.
+
+    The same settings give the same bytes whatever the number of workers. A set that is finished is returned at
+    once; of an unfinished or damaged one, the whole files are kept and the rest is rendered.
+
+    Args:
+        settings: what to render.
+        root: folder of this set alone; ``root/{train,valid,test,heldout,control}/{real,fake}/*.jpg`` appear in it.
+        workers: processes; 1 renders in this one.
+        progress: called with the number of scenes done and the number of all scenes.
+
+    Raises:
+        EdgeproofError: ``root`` holds something else or a set with other settings, the disk is full, torch or
+            scipy is missing, or a worker died.
+    """
+    check_supported(settings)
+    if workers < 1:
+        raise EdgeproofError(f"workers is {workers}, expected at least 1")
+    header = Header(settings=settings)
+    try:
+        _claim(root, header)
+        records, whole = _finished(root, header)
+        if not whole:
+            records = _render_missing(settings, root, records, workers, progress)
+            manifest = Manifest(settings=settings, samples=tuple(records))
+            write_text(root / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+            shutil.rmtree(root / _PARTS, ignore_errors=True)
+    except OSError as error:
+        raise EdgeproofError(
+            f"{error.filename or root}: cannot write the simulated set ({error.strerror})"
+        ) from error
+    except BrokenProcessPool:
+        raise EdgeproofError(
+            f"{root}: a worker process died (out of memory?); run again to go on from there"
+        ) from None
+    except ImportError as error:
+        raise EdgeproofError(
+            f"simulating images needs {error.name}: pip install 'edgeproof[train]'"
+        ) from None
+    return Manifest(settings=settings, samples=tuple(records)).to_dataset(root)
+
+
+def _claim(root: Path, header: Header) -> None:
+    """Make sure that the folder is ours and of these settings."""
+    path = root / SETTINGS
+    if path.is_file():
+        try:
+            found = Header.model_validate_json(path.read_bytes())
+        except ValidationError:
+            found = None
+        if found != header:
+            raise EdgeproofError(
+                f"{root}: holds a simulated set with other settings{_difference(found, header)}; "
+                "expected the same settings, an empty folder or a new one"
+            )
+        return
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise EdgeproofError(
+            f"{root}: holds something that is no simulated set, expected an empty folder or a new one"
+        )
+    write_text(path, header.model_dump_json(indent=1) + "\n")
+
+
+def _difference(found: Header | None, wanted: Header) -> str:
+    if found is None or found.schema_version != wanted.schema_version:
+        return " (from another version of edgeproof)"
+    old, new = found.settings.model_dump(), wanted.settings.model_dump()
+    return (
+        " ("
+        + ", ".join(f"{key}: {old[key]} there, {new[key]} asked" for key in new if old[key] != new[key])
+        + ")"
+    )
+
+
+def _finished(root: Path, header: Header) -> tuple[list[Record], bool]:
+    """Records of all images that are whole, in no order, and whether the set is complete."""
+    manifest = _read(Manifest, root / MANIFEST, header)
+    parts = [_read(_Part, path, header) for path in sorted((root / _PARTS).glob("*.json"))]
+    known = [record for document in (manifest, *parts) if document for record in document.samples]
+    kept = {record.path: record for record in known if _is_whole(root, record)}
+    return list(kept.values()), manifest is not None and len(kept) == len(manifest.samples)
+
+
+def _read(kind: "type[Manifest | _Part]", path: Path, header: Header) -> "Manifest | _Part | None":
+    if not path.is_file():
+        return None
+    try:
+        document = kind.model_validate_json(path.read_bytes())
+    except ValidationError:
+        return None  # cut short: its scenes are rendered again
+    return document if document.settings == header.settings else None
+
+
+def _is_whole(root: Path, record: Record) -> bool:
+    path = root / record.path
+    mask_there = record.mask is None or (root / record.mask).is_file()
+    return mask_there and path.is_file() and path.stat().st_size == record.bytes
+
+
+def _render_missing(
+    settings: SimulationSettings,
+    root: Path,
+    records: Sequence[Record],
+    workers: int,
+    progress: Progress | None,
+) -> list[Record]:
+    """Render what is not there yet; all records in the order of the plan."""
+    _sweep(root)
+    plans = plan_scenes(settings)
+    by_path = {record.path: record for record in records}
+    missing = [plan for plan in plans if not all(path in by_path for path in _paths(plan))]
+    done = len(plans) - len(missing)
+    if progress:
+        progress(done, len(plans))
+    with _one_thread():
+        for batch in (_training_jobs(root, missing), _scene_jobs(missing)):
+            for finished in _run(batch, settings, root, workers):
+                by_path.update({record.path: record for record in finished})
+                done += len({record.group for record in finished})
+                if progress and finished:
+                    progress(done, len(plans))
+    return [by_path[path] for plan in plans for path in _paths(plan)]
+
+
+def _sweep(root: Path) -> None:
+    """Remove the temporary files of a run that was killed, which a class-folder loader would read."""
+    for split in SPLITS:
+        for path in (root / split).glob("*/.*.jpg"):
+            path.unlink(missing_ok=True)
+
+
+def _paths(plan: ScenePlan) -> list[str]:
+    wanted = (plan.write_real, plan.write_fake)
+    return [image_path(plan.split, label, plan.name) for label in (0, 1) if wanted[label]]
+
+
+def _training_jobs(root: Path, plans: Sequence[ScenePlan]) -> list[_Job]:
+    from distill.data.simulate.generators import TRAINED, model_path
+
+    needed = sorted({(plan.family, plan.instance) for plan in plans if plan.family in TRAINED})
+    return [_Job(generator=key) for key in needed if not model_path(root, *key).is_file()]
+
+
+def _scene_jobs(plans: Sequence[ScenePlan]) -> list[_Job]:
+    return [_Job(plans=tuple(plans[start : start + _CHUNK])) for start in range(0, len(plans), _CHUNK)]
+
+
+def _run(jobs: list[_Job], settings: SimulationSettings, root: Path, workers: int) -> Iterator[list[Record]]:
+    """Do all jobs, in this process or in a pool that ends soon after Ctrl-C."""
+    if workers == 1 or len(jobs) < 2:
+        _start_worker(settings, root, None)
+        yield from map(_do, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(
+        min(workers, len(jobs)),
+        mp_context=context,
+        initializer=_start_worker,
+        initargs=(settings, root, stop),
+    )
+    try:
+        for future in as_completed([pool.submit(_do, job) for job in jobs]):
+            yield future.result()
+    finally:  # also on Ctrl-C: workers look at the event after every scene
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(settings: SimulationSettings, root: Path, stop: Event | None) -> None:
+    import torch
+
+    from distill.data.simulate.render import SceneRenderer
+
+    if stop is not None:  # the parent alone answers Ctrl-C
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        torch.set_num_threads(1)
+    _worker.update(settings=settings, root=root, stop=stop, renderer=SceneRenderer(settings, root))
+
+
+def _do(job: _Job) -> list[Record]:
+    from distill.data.simulate.render import train_generator
+
+    settings, root, stop = _worker["settings"], _worker["root"], _worker["stop"]
+    if job.generator:
+        train_generator(settings, root, *job.generator)
+        return []
+    records: list[Record] = []
+    try:
+        for plan in job.plans:
+            if stop is not None and stop.is_set():
+                break
+            records += _worker["renderer"].render(plan)
+    finally:  # also on Ctrl-C: what is rendered is not rendered again
+        if records:
+            part = _Part(settings=settings, samples=tuple(records))
+            write_text(root / _PARTS / f"{job.plans[0].name}.json", part.model_dump_json())
+    return records
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread in this process and in those it starts: more would change last bits and fight for cores."""
+    import torch
+
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    threads = torch.get_num_threads()
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,45 @@
+"""Grouped splits: a group (scene, identity, source video) never straddles two of them."""
+
+import hashlib
+from dataclasses import replace
+
+from distill.data.samples import Dataset, Sample
+from distill.errors import EdgeproofError
+
+
+def with_splits(dataset: Dataset, *, valid_share: float, test_share: float, seed: int) -> Dataset:
+    """Give every sample a split, keeping those that the layout states.
+
+    A missing ``valid`` (CIFAKE has none) is cut from ``train``, a missing ``test`` likewise. A group's place
+    depends on the seed and its own name alone, so adding images moves no other image.
+
+    Raises:
+        EdgeproofError: a split would lack one of the two classes.
+    """
+    stated = {sample.split for sample in dataset.samples}
+    cuts = [("valid", 0.0 if "valid" in stated else valid_share), ("test", 0.0 if "test" in stated else test_share)]
+    samples = tuple(_assign(sample, cuts=cuts, seed=seed) for sample in dataset.samples)
+    for split in ("train", "valid", "test"):
+        counts = [sum(s.split == split and s.label == label for s in samples) for label in (0, 1)]
+        if min(counts) == 0:
+            raise EdgeproofError(
+                f"{dataset.root}: split {split!r} has {counts[0]} real and {counts[1]} fake images, "
+                "expected both classes; add images or change data.valid_share / data.test_share"
+            )
+    return replace(dataset, samples=samples)
+
+
+def _assign(sample: Sample, *, cuts: list[tuple[str, float]], seed: int) -> Sample:
+    if sample.split not in ("", "train"):
+        return sample
+    draw = _uniform(f"{seed}/{sample.group or sample.path}")
+    edge = 0.0
+    for split, share in cuts:
+        edge += share
+        if draw < edge:
+            return replace(sample, split=split)
+    return replace(sample, split="train")
+
+
+def _uniform(text: str) -> float:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64

@@ -1,0 +1,43 @@
+"""Labels: BCE with ``pos_weight``, focal loss (Lin et al. 2017, arXiv 1708.02002), cross-entropy for K classes."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from distill.methods.objective import Batch, Objective
+from students.output import ModelOutput
+
+
+def focal_loss(logits: Tensor, labels: Tensor, *, gamma: float, pos_weight: Tensor | None = None) -> Tensor:
+    """Mean of ``(1 - p_t)^gamma * BCE`` over ``[N]`` logits; ``gamma = 0`` is plain BCE."""
+    bce = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=pos_weight, reduction="none")
+    probability = torch.sigmoid(logits)
+    missed = labels * (1 - probability) + (1 - labels) * probability
+    return (missed**gamma * bce).mean()
+
+
+class GroundTruth(Objective):
+    """BCE or focal loss on one logit; cross-entropy on K.
+
+    Args:
+        kind: ``bce`` or ``focal``.
+        pos_weight: weight of the generated class; shifts the logit by its logarithm, which calibration undoes.
+        gamma: focusing of the focal loss.
+    """
+
+    name = "labels"
+
+    def __init__(self, *, weight: float = 1.0, kind: str = "bce", pos_weight: float = 1.0, gamma: float = 2.0) -> None:
+        super().__init__(weight=weight)
+        self.gamma = gamma if kind == "focal" else 0.0
+        self.register_buffer("pos_weight", torch.tensor(pos_weight), persistent=False)
+
+    def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
+        """Scalar loss against ``batch.labels``."""
+        logits = output.logits.float()
+        if logits.ndim == 2:
+            return F.cross_entropy(logits, batch.labels.long())
+        pos_weight = self.pos_weight
+        if not isinstance(pos_weight, Tensor):
+            raise TypeError("pos_weight is no tensor")
+        return focal_loss(logits, batch.labels, gamma=self.gamma, pos_weight=pos_weight)

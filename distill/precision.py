@@ -1,0 +1,35 @@
+"""Which number format and how many threads pay on this machine. Torch is imported only where it is asked."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+Precision = Literal["32-true", "bf16-mixed"]
+
+
+def choose_precision(wish: str, *, accelerator: str) -> Precision:
+    """Lightning's name for ``auto``, ``fp32`` or ``bf16``.
+
+    bf16 autocast is ten times *slower* than fp32 on a CPU without bf16 instructions (measured on AVX2), so
+    ``auto`` takes it only where the hardware has it.
+    """
+    if wish == "auto":
+        wish = "bf16" if _has_fast_bf16(accelerator) else "fp32"
+    return "bf16-mixed" if wish == "bf16" else "32-true"
+
+
+def _has_fast_bf16(accelerator: str) -> bool:
+    import torch
+
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def thread_count(wish: int) -> int:
+    """The number of threads a recipe's ``threads`` means; 0 is every core this process may use."""
+    return wish or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))

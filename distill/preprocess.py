@@ -1,0 +1,130 @@
+"""The only home of input size, policy, interpolation, mean and std. Torch-free.
+
+Training, evaluation, export and the runtime all take the same :class:`PreprocessSpec`; its geometric
+part runs on Pillow and NumPy everywhere, and its normalization is exported inside the model's graph.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+from pydantic import BaseModel, ConfigDict, Field
+
+from distill.errors import EdgeproofError
+
+Pixels = npt.NDArray[np.uint8]
+Unit = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+
+MAX_PIXELS = 178_956_970  # Pillow's own limit for a decompression bomb
+_RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+class PreprocessSpec(BaseModel):
+    """How an RGB image becomes the model's input.
+
+    ``resize`` squeezes the whole image into ``size`` × ``size``; ``center_crop`` takes the middle at native
+    resolution (smaller images are enlarged first), which keeps the pixel-level traces that a resize destroys;
+    ``tiles`` covers the image with native crops whose scores are averaged.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    size: int = Field(default=224, ge=16, le=4096)
+    policy: Literal["resize", "center_crop", "tiles"] = "resize"
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
+    mean: tuple[Unit, Unit, Unit] = (0.485, 0.456, 0.406)
+    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
+    max_tiles: int = Field(default=9, ge=1, le=64)
+
+    def apply(self, image: Image.Image) -> Pixels:
+        """Turn an RGB image into ``uint8 [N, size, size, 3]``; N is 1 except for ``tiles``."""
+        if self.policy == "resize":
+            return self._stack([self._resize(image, self.size, self.size)])
+        image = self._at_least_size(image)
+        boxes = [self._center(image)] if self.policy == "center_crop" else self._tiles(image)
+        return self._stack([image.crop((x, y, x + self.size, y + self.size)) for x, y in boxes])
+
+    def normalize(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """``uint8 [..., 3]`` → float32, as the graph does it: ``(pixels / 255 - mean) / std``."""
+        scaled = pixels.astype(np.float32) / np.float32(255)
+        return (scaled - np.float32(self.mean)) / np.float32(self.std)
+
+    def _resize(self, image: Image.Image, width: int, height: int) -> Image.Image:
+        if image.size == (width, height):
+            return image
+        return image.resize((width, height), _RESAMPLING[self.interpolation])
+
+    def _at_least_size(self, image: Image.Image) -> Image.Image:
+        shorter = min(image.size)
+        if shorter >= self.size:
+            return image
+        width, height = (max(self.size, round(side * self.size / shorter)) for side in image.size)
+        return self._resize(image, width, height)
+
+    def _center(self, image: Image.Image) -> tuple[int, int]:
+        return (image.width - self.size) // 2, (image.height - self.size) // 2
+
+    def _tiles(self, image: Image.Image) -> list[tuple[int, int]]:
+        columns, rows = (-(-side // self.size) for side in image.size)
+        while columns * rows > self.max_tiles:
+            columns, rows = (columns - 1, rows) if columns >= rows else (columns, rows - 1)
+        xs = np.linspace(0, image.width - self.size, columns) if columns > 1 else [self._center(image)[0]]
+        ys = np.linspace(0, image.height - self.size, rows) if rows > 1 else [self._center(image)[1]]
+        return [(round(x), round(y)) for y in ys for x in xs]
+
+    @staticmethod
+    def _stack(images: list[Image.Image]) -> Pixels:
+        return np.stack([np.asarray(image, dtype=np.uint8) for image in images])
+
+
+def read_image(path: Path | str) -> Image.Image:
+    """Open any photo as upright 8-bit RGB: first frame, EXIF rotation applied, transparency on white.
+
+    Raises:
+        EdgeproofError: the file is missing, empty, truncated, enormous or no image.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise EdgeproofError(f"{path}: no such image file")
+    if path.stat().st_size == 0:
+        raise EdgeproofError(f"{path}: the file is empty (0 bytes), expected an image")
+    try:
+        with Image.open(path) as image:
+            return to_rgb(image)
+    except EdgeproofError as error:
+        raise EdgeproofError(f"{path}: {error}") from None
+    except Image.DecompressionBombError:
+        raise EdgeproofError(f"{path}: more than {MAX_PIXELS} pixels, refused as a decompression bomb") from None
+    except MemoryError:
+        raise EdgeproofError(f"{path}: too large to decode in this machine's memory") from None
+    except Exception as error:  # Pillow's plugins raise whatever their format met
+        raise EdgeproofError(f"{path}: cannot be decoded as an image ({error or type(error).__name__})") from None
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any Pillow image → upright 8-bit RGB (see :func:`read_image`)."""
+    if image.width * image.height > MAX_PIXELS:
+        raise EdgeproofError(f"{image.width}x{image.height} pixels, at most {MAX_PIXELS} are allowed")
+    image.load()
+    if image.mode.startswith("I;16") or image.mode == "I":
+        return _from_16_bit(image)
+    upright = ImageOps.exif_transpose(image) or image
+    if upright.mode == "P" or "A" in upright.getbands() or "transparency" in upright.info:
+        rgba = upright.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return upright.convert("RGB")
+
+
+def _from_16_bit(image: Image.Image) -> Image.Image:
+    # Pillow's own conversion clips 16-bit to 255 instead of scaling it.
+    values = np.asarray(image, dtype=np.int64).clip(0, 65535)
+    return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")

@@ -1,0 +1,290 @@
+"""A recipe: TOML in, one frozen object out. Torch-free.
+
+Every mistake is reported at once, each with its key, the value given and what was expected. Shipped recipes
+are package data in ``distill/recipes/``.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from distill.data.simulate.settings import SimulationSettings
+from distill.errors import EdgeproofError, unknown_name
+from distill.preprocess import PreprocessSpec
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSettings(_Section):
+    """Where the images come from. An empty ``path`` means: simulate them into the run folder."""
+
+    path: str = ""
+    layout: str = "auto"
+    valid_share: Share = 0.15
+    test_share: Share = 0.15
+    max_bad_share: Share = 0.01
+    workers: Annotated[int, Field(ge=0)] = 0
+    memory_mb: Count = 1500
+    simulate: SimulationSettings = SimulationSettings()
+
+
+class Schedule(_Section):
+    """How long and how fast one model trains."""
+
+    epochs: Count = 10
+    batch_size: Count = 64
+    learning_rate: Positive = 2e-3
+    weight_decay: NonNegative = 1e-2
+
+
+class TeacherSettings(Schedule):
+    """The large model. ``weights`` names a ``.safetensors`` checkpoint to use instead of training one."""
+
+    name: str = "efficientnet_fpn_cbam"
+    options: dict[str, Any] = {}
+    weights: str = ""
+    box_weight: NonNegative = 0.2
+
+
+class StudentSettings(Schedule):
+    """One small model; ``name`` is its architecture."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+
+class MethodSettings(_Section):
+    """One term of the distillation loss (``edgeproof list methods``)."""
+
+    name: str
+    weight: NonNegative = 1.0
+    temperature: Positive = 2.0
+    teacher_feature: str = ""
+    student_feature: str = ""
+
+
+class DistillationSettings(_Section):
+    """What the student learns from the teacher, beside the labels."""
+
+    label_weight: NonNegative = 1.0
+    methods: tuple[MethodSettings, ...] = (MethodSettings(name="logit_mse"),)
+
+
+class LossSettings(_Section):
+    """The ground-truth loss. ``pos_weight`` "auto" is reals / fakes of the training split."""
+
+    kind: Literal["bce", "focal"] = "bce"
+    pos_weight: Literal["auto", "none"] | Positive = "none"
+    focal_gamma: NonNegative = 2.0
+
+
+class TrainingSettings(_Section):
+    """Knobs shared by every training. Several seeds are needed for any claim about distillation."""
+
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    threads: Annotated[int, Field(ge=0)] = 0
+    horizontal_flip: bool = True
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: Count = 1
+    compile: bool = False
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) != len(seeds):
+            raise ValueError("each seed may stand only once")
+        return seeds
+
+
+class QuantizationSettings(_Section):
+    """INT8, per runtime (``edgeproof list quantizers``)."""
+
+    quantizers: tuple[str, ...] = ("ort_qdq", "nncf_openvino")
+    samples: Count = 256
+
+
+class GateSettings(_Section):
+    """What must hold, otherwise exit 1 (with the report written all the same)."""
+
+    auc_drop: NonNegative = 0.02
+    tpr_at_5fpr_drop: NonNegative = 0.10
+    parity_fp32: Positive = 1e-3
+    metadata_auc: Share = 0.05
+    identity_auc: Share = 0.05
+    teacher_auc: Share = 0.0
+    accept: tuple[str, ...] = ()
+
+
+class BenchSettings(_Section):
+    """Interleaved latency rounds."""
+
+    rounds: Count = 30
+    iterations: Count = 5
+    warmup: Count = 10
+    threads: Annotated[int, Field(ge=0)] = 0
+    like_for_like_size: Annotated[int, Field(ge=32)] = 224
+    max_seconds: Positive = 90.0
+
+
+class Recipe(_Section):
+    """The whole job, resolved."""
+
+    name: Name
+    description: str = ""
+    seed: Annotated[int, Field(ge=0)] = 0
+    data: DataSettings = DataSettings()
+    preprocess: PreprocessSpec = PreprocessSpec()
+    teacher: TeacherSettings = TeacherSettings()
+    students: Annotated[dict[Name, StudentSettings], Field(min_length=1)]
+    distillation: DistillationSettings = DistillationSettings()
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings = TrainingSettings()
+    quantization: QuantizationSettings = QuantizationSettings()
+    gates: GateSettings = GateSettings()
+    bench: BenchSettings = BenchSettings()
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name → file of every recipe that comes with the package."""
+    folder = Path(str(resources.files("distill") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def load_recipe(source: str, *, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a shipped recipe by name, or a TOML file by path, with ``a.b=value`` overrides on top.
+
+    Raises:
+        EdgeproofError: no such recipe, no valid TOML, or mistakes in it (all of them, a line each).
+    """
+    path = _find(source)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise EdgeproofError(f"{path}: not a valid TOML file ({error})") from None
+    for override in overrides:
+        _apply(values, override)
+    return parse_recipe(values, origin=str(path))
+
+
+def parse_recipe(values: Mapping[str, Any], *, origin: str) -> Recipe:
+    """Validate the values of a recipe; ``origin`` names it in every message."""
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(item) for item in error.errors()]
+        raise EdgeproofError("\n".join(f"{origin}: {line}" for line in lines)) from None
+
+
+def _find(source: str) -> Path:
+    shipped = shipped_recipes()
+    if source in shipped:
+        return shipped[source]
+    path = Path(source)
+    if path.is_file():
+        return path
+    if path.suffix == ".toml" or "/" in source:
+        raise EdgeproofError(f"{source}: no such recipe file; shipped recipes: {', '.join(shipped)}")
+    raise unknown_name(kind="recipe", given=source, choices=shipped)
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise EdgeproofError(f"--set {override!r}: expected KEY=VALUE, such as data.path=photos")
+    *parents, last = key.split(".")
+    table = values
+    for parent in parents:
+        child = table.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise EdgeproofError(f"--set {override!r}: {parent!r} is a value, not a section")
+        table = child
+    table[last] = _value(text)
+
+
+def _value(text: str) -> Any:
+    """A TOML value; anything that is none (an unquoted path, say) is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        choices = _siblings(item["loc"])
+        close = difflib.get_close_matches(str(item["loc"][-1]), choices, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(choices)}"
+        return f"{key}: unknown key (given {item['input']!r}); {hint}"
+    if item["type"] == "missing":
+        return f"{key}: missing, expected a value"
+    message = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{key}: given {item['input']!r}, expected {message}"
+
+
+def _siblings(loc: tuple[str | int, ...]) -> list[str]:
+    """The keys that the section around ``loc`` knows."""
+    model: Any = Recipe
+    for part in loc[:-1]:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model = _inner_model(model.model_fields[str(part)].annotation) if str(part) in model.model_fields else model
+    return sorted(model.model_fields)
+
+
+def _inner_model(annotation: Any) -> Any:
+    if isinstance(annotation, type):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        found = _inner_model(argument)
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            return found
+    return annotation
+
+
+def to_toml(recipe: Recipe) -> str:
+    """The resolved recipe as TOML that :func:`load_recipe` reads back to an equal object."""
+    lines: list[str] = []
+    _emit(recipe.model_dump(mode="json"), (), lines)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _emit(table: Mapping[str, Any], prefix: tuple[str, ...], lines: list[str]) -> None:
+    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    plain = {key: value for key, value in table.items() if key not in inner and value is not None}
+    if prefix and (plain or not inner):
+        lines.append(f"\n[{'.'.join(_key(part) for part in prefix)}]")
+    lines.extend(f"{_key(key)} = {_literal(value)}" for key, value in plain.items())
+    for key, value in inner.items():
+        _emit(value, (*prefix, key), lines)
+
+
+def _key(name: str) -> str:
+    bare = name.replace("_", "").replace("-", "")
+    return name if bare.isascii() and bare.isalnum() else _literal(name)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_literal(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_key(k)} = {_literal(v)}" for k, v in value.items() if v is not None) + "}"
+    return repr(value)

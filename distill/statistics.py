@@ -1,0 +1,267 @@
+"""Intervals for a detector's metrics: bootstrap over groups, paired bootstrap, paired seeds. NumPy only.
+
+Images of one scene, identity or video are not independent, so the *group* is what a bootstrap draws
+(the cluster bootstrap, Davison & Hinkley 1997, section 3.8). A draw is kept as how often each group was
+taken, and every statistic is computed from weighted counts, so a thousand resamples cost one sort.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from distill.errors import EdgeproofError, unknown_name
+
+Floats = npt.NDArray[np.float64]
+Interval = tuple[float, float]
+Verdict = Literal["better", "worse", "no difference shown", "too few seeds"]
+
+MIN_SEEDS = 3
+_CHUNK = 2_000_000  # weights held at once: bounds memory at about 16 MB a matrix
+
+
+def check_scores(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDArray[np.bool_], Floats]:
+    """Labels as bool ``[N]`` and scores as float64 ``[N]``.
+
+    Raises:
+        EdgeproofError: unequal lengths, labels other than 0 and 1, or a score that is not finite.
+    """
+    label_array, score_array = np.asarray(labels), np.asarray(scores, dtype=np.float64)
+    if label_array.ndim != 1 or score_array.shape != label_array.shape:
+        raise EdgeproofError(
+            f"labels {label_array.shape} and scores {score_array.shape}: expected two of one length [N]"
+        )
+    strange = label_array[~np.isin(label_array, (0, 1))]
+    if strange.size:
+        raise EdgeproofError(f"labels hold {strange[0]!s}, expected only 0 (real) and 1 (generated)")
+    broken = int(np.count_nonzero(~np.isfinite(score_array)))
+    if broken:
+        raise EdgeproofError(
+            f"{broken} of {score_array.size} scores are NaN or infinite, expected finite numbers"
+        )
+    return label_array.astype(bool), score_array
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Weighted counts of positives and negatives at or above each distinct score, highest score first.
+
+    Attributes:
+        true_positives, false_positives: ``[R, K + 1]`` for R weightings and K distinct scores; column 0 is 0.
+        thresholds: ``[K + 1]``; the first is infinity.
+    """
+
+    true_positives: Floats
+    false_positives: Floats
+    thresholds: Floats
+
+    @property
+    def tpr(self) -> Floats:
+        """True-positive rate ``[R, K + 1]``; NaN in a row that drew no positive."""
+        return _ratio(self.true_positives, self.true_positives[:, -1:])
+
+    @property
+    def fpr(self) -> Floats:
+        """False-positive rate ``[R, K + 1]``; NaN in a row that drew no negative."""
+        return _ratio(self.false_positives, self.false_positives[:, -1:])
+
+
+def curves(labels: npt.NDArray[np.bool_], scores: Floats, weights: Floats | None = None) -> Curve:
+    """The ROC counts of N scored samples under R weightings ``[R, N]`` (one of all ones by default)."""
+    order = np.argsort(-scores, kind="stable")
+    ordered, positive = scores[order], labels[order]
+    last = np.flatnonzero(np.diff(ordered, append=-np.inf))  # the last sample of each run of ties
+    taken = np.ones((1, ordered.size)) if weights is None else weights[:, order]
+    true, false = (
+        np.pad(np.cumsum(taken * mask, axis=1)[:, last], ((0, 0), (1, 0))) for mask in (positive, ~positive)
+    )
+    return Curve(true, false, np.concatenate(([np.inf], ordered[last])))
+
+
+def auc(curve: Curve) -> Floats:
+    """Area under the ROC curve ``[R]``; a tie counts one half (Mann-Whitney)."""
+    area = np.diff(curve.fpr, axis=1) * (curve.tpr[:, 1:] + curve.tpr[:, :-1]) / 2
+    return _blank(area.sum(axis=1), curve)
+
+
+def average_precision(curve: Curve) -> Floats:
+    """Average precision ``[R]``: the sum over thresholds of precision times the gain in recall."""
+    precision = _ratio(curve.true_positives, curve.true_positives + curve.false_positives)
+    gain = np.diff(curve.tpr, axis=1) * np.nan_to_num(precision[:, 1:])
+    return _blank(gain.sum(axis=1), curve)
+
+
+def tpr_at_fpr(limit: float) -> Callable[[Curve], Floats]:
+    """The highest TPR of a real threshold with FPR <= ``limit``: no interpolation, so conservative."""
+
+    def statistic(curve: Curve) -> Floats:
+        allowed = np.where(curve.fpr <= limit + 1e-12, curve.tpr, 0.0)
+        return _blank(allowed.max(axis=1), curve)
+
+    return statistic
+
+
+STATISTICS: dict[str, Callable[[Curve], Floats]] = {
+    "auc": auc,
+    "ap": average_precision,
+    "tpr_at_1fpr": tpr_at_fpr(0.01),
+    "tpr_at_5fpr": tpr_at_fpr(0.05),
+}
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """``difference`` = statistic of a minus statistic of b; both None where one class is absent."""
+
+    difference: float | None
+    ci: Interval | None
+
+
+@dataclass(frozen=True)
+class SeedDifference:
+    """Distilled minus control over paired seeds; ``sd`` and ``ci`` are None below 2 and 3 seeds."""
+
+    mean: float
+    sd: float | None
+    ci: Interval | None
+    verdict: Verdict
+
+
+def bootstrap_ci(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    groups: Sequence[Any] | npt.NDArray[Any] | None = None,
+    *,
+    statistic: str = "auc",
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval | None:
+    """Percentile interval of a statistic, by drawing whole groups with replacement.
+
+    Args:
+        labels: ``[N]``, 1 = generated.
+        scores: ``[N]``, higher = more likely generated.
+        groups: ``[N]`` scene, identity or video of each sample; None makes every sample its own group.
+        statistic: a name in :data:`STATISTICS`.
+        n: resamples.
+        seed: the same seed gives the same interval.
+        level: coverage of the interval.
+
+    Returns:
+        ``(low, high)``, or None where one class is absent.
+
+    Raises:
+        EdgeproofError: malformed input or an unknown statistic.
+    """
+    label_array, score_array = check_scores(labels, scores)
+    measure = _statistic(statistic)
+    draws = _draws(_group_index(groups, label_array.size), n=n, seed=seed)
+    return _interval([measure(curves(label_array, score_array, weights)) for weights in draws], level)
+
+
+def paired_bootstrap(
+    labels: npt.ArrayLike,
+    scores_a: npt.ArrayLike,
+    scores_b: npt.ArrayLike,
+    groups: Sequence[Any] | npt.NDArray[Any] | None = None,
+    *,
+    statistic: str = "auc",
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> PairedDifference:
+    """Difference a - b of two models on the *same* samples; each draw of groups is given to both.
+
+    Takes and raises what :func:`bootstrap_ci` does.
+    """
+    label_array, first = check_scores(labels, scores_a)
+    _, second = check_scores(labels, scores_b)
+    measure = _statistic(statistic)
+    whole = float(measure(curves(label_array, first))[0] - measure(curves(label_array, second))[0])
+    draws = _draws(_group_index(groups, label_array.size), n=n, seed=seed)
+    differences = [
+        measure(curves(label_array, first, weights)) - measure(curves(label_array, second, weights))
+        for weights in draws
+    ]
+    return PairedDifference(None if np.isnan(whole) else whole, _interval(differences, level))
+
+
+def seed_difference(
+    distilled: Sequence[float], control: Sequence[float], *, level: float = 0.95
+) -> SeedDifference:
+    """Student's t interval on the differences between runs that share a seed.
+
+    Args:
+        distilled: the metric of each seed's distilled student (higher is better).
+        control: the same student without the teacher, in the same order of seeds.
+        level: coverage of the interval.
+
+    Raises:
+        EdgeproofError: no seeds, or not one control for each distilled student.
+    """
+    if not distilled or len(distilled) != len(control):
+        raise EdgeproofError(
+            f"{len(distilled)} distilled and {len(control)} control results: expected one pair for each seed"
+        )
+    difference = np.asarray(distilled, dtype=np.float64) - np.asarray(control, dtype=np.float64)
+    count, mean = difference.size, float(difference.mean())
+    sd = float(difference.std(ddof=1)) if count > 1 else None
+    if count < MIN_SEEDS or sd is None:
+        return SeedDifference(mean, sd, None, "too few seeds")
+    from scipy.special import stdtrit  # training-side only: the rest of this module needs NumPy alone
+
+    half = float(stdtrit(count - 1, (1 + level) / 2)) * sd / float(np.sqrt(count))
+    low, high = mean - half, mean + half
+    verdict: Verdict = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+    return SeedDifference(mean, sd, (low, high), verdict)
+
+
+def _statistic(name: str) -> Callable[[Curve], Floats]:
+    if name not in STATISTICS:
+        raise unknown_name(kind="statistic", given=name, choices=STATISTICS)
+    return STATISTICS[name]
+
+
+def _group_index(groups: Sequence[Any] | npt.NDArray[Any] | None, size: int) -> npt.NDArray[np.intp]:
+    if groups is None:
+        return np.arange(size)
+    if len(groups) != size:
+        raise EdgeproofError(f"{len(groups)} groups for {size} samples: expected one group for each sample")
+    return np.unique(np.asarray(groups), return_inverse=True)[1]
+
+
+def _draws(group: npt.NDArray[np.intp], *, n: int, seed: int) -> Iterator[Floats]:
+    """How often each sample was drawn, ``[rows, N]`` at a time, ``n`` rows in all."""
+    if not group.size:
+        return
+    generator, count = np.random.default_rng(seed), int(group.max()) + 1
+    rows = max(1, _CHUNK // group.size)
+    for start in range(0, n, rows):
+        size = min(rows, n - start)
+        drawn = generator.integers(count, size=(size, count)) + count * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count)
+        yield counts.astype(np.float64)[:, group]
+
+
+def _interval(values: list[Floats], level: float) -> Interval | None:
+    # With few groups a draw can miss a class altogether: such a draw says nothing and is left out.
+    pooled = np.concatenate(values) if values else np.empty(0)
+    pooled = pooled[~np.isnan(pooled)]
+    if not pooled.size:
+        return None
+    low, high = np.quantile(pooled, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _ratio(part: Floats, whole: Floats) -> Floats:
+    part, whole = np.broadcast_arrays(part, whole)
+    ratio: Floats = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return ratio
+
+
+def _blank(values: Floats, curve: Curve) -> Floats:
+    both = (curve.true_positives[:, -1] > 0) & (curve.false_positives[:, -1] > 0)
+    return np.where(both, values, np.nan)

@@ -1,0 +1,64 @@
+"""Names and options of models: looked up in a table, checked against the constructor's own signature."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from torch import nn
+
+Factory = Callable[..., nn.Module]
+NumLogits = Annotated[int, Field(ge=1, le=10_000)]
+Dropout = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
+class OptionError(ValueError):
+    """A model's name, option or weights file that cannot be used. The message is one line for the user."""
+
+
+def unknown(*, kind: str, given: str, choices: Iterable[str]) -> OptionError:
+    """The one wording for a name that is not among the choices."""
+    return OptionError(f"unknown {kind} {given!r}; choose one of: {', '.join(choices)}")
+
+
+def build(
+    *, kind: str, name: str, table: Mapping[str, Factory], num_logits: int, options: Mapping[str, Any] | None
+) -> nn.Module:
+    """Build ``table[name]`` after checking its options.
+
+    Raises:
+        OptionError: an unknown name, or every option that is unknown, mistyped or out of range, in one line.
+
+    """
+    if name not in table:
+        raise unknown(kind=kind, given=name, choices=sorted(table))
+    factory = table[name]
+    return factory(**check_options(f"{kind} {name}", factory, {**(options or {}), "num_logits": num_logits}))
+
+
+def check_options(owner: str, factory: Factory, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options, completed with the factory's defaults and converted to its annotated types.
+
+    The constructor's signature is the only statement of what a model accepts: pydantic checks against it.
+    """
+    parameters = inspect.signature(factory).parameters.values()
+    fields: dict[str, Any] = {p.name: (p.annotation, p.default) for p in parameters}
+    schema: type[BaseModel] = create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)
+    try:
+        checked = schema.model_validate(dict(options))
+    except ValidationError as error:
+        choices = [choice for choice in fields if choice != "num_logits"]
+        raise OptionError(f"{owner}: {_mistakes(error, choices)}") from None
+    return {field: getattr(checked, field) for field in fields}
+
+
+def _mistakes(error: ValidationError, choices: list[str]) -> str:
+    messages = []
+    for mistake in error.errors():
+        option = ".".join(map(str, mistake["loc"]))
+        if mistake["type"] == "extra_forbidden":
+            messages.append(f"unknown option {option!r}; choose one of: {', '.join(choices)}")
+        else:
+            wanted = mistake["msg"].removeprefix("Input should be ")
+            messages.append(f"option {option} is {mistake['input']!r}, expected {wanted}")
+    return "; ".join(messages)

@@ -1,0 +1,36 @@
+"""Large models: one architecture, one file. They know nothing of training."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from students.options import Factory, build, unknown
+from teachers.efficientnet_fpn_cbam import EfficientNetFpnCbam
+from teachers.timm_classifier import TimmClassifier
+
+__all__ = ["TEACHERS", "build_teacher"]
+
+TIMM = "timm:"
+TEACHERS: dict[str, Factory] = {"efficientnet_fpn_cbam": EfficientNetFpnCbam}
+
+
+def build_teacher(name: str, *, num_logits: int = 1, options: Mapping[str, Any] | None = None) -> nn.Module:
+    """Build a teacher: normalized float ``[N, 3, H, W]`` → ``students.output.ModelOutput``.
+
+    Args:
+        name: a key of :data:`TEACHERS`, or ``timm:<name>`` for any classifier of timm.
+        num_logits: 1 for the binary task (logits ``[N]``), K for K classes (``[N, K]``).
+        options: keyword arguments of the architecture.
+
+    Raises:
+        students.OptionError: an unknown name, a wrong option or weights that cannot be loaded, in one line.
+
+    """
+    table = dict(TEACHERS)
+    if name.startswith(TIMM):
+        table[name] = partial(TimmClassifier, name.removeprefix(TIMM))
+    elif name not in table:
+        raise unknown(kind="teacher", given=name, choices=[*sorted(table), f"{TIMM}<name>"])
+    return build(kind="teacher", name=name, table=table, num_logits=num_logits, options=options)

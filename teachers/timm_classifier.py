@@ -1,0 +1,56 @@
+"""Any classifier of timm (Wightman 2019, github.com/huggingface/pytorch-image-models) as a teacher."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from students.options import Dropout, NumLogits, OptionError
+from students.output import ModelOutput, squeeze_binary
+from teachers.timm_backbone import create_classifier
+
+MAX_FEATURES = 4
+
+
+class TimmClassifier(nn.Module):
+    """A timm model with one typed output; its last stages (transformers: blocks) are the features.
+
+    Args:
+        model: timm's name, with or without its pretrained tag.
+        num_logits: 1 for the binary task, K for K classes.
+        image_size: side of the input in pixels, for models built for one size (vision transformers).
+        dropout: probability of dropping a pooled feature while training.
+        pretrained: timm's own weights, by its own download.
+        weights: local ``.safetensors`` file with timm's tensor names; wins over ``pretrained``.
+
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        num_logits: NumLogits = 1,
+        image_size: Annotated[int, Field(ge=16, le=4096)] | None = None,
+        dropout: Dropout = 0.0,
+        pretrained: bool = False,
+        weights: Path | None = None,
+    ) -> None:
+        super().__init__()
+        size = {} if image_size is None else {"img_size": image_size}
+        self.network: Any = create_classifier(
+            model, pretrained=pretrained, weights=weights, num_classes=num_logits, drop_rate=dropout, **size
+        )
+        stages = getattr(self.network, "feature_info", None)
+        if not stages or not hasattr(self.network, "forward_intermediates"):
+            raise OptionError(f"timm model {model}: offers no intermediate features, choose another")
+        widths = {f"stage{i}": int(stage["num_chs"]) for i, stage in enumerate(stages)}
+        self.feature_channels = dict(list(widths.items())[-MAX_FEATURES:])
+
+    def forward(self, images: Tensor) -> ModelOutput:
+        """Normalized ``[N, 3, H, W]`` → logits and up to four last feature maps, NCHW for every model."""
+        last, maps = self.network.forward_intermediates(
+            images, indices=len(self.feature_channels), output_fmt="NCHW"
+        )
+        features = dict(zip(self.feature_channels, maps, strict=True))
+        return ModelOutput(logits=squeeze_binary(self.network.forward_head(last)), features=features)
