@@ -54,6 +54,7 @@ def artifact_contestants(
 
     Raises:
         EdgeproofError: no readable manifest, or a precision that a bench row cannot name.
+
     """
     manifest = read_manifest(folder)
     if manifest.precision not in PRECISIONS:
@@ -101,6 +102,7 @@ def file_contestants(
 
     Raises:
         EdgeproofError: the file is neither ``.onnx`` nor ``.xml``.
+
     """
     runtime = _RUNTIME_OF_SUFFIX.get(path.suffix)
     if runtime is None:

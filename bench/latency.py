@@ -141,6 +141,7 @@ def measure(
 
     Raises:
         EdgeproofError: a count below one, or more than one reference.
+
     """
     for name, value in (("rounds", rounds), ("iterations", iterations), ("warmup", warmup)):
         if value < 1:

@@ -87,6 +87,7 @@ def read_record(path: Path) -> BenchRecord:
 
     Raises:
         EdgeproofError: no such file, no JSON, another schema version, or a field that does not fit.
+
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))

@@ -60,8 +60,8 @@ def headline_table(run: Path) -> "rich.table.Table":
 
     data = load_run(run)
     source = tables.headline(data, chosen=choose(data))
-    hidden = {"F1", "p99 ms", "end to end p50 ms"}
-    titles = {"AUC [95 % CI]": "AUC", "Precision": "Prec."}
+    hidden = {"F1", "p99 ms", "End-to-end p50 ms"}
+    titles = {"AUC [95\u00a0% CI]": "AUC", "Precision": "Prec."}
     shown = [i for i, column in enumerate(source.columns) if column.title not in hidden]
     simulated = " (simulated data)" if data.simulated else ""
     out = RichTable(
@@ -78,4 +78,5 @@ def headline_table(run: Path) -> "rich.table.Table":
 
 def _terse(cell: str) -> str:
     """A cell without its interval and in fewer words: terminals are narrow."""
-    return cell.split(" [")[0].replace(", no distillation", " control").replace(", 224×224 (", " (")
+    short = cell.split(" [")[0].replace(", no distillation", " control")
+    return "ResNet18 (reference)" if short.startswith("ResNet18 at ") else short

@@ -48,7 +48,6 @@ class Picture:
     name: str
     alt: str
     png: bytes
-    png_dark: bytes
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ FILES = {
     "parity": "parity.json",
     "bench": "bench.json",
 }
-_RUNTIMES = ("torch", "onnxruntime", "openvino")
+RUNTIMES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 _PRECISIONS = ("fp32", "bf16", "int8")
 
 Json = dict[str, Any]
@@ -101,9 +101,10 @@ class Contestant:
 
     @property
     def short(self) -> str:
-        """Name with precision and, for exported models, runtime."""
-        runtime = "" if self.runtime == "torch" else f", {self.runtime}"
-        return f"{self.label} {self.precision.upper()}{runtime}"
+        """Name with precision and, for exported models, runtime: ``small_cnn INT8 in OpenVINO``."""
+        where = "" if self.runtime == "torch" else f" in {RUNTIMES.get(self.runtime, self.runtime)}"
+        known = self.kind in ("teacher", "control") and not where and self.precision == "fp32"
+        return self.label if known else f"{self.label} {self.precision.upper()}{where}"
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class RunData:
 
     def _order(self, item: Contestant) -> tuple[int, int, int, int]:
         place = self.students.index(item.student) if item.student in self.students else -1
-        runtime = _RUNTIMES.index(item.runtime) if item.runtime in _RUNTIMES else 9
+        runtime = list(RUNTIMES).index(item.runtime) if item.runtime in RUNTIMES else 9
         precision = _PRECISIONS.index(item.precision) if item.precision in _PRECISIONS else 9
         return place, 0 if item.kind == "control" else 1, runtime, precision
 

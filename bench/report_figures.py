@@ -1,16 +1,26 @@
 """The report's pictures, each titled with its finding."""
 
 from collections import defaultdict
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from bench.report_blocks import Picture, fixed, milliseconds
+from bench.report_blocks import Picture, milliseconds
 from bench.report_data import Contestant, History, RunData, number
-from bench.report_plots import Theme, axes, legend, picture, plain
+from bench.report_plots import (
+    FAINT,
+    INK,
+    axes,
+    colour_of,
+    legend,
+    picture,
+    plain,
+)
 from bench.report_speed import measured
 
 MARKERS = {"torch": "o", "onnxruntime": "s", "openvino": "D"}
 _AREA = (40.0, 900.0)
+_LABEL_SIZE = 8.5
 
 
 def slug(text: str) -> str:
@@ -18,66 +28,115 @@ def slug(text: str) -> str:
     return "".join(c if c.isascii() and c.isalnum() else "_" for c in text) or "model"
 
 
+@dataclass(frozen=True)
+class _Point:
+    item: Contestant
+    p50: float
+    auc: float
+    area: float
+
+
 def tradeoff(run: RunData, chosen: Contestant | None) -> Picture | None:
     """Accuracy against latency; the marker's area is the file size."""
-    points = [
-        (item, p50, auc, number(row, "bytes") or 0.0)
-        for item in run.contestants
-        if measured(row := run.timing(item))
-        and (p50 := number(row, "p50_ms")) is not None
-        and p50 > 0
-        and (auc := number(item.accuracy, "splits", "test", "auc")) is not None
-    ]
+    points = _points(run)
     if not points:
         return None
 
-    def draw(figure: Any, theme: Theme) -> None:
-        ax = axes(figure, theme, x="Latency p50, ms, model only (log scale)", y="AUC on test")
+    def draw(figure: Any) -> None:
+        ax = axes(figure, x="Latency p50, ms, model only (log scale)", y="AUC on test")
         ax.set_xscale("log")
-        most = max(point[3] for point in points) or 1.0
-        for item, p50, auc, weight in points:
-            colour = theme.colour(run, item.student)
-            area = _AREA[0] + (_AREA[1] - _AREA[0]) * weight / most
-            fill = colour if item.precision == "int8" else "none"
-            marker = MARKERS.get(item.runtime, "o")
-            ax.scatter(
-                p50,
-                auc,
-                s=area,
-                marker=marker,
-                facecolors=fill,
-                edgecolors=colour,
-                linewidths=1.5,
-                alpha=0.85,
-            )
-        _label_points(ax, run, theme, points)
-        ax.margins(x=0.16, y=0.16)
+        for point in points:
+            colour = colour_of(run, point.item.student)
+            fill = colour if point.item.precision == "int8" else "none"
+            marker = MARKERS.get(point.item.runtime, "o")
+            style = {"facecolors": fill, "edgecolors": colour, "linewidths": 1.5, "alpha": 0.85}
+            ax.scatter(point.p50, point.auc, s=point.area, marker=marker, **style)
+        ax.margins(x=0.12, y=0.16)
         _plain_log(ax)
-        _trade_key(ax, theme)
+        _trade_key(ax)
+        figure.draw_without_rendering()  # settles the layout, so that labels can be placed in pixels
+        _label_points(ax, run, points)
 
-    best = next((p for p in points if p[0] == chosen), None)
+    best = next((p for p in points if p.item == chosen), None)
     finding = "Accuracy against latency"
     if best:
-        finding = f"{best[0].short} keeps AUC {fixed(best[2])} at {milliseconds(best[1])} ms"
+        finding = f"{best.item.short} keeps AUC {best.auc:.3f} at {milliseconds(best.p50)} ms"
     return picture("accuracy_latency", finding=finding, draw=draw, width=8.6, height=5.0)
 
 
-def _label_points(ax: Any, run: RunData, theme: Theme, points: list[Any]) -> None:
-    """Write each model's name beside its marker; runtimes have their own marker, so the label is short."""
-    style = {"fontsize": 8.5, "textcoords": "offset points", "ha": "center"}
-    for item, p50, auc, weight in sorted(points, key=lambda p: (p[2], p[1])):
-        most = max(point[3] for point in points) or 1.0
-        radius = (_AREA[0] + (_AREA[1] - _AREA[0]) * weight / most) ** 0.5 / 2
-        under = item.kind == "control" or item.precision == "int8"
-        text = f"{item.label} {item.precision.upper()}"
+def _points(run: RunData) -> list[_Point]:
+    rows = [(item, run.timing(item)) for item in run.contestants]
+    most = max((number(row, "bytes") or 0.0 for _, row in rows), default=0.0) or 1.0
+    found = []
+    for item, row in rows:
+        p50, auc = number(row, "p50_ms"), number(item.accuracy, "splits", "test", "auc")
+        if measured(row) and p50 and auc is not None:
+            share = (number(row, "bytes") or 0.0) / most
+            found.append(_Point(item, p50, auc, _AREA[0] + (_AREA[1] - _AREA[0]) * share))
+    return found
+
+
+def _label_points(ax: Any, run: RunData, points: list[_Point]) -> None:
+    """Write each model's name beside its marker, where no other name or marker is.
+
+    The runtime is told by the marker, so models that differ in nothing else share one name if they touch.
+    """
+    pixel = ax.figure.dpi / 72
+    boxes = [
+        _box(*ax.transData.transform((p.p50, p.auc)), p.area**0.5 * pixel, p.area**0.5 * pixel)
+        for p in points
+    ]
+    frame = ax.get_window_extent()
+    frames = [b for b in (ax.get_legend().get_window_extent(),) if ax.get_legend()]
+    taken = [*boxes, *((b.x0, b.y0, b.x1, b.y1) for b in frames)]
+    done: list[tuple[str, tuple[float, float]]] = []
+    for point, marker in sorted(
+        zip(points, boxes, strict=True), key=lambda pair: (pair[0].p50, -pair[0].auc)
+    ):
+        text = point.item.label + (" INT8" if point.item.precision == "int8" else "")
+        centre = ((marker[0] + marker[2]) / 2, (marker[1] + marker[3]) / 2)
+        if any(text == name and _near(centre, place, 60 * pixel) for name, place in done):
+            continue
+        width, height = 0.56 * _LABEL_SIZE * pixel * len(text), 1.25 * _LABEL_SIZE * pixel
+        spots = [
+            s
+            for s in _spots(marker, width, height)
+            if frame.x0 <= s[0] - width / 2 and s[0] + width / 2 <= frame.x1
+        ]
+        place = min(spots or [centre], key=lambda s: _overlap(_box(*s, width, height), taken))
+        taken.append(_box(*place, width, height))
+        done.append((text, centre))
         ax.annotate(
-            plain(text),
-            (p50, auc),
-            xytext=(0, -radius - 4 if under else radius + 4),
-            va="top" if under else "bottom",
-            color=theme.colour(run, item.student),
-            **style,
-        )
+            plain(text), place, xycoords="figure pixels", ha="center", va="center",
+            fontsize=_LABEL_SIZE, color=colour_of(run, point.item.student), annotation_clip=False,
+        )  # fmt: skip
+
+
+_Box = tuple[float, float, float, float]
+
+
+def _box(x: float, y: float, width: float, height: float) -> _Box:
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _near(a: tuple[float, float], b: tuple[float, float], distance: float) -> bool:
+    return ((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5 < distance
+
+
+def _spots(marker: _Box, width: float, height: float) -> list[tuple[float, float]]:
+    """Centres for a name: above, below, right and left of the marker, then further out."""
+    x, y = (marker[0] + marker[2]) / 2, (marker[1] + marker[3]) / 2
+    out = []
+    for gap in (0.65, 1.5, 2.4):
+        up, side = (marker[3] - marker[1]) / 2 + gap * height, (marker[2] - marker[0]) / 2 + gap * height / 2
+        out += [(x, y + up), (x, y - up), (x + side + width / 2, y), (x - side - width / 2, y)]
+    return out
+
+
+def _overlap(box: _Box, taken: list[_Box]) -> float:
+    """Area that a box shares with those already placed."""
+    wide = ((min(box[2], t[2]) - max(box[0], t[0]), min(box[3], t[3]) - max(box[1], t[1])) for t in taken)
+    return sum(w * h for w, h in wide if w > 0 and h > 0)
 
 
 def _plain_log(ax: Any) -> None:
@@ -89,23 +148,15 @@ def _plain_log(ax: Any) -> None:
     ax.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _trade_key(ax: Any, theme: Theme) -> None:
+def _trade_key(ax: Any) -> None:
     from matplotlib.lines import Line2D
 
-    shared: dict[str, Any] = {"linestyle": "", "color": theme.faint, "markersize": 6}
+    shared: dict[str, Any] = {"linestyle": "", "color": FAINT, "markersize": 6}
     handles = [
         Line2D([], [], marker=m, markerfacecolor="none", label=name, **shared) for name, m in MARKERS.items()
     ]
     handles.append(Line2D([], [], marker="o", label="INT8 (filled)", **shared))
-    legend(
-        ax,
-        theme,
-        handles=handles,
-        loc="lower right",
-        title="area: file size",
-        title_fontproperties={"size": 8.5},
-    )
-    ax.get_legend().get_title().set_color(theme.faint)
+    legend(ax, handles=handles, loc="lower right", title="area: file size")
 
 
 def training(run: RunData, student: str) -> Picture | None:
@@ -113,17 +164,17 @@ def training(run: RunData, student: str) -> Picture | None:
     curves = [
         (h, *_curve(h)) for h in run.histories if h.student == student and h.arm in ("distilled", "control")
     ]
-    curves = [c for c in curves if c[1]]
+    curves = sorted((c for c in curves if c[1]), key=lambda c: c[0].arm != "distilled")
     if not curves:
         return None
 
-    def draw(figure: Any, theme: Theme) -> None:
-        ax = axes(figure, theme, x="Epoch", y=_CURVE_NAMES[curves[0][3]])
+    def draw(figure: Any) -> None:
+        ax = axes(figure, x="Epoch", y=_CURVE_NAMES[curves[0][3]])
         named: set[str] = set()
         for history, x, y, _ in curves:
             distilled = history.arm == "distilled"
             name = "distilled" if distilled else "control, no teacher"
-            colour = theme.colour(run, student) if distilled else theme.faint
+            colour = colour_of(run, student) if distilled else FAINT
             style = {
                 "color": colour,
                 "linestyle": "-" if distilled else (0, (5, 2)),
@@ -134,7 +185,7 @@ def training(run: RunData, student: str) -> Picture | None:
             ax.plot(x, y, marker="o" if len(x) < 3 else None, markersize=4, **style, **label)
             named.add(name)
         _whole_epochs(ax)
-        legend(ax, theme, loc="best")
+        legend(ax, loc="best")
 
     finding = f"{student}: {_training_finding(curves)}"
     return picture(f"training_{slug(student)}", finding=finding, draw=draw)
@@ -151,6 +202,10 @@ def _curve(history: History) -> tuple[list[float], list[float], str]:
     return [], [], ""
 
 
+def _spoken(key: str) -> str:
+    return _CURVE_NAMES[key].lower().replace("auc", "AUC")
+
+
 def _training_finding(curves: list[Any]) -> str:
     best: dict[str, list[float]] = defaultdict(list)
     for history, _, y, key in curves:
@@ -159,7 +214,7 @@ def _training_finding(curves: list[Any]) -> str:
         return "training curves"
     ours, theirs = fmean(best["distilled"]), fmean(best["control"])
     seeds = len(best["distilled"])
-    what = _CURVE_NAMES[curves[0][3]].lower().replace("auc", "AUC")
+    what = _spoken(curves[0][3])
     return (
         f"best {what} {ours:.3f} distilled, {theirs:.3f} without (mean of {seeds} seed{'s' * (seeds != 1)})"
     )
@@ -172,15 +227,13 @@ def teacher_training(run: RunData) -> Picture | None:
     if not x:
         return None
 
-    def draw(figure: Any, theme: Theme) -> None:
-        ax = axes(figure, theme, x="Epoch", y=_CURVE_NAMES[key])
-        ax.plot(x, y, color=theme.ink, linewidth=1.7, marker="o", markersize=4)
+    def draw(figure: Any) -> None:
+        ax = axes(figure, x="Epoch", y=_CURVE_NAMES[key])
+        ax.plot(x, y, color=INK, linewidth=1.7, marker="o", markersize=4)
         _whole_epochs(ax)
 
     best = max(y) if key == "valid_auc" else min(y)
-    return picture(
-        "training_teacher", finding=f"teacher: best {_CURVE_NAMES[key].lower()} {best:.3f}", draw=draw
-    )
+    return picture("training_teacher", finding=f"teacher: best {_spoken(key)} {best:.3f}", draw=draw)
 
 
 def _whole_epochs(ax: Any) -> None:

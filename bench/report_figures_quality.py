@@ -7,7 +7,20 @@ from typing import Any
 from bench.report_blocks import Picture, fixed, percent
 from bench.report_data import CONTROL, Contestant, RunData, interval, mapping, number, sequence
 from bench.report_figures import MARKERS, slug
-from bench.report_plots import Theme, axes, legend, look, picture, plain
+from bench.report_plots import (
+    FAINT,
+    GRID,
+    INK,
+    MAP_HIGH,
+    MAP_LOW,
+    PAPER,
+    axes,
+    colour_of,
+    legend,
+    look,
+    picture,
+    plain,
+)
 
 
 def team(run: RunData, student: str, int8: Contestant | None) -> list[Contestant]:
@@ -23,12 +36,12 @@ def roc(run: RunData, student: str, int8: Contestant | None) -> Picture | None:
     if not items:
         return None
 
-    def draw(figure: Any, theme: Theme) -> None:
-        ax = axes(figure, theme, x="False positive rate (real called generated)", y="True positive rate")
-        ax.plot([0, 1], [0, 1], color=theme.grid, linewidth=1.2)
+    def draw(figure: Any) -> None:
+        ax = axes(figure, x="False positive rate (real called generated)", y="True positive rate")
+        ax.plot([0, 1], [0, 1], color=GRID, linewidth=1.2)
         for item in items:
             label = f"{plain(item.short)}  {fixed(_auc(item))}"
-            style = look(run, theme, item)
+            style = look(run, item)
             ax.plot(
                 sequence(item.accuracy, "roc", "fpr"),
                 sequence(item.accuracy, "roc", "tpr"),
@@ -36,8 +49,7 @@ def roc(run: RunData, student: str, int8: Contestant | None) -> Picture | None:
                 **style,
             )
         ax.set_aspect("equal")
-        legend(ax, theme, loc="lower right", title="AUC", title_fontproperties={"size": 8.5})
-        ax.get_legend().get_title().set_color(theme.faint)
+        legend(ax, loc="lower right", title="AUC")
 
     finding = f"{student}: {_against_fp32(run, student, int8) or 'ROC on the test split'}"
     return picture(f"roc_{slug(student)}", finding=finding, draw=draw, height=5.0)
@@ -58,12 +70,12 @@ def confusion(run: RunData, student: str, int8: Contestant | None) -> Picture | 
     if not items:
         return None
 
-    def draw(figure: Any, theme: Theme) -> None:
-        grid = figure.subplots(2, 2, squeeze=False).flat
-        for ax in list(grid)[len(items) :]:
+    def draw(figure: Any) -> None:
+        grid = list(figure.subplots(2, 2, squeeze=False).flat)
+        for ax in grid[len(items) :]:
             ax.set_visible(False)
         for ax, (item, cells) in zip(grid, items, strict=False):
-            _matrix(ax, theme, cells, item.short)
+            _matrix(ax, cells, item.short)
 
     item, cells = items[-1]
     missed, flagged = (percent(line[k] / max(sum(line), 1), 0) for line, k in ((cells[1], 0), (cells[0], 1)))
@@ -79,7 +91,7 @@ def _cells(item: Contestant) -> list[list[float]]:
     return good if [len(line) for line in good] == [2, 2] else []
 
 
-def _matrix(ax: Any, theme: Theme, cells: list[list[float]], title: str) -> None:
+def _matrix(ax: Any, cells: list[list[float]], title: str) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
     shares = [[n / max(sum(line), 1) for n in line] for line in cells]
@@ -87,16 +99,16 @@ def _matrix(ax: Any, theme: Theme, cells: list[list[float]], title: str) -> None
         shares,
         vmin=0,
         vmax=1,
-        cmap=LinearSegmentedColormap.from_list("shares", [theme.map_low, theme.map_high]),
+        cmap=LinearSegmentedColormap.from_list("shares", [MAP_LOW, MAP_HIGH]),
     )
     for row in range(2):
         for column in range(2):
             text = f"{cells[row][column]:,.0f}\n{percent(shares[row][column])}"
-            ax.text(column, row, text, ha="center", va="center", fontsize=9.5, color=theme.ink)
-    ax.set_title(plain(title), fontsize=9, color=theme.ink)
+            ax.text(column, row, text, ha="center", va="center", fontsize=9.5, color=INK)
+    ax.set_title(plain(title), fontsize=9, color=INK)
     ax.set_xticks([0, 1], ["said real", "said generated"])
     ax.set_yticks([0, 1], ["real", "generated"], rotation=90, va="center")
-    ax.tick_params(colors=theme.faint, labelsize=8.5, length=0)
+    ax.tick_params(colors=FAINT, labelsize=8.5, length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
 
@@ -107,19 +119,16 @@ def reliability(run: RunData, student: str, int8: Contestant | None) -> Picture 
     if not items:
         return None
 
-    def draw(figure: Any, theme: Theme) -> None:
-        ax = axes(figure, theme, x="Predicted probability of generated", y="Share that is generated")
-        ax.plot([0, 1], [0, 1], color=theme.faint, linewidth=1.0)
+    def draw(figure: Any) -> None:
+        ax = axes(figure, x="Predicted probability of generated", y="Share that is generated")
+        ax.plot([0, 1], [0, 1], color=FAINT, linewidth=1.0)
         for item, bins in items:
             x, y, _ = zip(*bins, strict=True)
             ece = number(item.accuracy, "splits", "test", "ece")
             label = f"{plain(item.short)}  {fixed(ece)}"
-            ax.plot(
-                x, y, marker=MARKERS.get(item.runtime), markersize=4, label=label, **look(run, theme, item)
-            )
+            ax.plot(x, y, marker=MARKERS.get(item.runtime), markersize=4, label=label, **look(run, item))
         ax.set_aspect("equal")
-        legend(ax, theme, loc="upper left", title="ECE", title_fontproperties={"size": 8.5})
-        ax.get_legend().get_title().set_color(theme.faint)
+        legend(ax, loc="upper left", title="ECE")
 
     item = items[-1][0]
     ece = number(item.accuracy, "splits", "test", "ece")
@@ -147,18 +156,18 @@ def generators(run: RunData, student: str, int8: Contestant | None) -> Picture |
     groups = list(_generator_groups(run, items))
     rows = [name for _, names in groups for name in names]
 
-    def draw(figure: Any, theme: Theme) -> None:
-        ax = axes(figure, theme, x="AUC on test with 95 % interval", y="")
-        ax.axvline(0.5, color=theme.faint, linewidth=1.2)
+    def draw(figure: Any) -> None:
+        ax = axes(figure, x="AUC on test with 95 % interval", y="")
+        ax.axvline(0.5, color=FAINT, linewidth=1.2)
         for shift, item in enumerate(items):
-            _generator_dots(ax, run, theme, item, rows, (shift - (len(items) - 1) / 2) * 0.24)
-        _generator_bands(ax, theme, groups)
+            _generator_dots(ax, run, item, rows, (shift - (len(items) - 1) / 2) * 0.24)
+        _generator_bands(ax, groups)
         ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.set_yticks(range(len(rows)), [plain(name) for name in rows])
         ax.grid(False, axis="y")
         figure.legend(
             *ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False,
-            fontsize=8.5, labelcolor=theme.ink,
+            fontsize=8.5, labelcolor=INK,
         )  # fmt: skip
 
     finding = f"{student}: {_generator_finding(items[-1], groups)}"
@@ -177,11 +186,9 @@ def _generator_groups(run: RunData, items: list[Contestant]) -> Iterator[tuple[s
             yield title, names
 
 
-def _generator_dots(
-    ax: Any, run: RunData, theme: Theme, item: Contestant, rows: list[str], shift: float
-) -> None:
-    colour = theme.colour(run, item.student)
-    fill = colour if item.precision == "int8" or item.kind == "teacher" else theme.paper
+def _generator_dots(ax: Any, run: RunData, item: Contestant, rows: list[str], shift: float) -> None:
+    colour = colour_of(run, item.student)
+    fill = colour if item.precision == "int8" or item.kind == "teacher" else PAPER
     label = {"label": plain(item.short)}
     for place, name in enumerate(rows):
         entry = mapping(item.accuracy, "generators", name)
@@ -198,13 +205,13 @@ def _generator_dots(
         label = {}
 
 
-def _generator_bands(ax: Any, theme: Theme, groups: list[tuple[str, list[str]]]) -> None:
+def _generator_bands(ax: Any, groups: list[tuple[str, list[str]]]) -> None:
     start = -0.5
     for title, names in groups:
         end = start + len(names)
         if title != "trained on":
-            ax.axhline(start, color=theme.faint, linewidth=0.8, linestyle=(0, (2, 3)))
-        style = {"fontsize": 8.5, "color": theme.faint, "fontstyle": "italic", "ha": "left", "va": "center"}
+            ax.axhline(start, color=FAINT, linewidth=0.8, linestyle=(0, (2, 3)))
+        style = {"fontsize": 8.5, "color": FAINT, "fontstyle": "italic", "ha": "left", "va": "center"}
         ax.text(1.01, (start + end) / 2, title, transform=ax.get_yaxis_transform(), rotation=270, **style)
         start = end
 

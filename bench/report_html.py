@@ -85,7 +85,8 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _table(block: Table) -> Iterator[str]:
-    yield f'<div class="scroll"><table><caption>{escape(block.title)}</caption><thead><tr>'
+    dense = ' class="dense"' if len(block.columns) > 9 else ""
+    yield f'<div class="scroll"><table{dense}><caption>{escape(block.title)}</caption><thead><tr>'
     for column in block.columns:
         yield f'<th scope="col"{_right(column.right)}>{escape(column.title)}</th>'
     yield "</tr></thead><tbody>"
@@ -108,11 +109,8 @@ def _right(right: bool) -> str:
 
 
 def _picture(item: Picture) -> str:
-    light, dark = (f"data:image/png;base64,{b64encode(png).decode()}" for png in (item.png, item.png_dark))
-    return (
-        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-        f'<img src="{light}" alt="{escape(item.alt)}"></picture></figure>'
-    )
+    data = b64encode(item.png).decode()
+    return f'<figure><img src="data:image/png;base64,{data}" alt="{escape(item.alt)}"></figure>'
 
 
 def _code(block: Code) -> str:

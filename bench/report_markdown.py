@@ -11,7 +11,7 @@ _MARKS = {True: "passed", False: "**FAILED**", None: "not run"}
 
 
 def escape(text: str) -> str:
-    """One line of literal text. An underscore inside a word and a bracket that opens no link stay as they are."""
+    """One line of literal text; underscores inside words and brackets that open no link stay as they are."""
     return _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 

@@ -18,6 +18,7 @@ from bench.report_blocks import (
 )
 from bench.report_data import (
     CONTROL,
+    RUNTIMES,
     Contestant,
     Json,
     RunData,
@@ -33,19 +34,19 @@ HEADLINE = columns(
     "Model",
     "Runtime",
     "Precision",
-    "AUC [95 % CI]",
-    "TPR at 5 % FPR",
+    "AUC [95\u00a0% CI]",
+    "TPR at 5\u00a0% FPR",
     "F1",
     "p50 ms",
     "p99 ms",
-    "end to end p50 ms",
+    "End-to-end p50 ms",
     "File",
     "vs 0.458 s",
     "vs ResNet18 here",
     left=3,
 )
 _STEPS = {
-    "distillation": "Distillation (against the control)",
+    "distillation": "Distillation, against the control",
     "export": "Export",
     "int8": "INT8",
     "size": "Teacher to student",
@@ -61,11 +62,12 @@ def headline(run: RunData, *, chosen: Contestant | None) -> Table:
         rows.insert(0, _reference_row(run))
         strong = {i + 1 for i in strong}
     simulated = "Accuracy on simulated data. " if run.simulated else ""
+    here = f"ResNet18 here is eager PyTorch FP32 at {run.large}×{run.large}"
     note = (
-        f"{simulated}Latency: batch 1, model only, at the size the model was trained at{_sizes(run)}; the "
-        "last two columns divide by it. End to end starts from JPEG bytes. The 0.458 s were reported on other "
-        f"hardware; ResNet18 here is eager PyTorch FP32 at {run.large}×{run.large}. “{IN_SPREAD}”: the measured "
-        f"ranges overlap, so no ratio is claimed; ~ marks a noisy measurement; {NONE} not measured."
+        f"{simulated}Latency: batch 1, model only, at the size the model was trained at{_sizes(run)}; "
+        "the last two columns divide by it. End to end starts from JPEG bytes. The 0.458 s were reported "
+        f"on other hardware; {here}. “{IN_SPREAD}”: the measured ranges overlap, so no ratio is claimed; "
+        f"~ marks a noisy measurement; {NONE} not measured."
     )
     return Table("The one table", HEADLINE, tuple(rows), note, frozenset(strong))
 
@@ -80,8 +82,7 @@ def _headline_row(run: RunData, item: Contestant) -> tuple[str, ...]:
     row, whole = run.timing(item), run.timing(item, scope="end_to_end")
     return (
         item.label,
-        item.runtime,
-        item.precision,
+        *_where(item.runtime, item.precision),
         with_interval(number(test, "auc"), interval(test, "auc_ci")),
         fixed(number(test, "tpr_at_5fpr")),
         fixed(number(test, "f1")),
@@ -93,6 +94,11 @@ def _headline_row(run: RunData, item: Contestant) -> tuple[str, ...]:
     )
 
 
+def _where(runtime: object, precision: object) -> tuple[str, str]:
+    """Runtime and precision as people write them."""
+    return RUNTIMES.get(str(runtime), str(runtime)), str(precision).upper()
+
+
 def _reference_row(run: RunData) -> tuple[str, ...]:
     row = run.reference_row
     pixels = row.get("input_size", "?")
@@ -101,9 +107,8 @@ def _reference_row(run: RunData) -> tuple[str, ...]:
     )
     measures = (latency(row, "p50_ms"), latency(row, "p99_ms"), latency(whole, "p50_ms"))
     return (
-        f"ResNet18, {pixels}×{pixels} (reference)",
-        "torch",
-        "fp32",
+        f"ResNet18 at {pixels}×{pixels} (reference)",
+        *_where("torch", "fp32"),
         *(NONE,) * 3,
         *measures,
         size(number(row, "bytes")),
@@ -143,8 +148,7 @@ def like_for_like(run: RunData) -> Table:
     cells = tuple(
         (
             str(r.get("model", "?")),
-            str(r.get("runtime", "?")),
-            str(r.get("precision", "?")),
+            *_where(r.get("runtime"), r.get("precision")),
             *(latency(r, k) for k in keys),
             *speedups(run, r),
             NONE if mac is None else count(mac / 1e6),
@@ -166,8 +170,7 @@ def not_timed(run: RunData) -> Table:
     rows = tuple(
         (
             str(r.get("model", "?")),
-            str(r.get("runtime", "?")),
-            str(r.get("precision", "?")),
+            *_where(r.get("runtime"), r.get("precision")),
             f"{r.get('input_size', '?')}",
             str(r.get("status", "?")),
             str(r.get("reason") or NONE),
@@ -176,7 +179,12 @@ def not_timed(run: RunData) -> Table:
         if not measured(r)
     )
     titles = ("Model", "Runtime", "Precision", "Size", "Status", "Reason")
-    return Table("Not timed", columns(*titles, left=6), rows, bad=frozenset(range(len(rows))))
+    return Table(
+        "Not timed",
+        columns(*titles, left=6),
+        rows,
+        bad=frozenset(i for i, r in enumerate(rows) if r[4] == "failed"),
+    )
 
 
 def costs(run: RunData) -> Table:
@@ -192,11 +200,11 @@ def costs(run: RunData) -> Table:
         "File size",
     )
     note = (
-        "AUC change: the later model minus the earlier one on the test split, paired bootstrap with groups as "
-        "the unit; an interval that holds 0 shows no difference. Flips: images whose verdict changed at the "
+        "AUC change: the later model minus the earlier one on the test split, paired bootstrap by group "
+        "(scene); an interval that holds 0 shows no difference. Flips: images whose verdict changed at the "
         "frozen threshold. Drift: threshold refitted on validation minus the frozen one."
     )
-    return Table("What each step cost", columns(*titles, left=3), rows, note)
+    return Table("Step by step", columns(*titles, left=3), rows, note)
 
 
 def _cost_rows(run: RunData) -> Iterator[tuple[str, ...]]:
@@ -238,13 +246,15 @@ def _flips(item: Contestant, parent: Contestant) -> str:
 
 
 def _drift(item: Contestant) -> str:
+    if item.kind != "artifact":
+        return NONE
     refitted, frozen = number(item.accuracy, "refit_threshold"), number(item.accuracy, "threshold")
     return NONE if refitted is None or frozen is None else signed(refitted - frozen)
 
 
 def _size_change(run: RunData, item: Contestant, parent: Contestant) -> str:
     new, old = (number(run.timing(c), "bytes") for c in (item, parent))
-    return f"{size(old)} → {size(new)}" if new and old else NONE
+    return f"{size(old)} → {size(new)}" if new and old and new != old else NONE
 
 
 def families(run: RunData, models: list[Contestant]) -> Table:
@@ -255,11 +265,11 @@ def families(run: RunData, models: list[Contestant]) -> Table:
         cells = [mapping(m.accuracy, "generators", name) for m in models]
         use = "held out" if any(c.get("heldout") is True for c in cells) else "trained on"
         images = next((n for c in cells if (n := number(c, "n")) is not None), None)
-        aucs = (with_interval(number(c, "auc"), interval(c, "auc_ci")) for c in cells)
+        aucs = (fixed(number(c, "auc")) for c in cells)
         rows.append((name, "control" if name == CONTROL else use, count(images), *aucs))
     rows.sort(key=lambda row: ("trained on", "held out", "control").index(row[1]))
     titles = ("Generator", "Use", "Images", *(m.short for m in models))
-    return Table("AUC per generator [95 % CI]", columns(*titles, left=2), tuple(rows))
+    return Table("AUC per generator", columns(*titles, left=2), tuple(rows), "Intervals are in the pictures.")
 
 
 def published() -> Table:

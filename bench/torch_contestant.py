@@ -39,6 +39,7 @@ def torch_contestants(
         images: JPEG files' bytes, taken in turn; one made-up photo by default.
         reference: mark the model-only row as the reference of the speed-ups.
         end_to_end: whether to add that row.
+
     """
     size, params, macs = preprocess.size, count_params(module), _macs_if_it_runs(module, preprocess.size)
     photos = tuple(images) or (sample_jpeg(),)

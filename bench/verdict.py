@@ -133,34 +133,41 @@ def _speed(run: RunData, chosen: Contestant | None) -> str:
     if not chosen or not measured(row):
         return "not measured, so no speed-up is claimed."
     pixels, large = run.trained_size(chosen.bench_model), run.timing(chosen, size=run.large)
-    parts = [_pace(run, row, f"at {pixels}×{pixels}, the size it was trained at")]
-    if pixels != run.large and measured(large):
-        parts.insert(0, _pace(run, large, f"at {run.large}×{run.large}, like for like with ResNet18"))
+    alike = pixels != run.large and measured(large)
+    parts = [_pace(run, large, run.large) if alike else _pace(run, row, pixels)]
+    if alike:
+        parts.append(
+            f"{milliseconds(number(row, 'p50_ms'))} ms at {pixels}×{pixels}, the size it was trained at."
+        )
     if noisy(run, row) or noisy(run, large):
         parts.append("The machine was noisy while timing: read this as an order, not as figures.")
-    parts.append(_bytes(run, chosen, row))
-    return " ".join(part for part in parts if part)
+    return " ".join([*parts, *_bytes(run, chosen, row)])
 
 
-def _pace(run: RunData, row: Json, where: str) -> str:
+def _pace(run: RunData, row: Json, pixels: int | None) -> str:
     """One sentence: the median and the two ratios, each only if it lies outside the spread."""
-    reported = "not shown to beat the reported 0.458 s (other hardware)"
+    reported, here = "not shown to beat the reported 0.458 s", "ResNet18 was not timed here"
     if beats_reported(row):
-        reported = (
-            f"{times(number(row, 'speedup_vs_reference'))} faster than the reported 0.458 s (other hardware)"
-        )
-    here = "no speed-up over ResNet18 timed here outside the spread"
-    if not run.reference_row:
-        here = "ResNet18 was not timed here"
-    elif beats_resnet18(run, row):
-        here = f"{times(number(row, 'speedup_vs_resnet18_eager'))} faster than ResNet18 timed here"
-    return f"{milliseconds(number(row, 'p50_ms'))} ms per image {where}: {here}, {reported}."
+        reported = f"{times(number(row, 'speedup_vs_reference'))} the speed of the reported 0.458 s"
+    if beats_resnet18(run, row):
+        ratio = times(number(row, "speedup_vs_resnet18_eager"))
+        here = f"{ratio} the speed of ResNet18 timed here{_other_size(run, pixels)}"
+    elif run.reference_row:
+        here = "no speed-up over ResNet18 timed here outside the spread"
+    median = milliseconds(number(row, "p50_ms"))
+    return f"{median} ms per image at {pixels}×{pixels}: {here}, {reported} (other hardware)."
 
 
-def _bytes(run: RunData, chosen: Contestant, row: Json) -> str:
+def _other_size(run: RunData, pixels: int | None) -> str:
+    size_there = run.reference_row.get("input_size")
+    return "" if size_there == pixels else f" at {size_there}×{size_there}"
+
+
+def _bytes(run: RunData, chosen: Contestant, row: Json) -> Iterator[str]:
     teacher = run.find(student="", kind="teacher")
     old, new = number(run.timing(teacher), "bytes") if teacher else None, number(row, "bytes")
-    return f"File: {size(new)}, the teacher's {size(old)}." if old and new else ""
+    if old and new:
+        yield f"File: {size(new)}, the teacher's {size(old)}."
 
 
 def _accuracy(run: RunData, chosen: Contestant | None) -> str:
@@ -168,16 +175,15 @@ def _accuracy(run: RunData, chosen: Contestant | None) -> str:
     if not chosen:
         known = _auc(teacher, "test") if teacher else None
         return f"no INT8 student was evaluated{f'; the teacher has AUC {known}' if known else ''}."
-    parts = [f"AUC {_auc(chosen, 'test')} (1 is perfect, 0.5 is guessing)"]
+    text = f"AUC {_auc(chosen, 'test')} where 1 is perfect and 0.5 is guessing"
     if teacher:
-        lost = _difference(run, chosen, teacher)
-        parts.append(f"the teacher {_auc(teacher, 'test')}, a change of {lost} from teacher to small model")
+        text += f"; the teacher {_auc(teacher, 'test')}, so {_difference(run, chosen, teacher)} in all"
     parent = run.find(student=chosen.student, kind="student")
     if parent:
-        parts.append(f"of which INT8 with export {_difference(run, chosen, parent)}")
+        text += f", of which export and INT8 {_difference(run, chosen, parent)}"
     if mapping(chosen.accuracy, "splits", "heldout"):
-        parts.append(f"on generators it never saw AUC {_auc(chosen, 'heldout')}")
-    return "; ".join(parts) + "."
+        text += f". On generators it never saw: AUC {_auc(chosen, 'heldout')}"
+    return text + "."
 
 
 def _auc(item: Contestant, split: str) -> str:
@@ -233,7 +239,7 @@ def _cautions(run: RunData, chosen: Contestant | None) -> Iterator[str]:
             yield f"{item.short} has AUC {auc:.3f} on the identity control; 0.5 is right: data may leak."
     yield from _slow_int8(run)
     if lookup(run.bench, "machine", "has_int8_dot") is False:
-        yield "This CPU has no INT8 dot product (VNNI or AMX): INT8 gains less speed here than on one that has."
+        yield "This CPU has no INT8 dot product (VNNI or AMX): INT8 gains less speed than on one with it."
     for check in sequence(run.audit, "checks"):
         value, limit = number(check, "value"), number(check, "limit")
         if lookup(check, "passed") is True and value is not None and limit is not None and value > limit:

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -27,7 +27,7 @@ __all__ = [
     "write_artifact",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 MANIFEST_NAME = "manifest.json"
 # Runtime -> its files; the first is the one to load. The order is the runtime's order of preference.
 MODEL_FILES: dict[str, tuple[str, ...]] = {
@@ -76,7 +76,7 @@ class QuantizationRecord(_Frozen):
 
 
 class Manifest(_Frozen):
-    """``manifest.json``. Class 0 of ``labels`` is real; probabilities and ``threshold`` speak of *generated*."""
+    """``manifest.json``. Label 0 is real; ``threshold`` is on the probability of *generated*."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: Annotated[str, Field(min_length=1)]

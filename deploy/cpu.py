@@ -24,7 +24,7 @@ def cpu_flags() -> frozenset[str]:
 def int8_saturates(*, machine: str | None = None, flags: frozenset[str] | None = None) -> bool:
     """Whether a U8 × S8 product may overflow its 16-bit sum here, so that weights should keep to 7 bits.
 
-    True on x86 without VNNI (``vpmaddubsw`` saturates), and on x86 whose flags cannot be read; False elsewhere.
+    True on x86 without VNNI (``vpmaddubsw`` saturates) and on x86 whose flags cannot be read; else False.
     """
     machine = platform.machine() if machine is None else machine
     flags = cpu_flags() if flags is None else flags

@@ -28,11 +28,14 @@ MAX_PROTO_BYTES = 2_000_000_000  # protobuf's own limit for one file
 
 
 class DeployGraph(nn.Module):
-    """``uint8 [1, S, S, 3]`` → ``(probability, logit)``, each ``[1]``; K classes: ``(probabilities, logits)``.
+    """uint8 ``[1, S, S, 3]`` → ``(probability, logit)``, each ``[1]``; K classes: ``[1, K]``.
 
     The logit is the calibrated one, ``model's logit / temperature + bias``, so that
     ``probability = sigmoid(logit)`` (K classes: softmax; calibration there has no bias).
     """
+
+    mean: Tensor
+    scale: Tensor
 
     def __init__(
         self, model: nn.Module, *, preprocess: PreprocessSpec, calibration: Calibration, num_logits: int
@@ -54,7 +57,7 @@ class DeployGraph(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """See the class; ``image`` is uint8 RGB."""
         # Bytes are transposed before they become floats: 4x less memory, 2x faster in ONNX Runtime. And it is
-        # Sub/Mul/Div, never Add: ONNX Runtime's quantizer takes every Add for a residual one, to be quantized.
+        # Sub/Mul/Div, never Add: ONNX Runtime's quantizer quantizes every Add, as it must residual ones.
         planes = image.permute(0, 3, 1, 2).contiguous().float()
         raw = self.model((planes - self.mean) * self.scale).logits
         logit = (raw.reshape(self._shape()) - (-self.shift)) / self.temperature

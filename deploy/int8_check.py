@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from deploy.optional import require
 from distill.errors import EdgeproofError
 
 # A few layers may stay float on purpose (a score, a squeeze-and-excitation gate); most may not.
@@ -90,8 +91,7 @@ def _bytes(path: Path) -> int:
 
 
 def _onnx_operators(path: Path) -> Iterator[_Operator]:
-    import onnx
-
+    onnx = require("onnx")
     graph = onnx.load(path).graph
     producers = {name: node for node in graph.node for name in node.output}
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -121,9 +121,7 @@ def _onnx_back(name: str, producers: dict[str, Any], passing: set[str]) -> str:
 
 
 def _ir_operators(path: Path) -> Iterator[_Operator]:
-    import openvino
-
-    for operation in openvino.Core().read_model(path).get_ordered_ops():
+    for operation in require("openvino").Core().read_model(path).get_ordered_ops():
         if operation.get_type_name() not in _IR_COMPUTE:
             continue
         weight = _ir_back(operation, 1, _IR_WEIGHT_PASS)

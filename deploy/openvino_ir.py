@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from deploy.optional import require
 from distill.errors import EdgeproofError
 
 
@@ -14,8 +15,7 @@ def export_openvino(onnx_path: Path, *, path: Path) -> None:
     Raises:
         EdgeproofError: OpenVINO cannot read the file.
     """
-    import openvino
-
+    openvino = require("openvino")
     try:
         model = openvino.convert_model(onnx_path)
     except Exception as error:  # the front end raises types of its own C++ layer
@@ -26,8 +26,7 @@ def export_openvino(onnx_path: Path, *, path: Path) -> None:
 
 def save_openvino(model: Any, path: Path) -> None:
     """Write an ``openvino.Model`` as ``path`` (``.xml``) and ``.bin``, without FP16 compression."""
-    import openvino
-
+    openvino = require("openvino")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as temporary:
         fresh = Path(temporary) / path.name

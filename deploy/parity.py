@@ -44,7 +44,7 @@ def compare(
     left, right = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if left.shape != right.shape or left.ndim not in {1, 2} or left.size == 0:
         raise EdgeproofError(
-            f"parity: found shapes {list(left.shape)} and {list(right.shape)}, expected two equal [N] or [N, K]"
+            f"parity: found shapes {list(left.shape)} and {list(right.shape)}, expected equal [N] or [N, K]"
         )
     flips = int(np.count_nonzero(_verdict(left, threshold) != _verdict(right, threshold)))
     if not (np.isfinite(left).all() and np.isfinite(right).all()):

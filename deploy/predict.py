@@ -42,7 +42,9 @@ def print_answers(answers: Sequence[dict[str, Any]], *, as_json: bool, csv: Path
         if answer["error"]:
             print(f"{answer['path']}: error: {answer['error']}")
         else:
-            print(f"{answer['path']}: {answer['label']} (probability of generated {answer['probability']:.3f}, threshold {answer['threshold']:.3f})")
+            print(
+                f"{answer['path']}: {answer['label']} (probability of generated {answer['probability']:.3f}, threshold {answer['threshold']:.3f})"
+            )
 
 
 def _photos(path: Path) -> list[Path]:
@@ -50,7 +52,9 @@ def _photos(path: Path) -> list[Path]:
         return [path]
     found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
     if not found:
-        raise EdgeproofError(f"{path}: holds no photos, expected files ending in {', '.join(sorted(SUFFIXES))}")
+        raise EdgeproofError(
+            f"{path}: holds no photos, expected files ending in {', '.join(sorted(SUFFIXES))}"
+        )
     return found
 
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from deploy.artifact import MODEL_FILES, Manifest, verify
-from deploy.sessions import EXTRAS, Logits, Precision, Session, installed_runtimes, open_session
+from deploy.optional import EXTRAS
+from deploy.sessions import Logits, Precision, Session, installed_runtimes, open_session
 from distill.errors import EdgeproofError, unknown_name
 from distill.preprocess import Pixels, read_image, to_rgb
 
@@ -85,8 +86,8 @@ class Detector:
         _check_shapes(folder, manifest, session)
         return cls(manifest=manifest, runtime=chosen, session=session)
 
-    @overload
-    def predict(self, image: ImageLike) -> Prediction: ...
+    @overload  # a str is one path, though also a sequence
+    def predict(self, image: ImageLike) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload
     def predict(self, image: Sequence[ImageLike]) -> list[Prediction]: ...
     def predict(self, image: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
@@ -106,7 +107,7 @@ class Detector:
         return self._judge(list(image))
 
     def run(self, pixels: Pixels) -> Logits:
-        """Raw model: uint8 RGB ``[N, S, S, 3]`` at the model's own size → calibrated logits ``[N]`` or ``[N, K]``.
+        """Raw model: uint8 RGB ``[N, S, S, 3]`` at its own size → calibrated logits ``[N]`` or ``[N, K]``.
 
         Raises:
             EdgeproofError: another dtype or shape.

@@ -1,6 +1,5 @@
-"""The two inference engines behind one small interface. Torch-free; each engine is imported when it is used."""
+"""The two inference engines behind one small interface. Torch-free; each is imported when it is used."""
 
-import importlib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.artifact import MODEL_FILES
+from deploy.optional import require
 from distill.errors import EdgeproofError
 from distill.preprocess import Pixels
 
@@ -39,7 +39,7 @@ class OnnxRuntimeSession:
     def __init__(self, path: Path, *, output: str, threads: int | None, precision: Precision) -> None:
         if precision != "f32":
             raise EdgeproofError(f"inference precision {precision!r}: onnxruntime offers only 'f32' on a CPU")
-        ort = _import("onnxruntime")
+        ort = require("onnxruntime")
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.inter_op_num_threads = 1
@@ -69,7 +69,7 @@ class OpenVINOSession:
     """
 
     def __init__(self, path: Path, *, output: str, threads: int | None, precision: Precision) -> None:
-        ov = _import("openvino")
+        ov = require("openvino")
         config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
@@ -91,7 +91,6 @@ SESSIONS: dict[str, type[OnnxRuntimeSession] | type[OpenVINOSession]] = {
     "openvino": OpenVINOSession,
     "onnxruntime": OnnxRuntimeSession,
 }
-EXTRAS = {"openvino": "openvino", "onnxruntime": "onnx"}
 
 
 def installed_runtimes() -> tuple[str, ...]:
@@ -115,12 +114,3 @@ def open_session(
     except Exception as error:  # both engines raise types of their own C++ layers
         reason = " ".join(str(error).split())[:200]
         raise EdgeproofError(f"{path}: {runtime} cannot load the model ({reason})") from error
-
-
-def _import(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise EdgeproofError(
-            f"runtime {name} cannot be imported ({error}); pip install 'edgeproof[{EXTRAS[name]}]'"
-        ) from None

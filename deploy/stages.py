@@ -54,7 +54,9 @@ def like_for_like(recipe: Recipe) -> int:
 
 def model_sizes(recipe: Recipe) -> list[int]:
     """The trained size first."""
-    return sorted({recipe.preprocess.size, like_for_like(recipe)}, key=lambda size: size != recipe.preprocess.size)
+    return sorted(
+        {recipe.preprocess.size, like_for_like(recipe)}, key=lambda size: size != recipe.preprocess.size
+    )
 
 
 def model_folder(recipe: Recipe, model: str, *, runtime: str, precision: str, size: int) -> str:
@@ -69,13 +71,25 @@ def _model_stages(recipe: Recipe, model: str, *, size: int) -> list[Stage]:
 
     choice = "teacher:choice" if model == TEACHER else f"choose:{model}"
     suffix = f"{model}@{size}"
-    folders = [model_folder(recipe, model, runtime=runtime, precision="fp32", size=size) for runtime in FP32_FILES]
+    folders = [
+        model_folder(recipe, model, runtime=runtime, precision="fp32", size=size) for runtime in FP32_FILES
+    ]
     files = [
         f"{folder}/{name}"
         for folder, names in zip(folders, FP32_FILES.values(), strict=True)
         for name in ("manifest.json", *names)
     ]
-    stages = [Stage(f"export:{suffix}", "export", _exporter(model, size), _reads_export, (choice,), tuple(files), cost=8)]
+    stages = [
+        Stage(
+            f"export:{suffix}",
+            "export",
+            _exporter(model, size),
+            _reads_export,
+            (choice,),
+            tuple(files),
+            cost=8,
+        )
+    ]
     for name in recipe.quantization.quantizers:
         if name not in QUANTIZERS:
             raise unknown_name(kind="quantizer", given=name, choices=QUANTIZERS)
@@ -84,7 +98,11 @@ def _model_stages(recipe: Recipe, model: str, *, size: int) -> list[Stage]:
         outputs = tuple(f"{folder}/{file}" for file in ("manifest.json", *FP32_FILES[runtime]))
         action = _quantizer(model, name, size)
         needs = (f"export:{suffix}",)
-        stages.append(Stage(f"quantize:{suffix}:{name}", "quantize", action, _reads_quantization, needs, outputs, cost=8))
+        stages.append(
+            Stage(
+                f"quantize:{suffix}:{name}", "quantize", action, _reads_quantization, needs, outputs, cost=8
+            )
+        )
     return stages
 
 
@@ -135,10 +153,14 @@ def quantize_model(run: Run, model: str, *, quantizer: str, size: int) -> None:
     from deploy.quantizers import QUANTIZERS
 
     backend = QUANTIZERS[quantizer]
-    source = run.folder / model_folder(run.recipe, model, runtime=backend.runtime, precision="fp32", size=size)
+    source = run.folder / model_folder(
+        run.recipe, model, runtime=backend.runtime, precision="fp32", size=size
+    )
     parent = read_manifest(source)
     names = FP32_FILES[backend.runtime]
-    target = run.folder / model_folder(run.recipe, model, runtime=backend.runtime, precision="int8", size=size)
+    target = run.folder / model_folder(
+        run.recipe, model, runtime=backend.runtime, precision="int8", size=size
+    )
     with tempfile.TemporaryDirectory(dir=run.folder) as temporary:
         record = backend.quantize(
             source=source / names[0],
@@ -199,7 +221,9 @@ def probabilities_of(run: Run, artifact: Path, *, split: str, limit: int | None 
     dataset = load_dataset(run.folder)
     samples = dataset.split(split)[:limit]
     detector = Detector.load(artifact)
-    pixels = open_pixels(dataset.root, samples, spec=run.recipe.preprocess, memory_mb=run.recipe.data.memory_mb)
+    pixels = open_pixels(
+        dataset.root, samples, spec=run.recipe.preprocess, memory_mb=run.recipe.data.memory_mb
+    )
     logits = [detector.run(pixels.batch([index])) for index in range(len(samples))]
     labels = np.array([sample.label for sample in samples])
     return labels, detector.probabilities(np.concatenate(logits) if logits else np.empty(0))
@@ -216,7 +240,11 @@ def check_parity(run: Run, progress: Progress) -> None:
         progress(number, len(models))
     passed = all(row["passed"] for row in [*pairs, *int8])
     write_json(run.folder / PARITY, {"passed": passed, "pairs": pairs, "int8": int8})
-    failed = [f"{row['student']} {row['a']} vs {row['b']}: {row['max_abs_probability']}" for row in pairs if not row["passed"]]
+    failed = [
+        f"{row['student']} {row['a']} vs {row['b']}: {row['max_abs_probability']}"
+        for row in pairs
+        if not row["passed"]
+    ]
     failed += [f"{row['artifact']}: {row['reason']}" for row in int8 if not row["passed"]]
     if failed:
         raise GateFailedError(f"parity gate failed: {'; '.join(failed)}")
@@ -234,8 +262,14 @@ def _fp32_pairs(run: Run, model: str) -> list[dict[str, Any]]:
         artifact = run.folder / artifact_folder(model, runtime=runtime, precision="fp32")
         sides[f"{runtime}-fp32"] = probabilities_of(run, artifact, split="test")[1]
     rows = []
-    for a, b in (("torch", "onnxruntime-fp32"), ("torch", "openvino-fp32"), ("onnxruntime-fp32", "openvino-fp32")):
-        report = compare(sides[a], sides[b], threshold=choice["threshold"], limit=run.recipe.gates.parity_fp32)
+    for a, b in (
+        ("torch", "onnxruntime-fp32"),
+        ("torch", "openvino-fp32"),
+        ("onnxruntime-fp32", "openvino-fp32"),
+    ):
+        report = compare(
+            sides[a], sides[b], threshold=choice["threshold"], limit=run.recipe.gates.parity_fp32
+        )
         rows.append({"student": model, "a": a, "b": b, **report.model_dump()})
     return rows
 
@@ -249,7 +283,9 @@ def _int8_rows(run: Run, model: str) -> list[dict[str, Any]]:
         artifact = run.folder / relative / names[0]
         if artifact.is_file():
             fp32 = run.folder / artifact_folder(model, runtime=runtime, precision="fp32") / names[0]
-            rows.append({"artifact": Path(relative).name, **inspect_int8(artifact, fp32_path=fp32).model_dump()})
+            rows.append(
+                {"artifact": Path(relative).name, **inspect_int8(artifact, fp32_path=fp32).model_dump()}
+            )
     return rows
 
 
@@ -275,4 +311,3 @@ def _reads_quantization(recipe: Recipe) -> Any:
 
 def _reads_parity(recipe: Recipe) -> Any:
     return [recipe.gates.parity_fp32]
-

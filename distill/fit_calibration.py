@@ -35,6 +35,7 @@ def fit_calibration(
 
     Raises:
         EdgeproofError: malformed input, one class only, ``pos_weight`` not positive, or no convergence.
+
     """
     truth, values = check_scores(labels, logits)
     both_classes(truth, purpose="calibration")

@@ -72,6 +72,7 @@ def binary_metrics(
 
     Raises:
         EdgeproofError: unequal lengths, labels other than 0 and 1, probabilities outside 0..1.
+
     """
     truth, scores = _check(labels, probabilities)
     curve = curves(truth, scores)
@@ -102,6 +103,7 @@ def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
 
     Raises:
         EdgeproofError: malformed input, or only one class.
+
     """
     truth, values = check_scores(labels, scores)
     both_classes(truth, purpose="AUC")
@@ -118,6 +120,7 @@ def choose_threshold(
 
     Raises:
         EdgeproofError: unknown objective, malformed input, or only one class.
+
     """
     if objective not in OBJECTIVES:
         raise unknown_name(kind="threshold objective", given=objective, choices=OBJECTIVES)

@@ -27,6 +27,7 @@ def check_scores(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDAr
 
     Raises:
         EdgeproofError: unequal lengths, labels other than 0 and 1, or a score that is not finite.
+
     """
     label_array, score_array = np.asarray(labels), np.asarray(scores, dtype=np.float64)
     if label_array.ndim != 1 or score_array.shape != label_array.shape:
@@ -51,6 +52,7 @@ class Curve:
     Attributes:
         true_positives, false_positives: ``[R, K + 1]`` for R weightings and K distinct scores; column 0 is 0.
         thresholds: ``[K + 1]``; the first is infinity.
+
     """
 
     true_positives: Floats
@@ -155,10 +157,15 @@ def bootstrap_ci(
 
     Raises:
         EdgeproofError: malformed input or an unknown statistic.
+
     """
     label_array, score_array = check_scores(labels, scores)
     measure = _statistic(statistic)
-    draws = _draws(_group_index(groups, label_array.size), n=n, seed=seed)
+    group = _group_index(groups, label_array.size)
+    # Sorted once here, so that the stable sort of every chunk has nothing left to do.
+    order = np.argsort(-score_array, kind="stable")
+    label_array, score_array, group = label_array[order], score_array[order], group[order]
+    draws = _draws(group, n=n, seed=seed)
     return _interval([measure(curves(label_array, score_array, weights)) for weights in draws], level)
 
 
@@ -201,6 +208,7 @@ def seed_difference(
 
     Raises:
         EdgeproofError: no seeds, or not one control for each distilled student.
+
     """
     if not distilled or len(distilled) != len(control):
         raise EdgeproofError(

@@ -45,8 +45,10 @@ def test_file_has_the_documented_keys(tmp_path):
     assert value["reference_s"] == 0.458
     assert {"machine", "rows"} <= value.keys()
     documented = (
-        "model runtime precision quantizer threads batch input_size scope samples min_ms p50_ms p90_ms p99_ms "
-        "spread noisy speedup_vs_reference speedup_vs_resnet18_eager bytes params macs metrics status reason"
+        "model runtime precision quantizer threads batch input_size scope "
+        "samples min_ms p50_ms p90_ms p99_ms "
+        "spread noisy speedup_vs_reference speedup_vs_resnet18_eager bytes params macs metrics "
+        "status reason"
     )
     assert set(documented.split()) <= value["rows"][0].keys()
 

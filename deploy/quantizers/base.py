@@ -1,6 +1,6 @@
 """What every quantizer backend is, and what they share."""
 
-import importlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,7 +20,7 @@ Images = Sequence[Pixels]
 class BackendSettings(BaseModel):
     """Settings of every backend.
 
-    ``reduce_range`` keeps weights to 7 bits, which a CPU without VNNI needs; None decides by this machine's CPU.
+    ``reduce_range`` keeps weights to 7 bits, which an x86 CPU without VNNI needs; None asks this machine's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,7 +35,8 @@ class BackendSettings(BaseModel):
 class Backend(Protocol):
     """Write the INT8 form of ``source`` to ``output``."""
 
-    def __call__(self, *, source: Path, output: Path, images: Images, settings: Any) -> None: ...
+    def __call__(self, *, source: Path, output: Path, images: Images, settings: Any) -> None:
+        """Raise whatever the backend raises."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,6 @@ class Quantizer:
             EdgeproofError: no file, no or wrong images, an unknown setting, a package that is missing, or no
                 layer that matched.
         """
-        import time
-
         if not source.is_file():
             raise EdgeproofError(f"{source}: no such file, expected the FP32 model to quantize")
         _check_images(images)
@@ -104,16 +103,6 @@ class Quantizer:
                 for item in error.errors()
             )
             raise EdgeproofError(f"quantizer {self.name}: {found} (settings: {choices})") from None
-
-
-def require(name: str) -> Any:
-    """Import a backend's package, or say which extra has it."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise EdgeproofError(
-            f"package {name} cannot be imported ({error}); pip install 'edgeproof[quantize]'"
-        ) from None
 
 
 def _check_images(images: Images) -> None:

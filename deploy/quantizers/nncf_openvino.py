@@ -1,24 +1,35 @@
 """NNCF post-training quantization of an OpenVINO model (per-channel weights, fast bias correction).
 
-NNCF's OpenVINO backend needs no compiler, unlike its torch backend.
+NNCF's OpenVINO backend needs no compiler, unlike its torch backend. Two of its defaults are changed, after
+which the INT8 logits of an untrained ResNet18 correlated 0.99 with FP32 instead of 0.84:
+
+- activation ranges are the minimum and maximum over all images, not the mean of each image's, which clips
+  every image that is brighter or noisier than most;
+- operators after the last convolution or matrix product stay float: the score itself would be rounded to 256
+  steps and clipped to what calibration met.
 """
 
 import contextlib
 import io
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from deploy.openvino_ir import save_openvino
-from deploy.quantizers.base import BackendSettings, Images, Quantizer, require
+from deploy.optional import require
+from deploy.quantizers.base import BackendSettings, Images, Quantizer
+
+COMPUTE = {"Convolution", "ConvolutionBackpropData", "GroupConvolution", "MatMul"}
+_RANGES = {"minmax": "MINMAX", "mean_minmax": "MEAN_MINMAX"}
 
 
 class NncfSettings(BackendSettings):
-    """``mixed`` has asymmetric activations, which SiLU-like networks need; ``performance`` is all symmetric."""
+    """``mixed`` has asymmetric activations, which SiLU-like networks need; ``performance`` is symmetric."""
 
     preset: Literal["mixed", "performance"] = "mixed"
+    calibration: Literal["minmax", "mean_minmax"] = "minmax"
     subset_size: int = Field(default=300, ge=1)
     fast_bias_correction: bool = True
 
@@ -28,24 +39,51 @@ def quantize(*, source: Path, output: Path, images: Images, settings: NncfSettin
     openvino = require("openvino")
     nncf = require("nncf")
     nncf.set_log_level(logging.ERROR)
-    # Without VNNI every layer risks overflow, with it none: NNCF's own default repairs the first layer only.
-    overflow_fix = nncf.OverflowFix.ENABLE if settings.effective_reduce_range() else nncf.OverflowFix.DISABLE
+    model = openvino.Core().read_model(source)
     with contextlib.redirect_stdout(io.StringIO()):  # progress bars of its own
-        model = nncf.quantize(
-            openvino.Core().read_model(source),
+        quantized = nncf.quantize(
+            model,
             nncf.Dataset(list(images)),
             preset=nncf.QuantizationPreset(settings.preset),
             subset_size=min(settings.subset_size, len(images)),
             fast_bias_correction=settings.fast_bias_correction,
-            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=overflow_fix),
+            ignored_scope=nncf.IgnoredScope(names=_tail(model), validate=False),
+            advanced_parameters=_advanced(nncf, settings),
         )
-    save_openvino(model, output)
+    save_openvino(quantized, output)
 
 
 def count_layers(path: Path) -> int:
     """FakeQuantize operators in ``path``."""
     model = require("openvino").Core().read_model(path)
     return sum(operation.get_type_name() == "FakeQuantize" for operation in model.get_ops())
+
+
+def _advanced(nncf: Any, settings: NncfSettings) -> Any:
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
+
+    # Without VNNI every layer may overflow, with it none; NNCF's own default repairs the first layer only.
+    reduce_range = settings.effective_reduce_range()
+    return nncf.AdvancedQuantizationParameters(
+        overflow_fix=nncf.OverflowFix.ENABLE if reduce_range else nncf.OverflowFix.DISABLE,
+        activations_range_estimator_params=getattr(
+            RangeEstimatorParametersSet, _RANGES[settings.calibration]
+        ),
+    )
+
+
+def _tail(model: Any) -> list[str]:
+    # Found by structure, in this very model: names change from export to export.
+    names: set[str] = set()
+    pending = list(model.get_results())
+    while pending:
+        for value in pending.pop().input_values():
+            source = value.get_node()
+            name = source.get_friendly_name()
+            if name not in names and source.get_type_name() not in {*COMPUTE, "Constant", "Parameter"}:
+                names.add(name)
+                pending.append(source)
+    return sorted(names)
 
 
 QUANTIZER = Quantizer(

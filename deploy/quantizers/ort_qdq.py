@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from deploy.quantizers.base import BackendSettings, Images, Quantizer, require
+from deploy.optional import require
+from deploy.quantizers.base import BackendSettings, Images, Quantizer
 from distill.files import write_bytes
 
 # Sub, Mul, Div and Sigmoid are missing on purpose: the graph's first (normalization) and last (calibration)

@@ -1,0 +1,22 @@
+"""Packages that only some users install: import them when used, or say which extra has them. Torch-free."""
+
+import importlib
+from typing import Any
+
+from distill.errors import EdgeproofError
+
+EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino", "nncf": "quantize", "onnx": "train"}
+
+
+def require(package: str) -> Any:
+    """Import ``package``.
+
+    Raises:
+        EdgeproofError: it cannot be imported; names the extra to install.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise EdgeproofError(
+            f"package {package} cannot be imported ({error}); pip install 'edgeproof[{EXTRAS[package]}]'"
+        ) from None
