@@ -11,7 +11,6 @@ from distill.errors import EdgeproofError
 
 REFERENCE_S = 0.458
 REFERENCE_SIZE = 224
-CONTROL = "identity"
 FILES = {
     "recipe": "recipe.json",
     "environment": "environment.json",
@@ -90,14 +89,12 @@ class Contestant:
     @property
     def bench_model(self) -> str:
         """The architecture's name in bench.json."""
-        return "teacher" if self.kind == "teacher" else self.student
+        return self.student or "teacher"
 
     @property
     def label(self) -> str:
         """Short name for people: the control is the same network trained without the teacher."""
-        return {"teacher": "teacher", "control": f"{self.student}, no distillation"}.get(
-            self.kind, self.student
-        )
+        return f"{self.student}, no distillation" if self.kind == "control" else self.student or "teacher"
 
     @property
     def short(self) -> str:
@@ -217,6 +214,13 @@ class RunData:
         eager = [r for r in rows if r.get("runtime") == "torch" and r.get("precision") == "fp32"]
         return next((r for r in eager if r.get("input_size") == self.large), eager[0] if eager else {})
 
+    def sibling(self, item: Contestant, *, precision: str) -> Contestant | None:
+        """The same artifact in another precision."""
+        same = (
+            c for c in self.contestants if c.accuracy and c.kind == "artifact" and c.precision == precision
+        )
+        return next((c for c in same if (c.student, c.runtime) == (item.student, item.runtime)), None)
+
     def find(self, *, student: str, kind: str) -> Contestant | None:
         """The measured contestant of that kind (teacher, student, control), if there."""
         same = (c for c in self.contestants if c.kind == kind and c.accuracy)
@@ -226,6 +230,11 @@ class RunData:
 def is_reference(row: Json) -> bool:
     """Whether a bench row times the re-measured ResNet18 reference."""
     return "(reference)" in str(row.get("model", ""))
+
+
+def is_control(generator: str, entry: Json) -> bool:
+    """Whether a generator is the identity control, which changes nothing."""
+    return generator == "identity" or entry.get("split") in ("control", ["control"])
 
 
 def _contestant(key: str, entry: Json) -> Contestant:

@@ -6,7 +6,8 @@ from statistics import fmean
 from typing import Any
 
 from bench.report_blocks import Picture, milliseconds
-from bench.report_data import Contestant, History, RunData, number
+from bench.report_data import RUNTIMES, Contestant, History, RunData, number
+from bench.report_labels import box, near, place
 from bench.report_plots import (
     FAINT,
     INK,
@@ -25,7 +26,7 @@ _LABEL_SIZE = 8.5
 
 def slug(text: str) -> str:
     """A file stem from any name."""
-    return "".join(c if c.isascii() and c.isalnum() else "_" for c in text) or "model"
+    return "".join(c if c.isascii() and (c.isalnum() or c == "-") else "_" for c in text) or "model"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def tradeoff(run: RunData, chosen: Contestant | None) -> Picture | None:
     best = next((p for p in points if p.item == chosen), None)
     finding = "Accuracy against latency"
     if best:
-        finding = f"{best.item.short} keeps AUC {best.auc:.3f} at {milliseconds(best.p50)} ms"
+        finding = f"{best.item.short}: AUC {best.auc:.3f} at {milliseconds(best.p50)} ms"
     return picture("accuracy_latency", finding=finding, draw=draw, width=8.6, height=5.0)
 
 
@@ -79,64 +80,26 @@ def _points(run: RunData) -> list[_Point]:
 def _label_points(ax: Any, run: RunData, points: list[_Point]) -> None:
     """Write each model's name beside its marker, where no other name or marker is.
 
-    The runtime is told by the marker, so models that differ in nothing else share one name if they touch.
+    The marker tells the runtime, so close models that differ in nothing else share one name.
     """
     pixel = ax.figure.dpi / 72
-    boxes = [
-        _box(*ax.transData.transform((p.p50, p.auc)), p.area**0.5 * pixel, p.area**0.5 * pixel)
-        for p in points
-    ]
-    frame = ax.get_window_extent()
-    frames = [b for b in (ax.get_legend().get_window_extent(),) if ax.get_legend()]
-    taken = [*boxes, *((b.x0, b.y0, b.x1, b.y1) for b in frames)]
-    done: list[tuple[str, tuple[float, float]]] = []
-    for point, marker in sorted(
-        zip(points, boxes, strict=True), key=lambda pair: (pair[0].p50, -pair[0].auc)
-    ):
+    centres = [tuple(ax.transData.transform((p.p50, p.auc))) for p in points]
+    sides = [1.2 * p.area**0.5 * pixel for p in points]
+    boxes = [box(centre, side, side) for centre, side in zip(centres, sides, strict=True)]
+    taken = [*boxes, ax.get_legend().get_window_extent().extents]
+    done: list[tuple[str, Any]] = []
+    for point, centre, marker in sorted(zip(points, centres, boxes, strict=True), key=lambda p: p[1]):
         text = point.item.label + (" INT8" if point.item.precision == "int8" else "")
-        centre = ((marker[0] + marker[2]) / 2, (marker[1] + marker[3]) / 2)
-        if any(text == name and _near(centre, place, 60 * pixel) for name, place in done):
+        if any(text == name and near(centre, other, 60 * pixel) for name, other in done):
             continue
         width, height = 0.56 * _LABEL_SIZE * pixel * len(text), 1.25 * _LABEL_SIZE * pixel
-        spots = [
-            s
-            for s in _spots(marker, width, height)
-            if frame.x0 <= s[0] - width / 2 and s[0] + width / 2 <= frame.x1
-        ]
-        place = min(spots or [centre], key=lambda s: _overlap(_box(*s, width, height), taken))
-        taken.append(_box(*place, width, height))
+        found = place(marker, width=width, height=height, taken=taken, frame=ax.get_window_extent().extents)
+        taken.append(found)
         done.append((text, centre))
         ax.annotate(
-            plain(text), place, xycoords="figure pixels", ha="center", va="center",
-            fontsize=_LABEL_SIZE, color=colour_of(run, point.item.student), annotation_clip=False,
+            plain(text), ((found[0] + found[2]) / 2, (found[1] + found[3]) / 2), xycoords="figure pixels",
+            ha="center", va="center", fontsize=_LABEL_SIZE, color=colour_of(run, point.item.student),
         )  # fmt: skip
-
-
-_Box = tuple[float, float, float, float]
-
-
-def _box(x: float, y: float, width: float, height: float) -> _Box:
-    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
-
-
-def _near(a: tuple[float, float], b: tuple[float, float], distance: float) -> bool:
-    return ((a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2) ** 0.5 < distance
-
-
-def _spots(marker: _Box, width: float, height: float) -> list[tuple[float, float]]:
-    """Centres for a name: above, below, right and left of the marker, then further out."""
-    x, y = (marker[0] + marker[2]) / 2, (marker[1] + marker[3]) / 2
-    out = []
-    for gap in (0.65, 1.5, 2.4):
-        up, side = (marker[3] - marker[1]) / 2 + gap * height, (marker[2] - marker[0]) / 2 + gap * height / 2
-        out += [(x, y + up), (x, y - up), (x + side + width / 2, y), (x - side - width / 2, y)]
-    return out
-
-
-def _overlap(box: _Box, taken: list[_Box]) -> float:
-    """Area that a box shares with those already placed."""
-    wide = ((min(box[2], t[2]) - max(box[0], t[0]), min(box[3], t[3]) - max(box[1], t[1])) for t in taken)
-    return sum(w * h for w, h in wide if w > 0 and h > 0)
 
 
 def _plain_log(ax: Any) -> None:
@@ -153,7 +116,8 @@ def _trade_key(ax: Any) -> None:
 
     shared: dict[str, Any] = {"linestyle": "", "color": FAINT, "markersize": 6}
     handles = [
-        Line2D([], [], marker=m, markerfacecolor="none", label=name, **shared) for name, m in MARKERS.items()
+        Line2D([], [], marker=m, markerfacecolor="none", label=RUNTIMES[name], **shared)
+        for name, m in MARKERS.items()
     ]
     handles.append(Line2D([], [], marker="o", label="INT8 (filled)", **shared))
     legend(ax, handles=handles, loc="lower right", title="area: file size")

@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import Any
 
 from bench.report_blocks import Picture, fixed, percent
-from bench.report_data import CONTROL, Contestant, RunData, interval, mapping, number, sequence
+from bench.report_data import Contestant, RunData, interval, is_control, mapping, number, sequence
 from bench.report_figures import MARKERS, slug
 from bench.report_plots import (
     FAINT,
@@ -178,7 +178,7 @@ def _generator_groups(run: RunData, items: list[Contestant]) -> Iterator[tuple[s
     """Families by use. A generator that only the control split holds is the identity control."""
     known = {name: mapping(e) for item in items for name, e in mapping(item.accuracy, "generators").items()}
     splits = {n: sequence(e, "split") for n, e in mapping(run.summary, "generators").items()}
-    control = [n for n in known if splits.get(n) == ["control"] or n == CONTROL]
+    control = [n for n in known if is_control(n, known[n]) or splits.get(n) == ["control"]]
     held = [n for n in known if known[n].get("heldout") and n not in control]
     trained = [n for n in known if n not in control and n not in held]
     for title, names in (("trained on", trained), ("held out", held), ("control", control)):

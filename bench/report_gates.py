@@ -25,7 +25,8 @@ def accuracy_checks(run: RunData) -> list[Json]:
     return [c for c in sequence(run.accuracy, "gate", "checks") if isinstance(c, dict)]
 
 
-def _describe(check: Json) -> str:
+def describe(check: Json) -> str:
+    """A check with its value and limit."""
     return f"{check.get('name', '?')} {fixed(number(check, 'value'))}, limit {fixed(number(check, 'limit'))}"
 
 
@@ -74,6 +75,6 @@ def _accuracy_gate(run: RunData) -> Gate:
     passed = _flag(lookup(run.accuracy, "gate", "passed"))
     if passed is None:
         return Gate("Accuracy", None, "no gate in accuracy.json")
-    bad = [_describe(c) for c in checks if c.get("passed") is False]
+    bad = [describe(c) for c in checks if c.get("passed") is False]
     good = f"{len(checks) - len(bad)} of {len(checks)} checks passed"
     return Gate("Accuracy", passed and not bad, good + (f"; failed: {listing(bad)}" if bad else ""))

@@ -77,7 +77,7 @@ def _block(block: Block) -> Iterator[str]:
         items = "".join(f"<div><dt>{escape(t)}</dt><dd>{escape(m)}</dd></div>" for t, m in block.items)
         yield f'<dl class="terms">{items}</dl>'
     elif isinstance(block, Gallery):
-        yield '<div class="gallery">'
+        yield f'<div class="gallery{" wide" if len(block.pictures) == 1 else ""}">'
         yield from (_picture(p) for p in block.pictures)
         yield "</div>"
     else:

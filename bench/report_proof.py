@@ -1,24 +1,31 @@
 """The tables of proof: parity, INT8, audit, data, seeds, thresholds, environment."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bench.report_blocks import NONE, Table, columns, count, fixed, percent, with_interval
-from bench.report_data import Json, RunData, interval, lookup, mapping, number, sequence
+from bench.report_blocks import NONE, Column, Table, count, fixed, percent, with_interval
+from bench.report_data import Json, RunData, interval, is_control, lookup, mapping, number, sequence
 from bench.verdict import distillation_claim
 
 _MOST_SKIPPED = 50
+_NUMBER = re.compile(r"[+−-]?\d[\d.,e+-]*( %| of [\d,]+)?")
 
 
 def _mark(value: Any) -> str:
     return {True: "passed", False: "failed"}.get(value, NONE) if isinstance(value, bool) else NONE
 
 
-def _table(
-    title: str, titles: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, left: int = 1, note: str = ""
-) -> Table:
+def _table(title: str, titles: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, note: str = "") -> Table:
+    """A table whose columns of numbers stand to the right."""
+    numeric = [_numeric([row[i] for row in rows]) for i in range(len(titles))]
+    found = tuple(Column(name, right) for name, right in zip(titles, numeric, strict=True))
     bad = frozenset(i for i, row in enumerate(rows) if "failed" in row)
-    return Table(title, columns(*titles, left=left), tuple(rows), note, bad=bad)
+    return Table(title, found, tuple(rows), note, bad=bad)
+
+
+def _numeric(cells: list[str]) -> bool:
+    return set(cells) != {NONE} and all(cell == NONE or _NUMBER.fullmatch(cell) for cell in cells)
 
 
 def _items(value: Any, *keys: str) -> list[Json]:
@@ -40,7 +47,7 @@ def parity(run: RunData) -> Table:
         for p in _items(run.parity, "pairs")
     ]
     titles = ("Student", "Model", "Against", "Largest difference", "Limit", "Verdicts flipped", "Gate")
-    return _table("Parity: the same images through every runtime", titles, rows, left=3)
+    return _table("Parity: the same images through every runtime", titles, rows)
 
 
 def _small(value: float | None) -> str:
@@ -117,13 +124,13 @@ def generators(run: RunData) -> Table:
     rows = [
         (
             str(name),
-            "held out" if name in held else "trained on",
+            "control" if is_control(name, entry) else "held out" if name in held else "trained on",
             ", ".join(str(s) for s in sequence(entry, "split")) or NONE,
             count(number(entry, "count")),
         )
         for name, entry in mapping(run.summary, "generators").items()
     ]
-    return _table("Generators", ("Generator", "Use", "Splits", "Images"), rows, left=3)
+    return _table("Generators", ("Generator", "Use", "Splits", "Images"), rows)
 
 
 def skipped(run: RunData) -> Table:
@@ -132,7 +139,7 @@ def skipped(run: RunData) -> Table:
     rows = [(str(s.get("path", "?")), str(s.get("reason", "?"))) for s in found[:_MOST_SKIPPED]]
     more = len(found) - len(rows)
     note = f"And {more} more, listed in data/summary.json." if more else ""
-    return _table(f"Skipped files: {len(found)}", ("File", "Reason"), rows, left=2, note=note)
+    return _table(f"Skipped files: {len(found)}", ("File", "Reason"), rows, note=note)
 
 
 def seeds(run: RunData) -> Table:
@@ -149,7 +156,7 @@ def seeds(run: RunData) -> Table:
     )
     claims = mapping(run.accuracy, "distillation")
     note = "; ".join(f"{name}: {distillation_claim(mapping(claims, name))}" for name in claims)
-    return _table("Seeds: all of them", titles, rows, left=3, note=note + "." if note else "")
+    return _table("Seeds: all of them", titles, rows, note=note + "." if note else "")
 
 
 def _seed_rows(run: RunData, student: str) -> Iterator[tuple[str, ...]]:
@@ -196,9 +203,14 @@ def environment(run: RunData) -> Table:
     """The machine and the versions, as the bench and the run described them."""
     machine = mapping(run.bench, "machine") or mapping(run.environment, "machine")
     top = {k: run.environment.get(k) for k in ("created", "edgeproof", "python", "platform")}
-    parts = (("", top), ("", machine), ("version of ", mapping(run.environment, "versions")))
+    stolen, rounds = number(run.bench, "steal_share"), number(run.bench, "rounds")
+    timing = {
+        "CPU time stolen while timing": None if stolen is None else percent(stolen),
+        "rounds of timing": None if rounds is None else count(rounds),
+    }
+    parts = (("", top), ("", machine), ("", timing), ("version of ", mapping(run.environment, "versions")))
     rows = [(f"{prefix}{key}", text) for prefix, part in parts for key, text in _flat(part) if text]
-    return _table("Environment", ("Item", "Value"), list(dict.fromkeys(rows)), left=2)
+    return _table("Environment", ("Item", "Value"), list(dict.fromkeys(rows)))
 
 
 def _flat(value: Json, prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -132,6 +132,7 @@ def _machine(run: RunData, verdict: Verdict) -> Section:
 def _reproduce(run: RunData, verdict: Verdict) -> Section:
     blocks: list[Block] = [Code(proof.command(run))]
     if run.recipe_text:
+        blocks.append(Text("Or, from the recipe in this folder: edgeproof run recipe.toml"))
         blocks.append(Code(run.recipe_text, summary="The recipe, resolved (recipe.toml)"))
     else:
         blocks.append(Text("The resolved recipe (recipe.toml) is not in the run folder.", muted=True))

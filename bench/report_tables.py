@@ -17,12 +17,12 @@ from bench.report_blocks import (
     with_interval,
 )
 from bench.report_data import (
-    CONTROL,
     RUNTIMES,
     Contestant,
     Json,
     RunData,
     interval,
+    is_control,
     mapping,
     number,
     sequence,
@@ -62,7 +62,8 @@ def headline(run: RunData, *, chosen: Contestant | None) -> Table:
         rows.insert(0, _reference_row(run))
         strong = {i + 1 for i in strong}
     simulated = "Accuracy on simulated data. " if run.simulated else ""
-    here = f"ResNet18 here is eager PyTorch FP32 at {run.large}×{run.large}"
+    pixels = run.reference_row.get("input_size")
+    here = f"ResNet18 here is eager PyTorch FP32 at {pixels}×{pixels}" if pixels else "ResNet18 was not timed"
     note = (
         f"{simulated}Latency: batch 1, model only, at the size the model was trained at{_sizes(run)}; "
         "the last two columns divide by it. End to end starts from JPEG bytes. The 0.458 s were reported "
@@ -156,9 +157,10 @@ def like_for_like(run: RunData) -> Table:
         )
         for r, mac in zip(rows, macs, strict=True)
     )
-    note = "Batch 1, model only. Accuracy is not given here: these sizes are for timing alone."
+    alike = run.reference_row.get("input_size") == run.large
+    note = "Batch 1, model only. Accuracy is not given here: this size is for timing alone."
     return Table(
-        f"Like for like: every network at {run.large}×{run.large}",
+        f"{'Like for like: every' if alike else 'Every'} network at {run.large}×{run.large}",
         columns("Model", "Runtime", "Precision", *titles, left=3),
         cells,
         note,
@@ -266,7 +268,9 @@ def families(run: RunData, models: list[Contestant]) -> Table:
         use = "held out" if any(c.get("heldout") is True for c in cells) else "trained on"
         images = next((n for c in cells if (n := number(c, "n")) is not None), None)
         aucs = (fixed(number(c, "auc")) for c in cells)
-        rows.append((name, "control" if name == CONTROL else use, count(images), *aucs))
+        rows.append(
+            (name, "control" if any(is_control(name, c) for c in cells) else use, count(images), *aucs)
+        )
     rows.sort(key=lambda row: ("trained on", "held out", "control").index(row[1]))
     titles = ("Generator", "Use", "Images", *(m.short for m in models))
     return Table("AUC per generator", columns(*titles, left=2), tuple(rows), "Intervals are in the pictures.")

@@ -17,7 +17,7 @@ from bench.report_data import (
     number,
     sequence,
 )
-from bench.report_gates import Gate, accuracy_checks, all_gates
+from bench.report_gates import Gate, accuracy_checks, all_gates, describe
 from bench.report_speed import beats_reported, beats_resnet18, beyond_spread, measured, noisy
 
 LEAST_SEEDS = 3
@@ -72,7 +72,7 @@ def _reason(
     chosen: Contestant | None, failed: list[Gate], missing: list[str], guess: bool, spared: bool
 ) -> str:
     if failed:
-        names = " and ".join(g.name if g.name.isupper() else g.name[0].lower() + g.name[1:] for g in failed)
+        names = " and ".join(g.name if g.name[1].isupper() else g.name.lower() for g in failed)
         rest = f"{chosen.short} passed its own checks" if spared and chosen else "do not ship this as it is"
         return f"the {names} gate{'s' * (len(failed) > 1)} failed; {rest}"
     if guess and chosen:
@@ -88,7 +88,7 @@ def choose(run: RunData) -> Contestant | None:
     Gate passers come first, then validation AUC (never test, which would flatter it); among those within
     ``EQUAL_AUC`` of the best, the fastest.
     """
-    int8 = [c for c in run.contestants if c.precision == "int8" and c.kind == "artifact" and c.accuracy]
+    int8 = [c for c in run.contestants if c.precision == "int8" and c.student and c.accuracy]
     passing = [c for c in int8 if not _failed_checks(run, c)] or int8
     if not passing:
         return None
@@ -107,11 +107,11 @@ def _p50(run: RunData, item: Contestant) -> float:
 
 
 def _failed_checks(run: RunData, item: Contestant) -> list[Json]:
-    prefix = f"{item.student} {item.runtime} {item.precision} "
+    names = (item.key, f"{item.student} {item.runtime} {item.precision}")
     return [
         c
         for c in accuracy_checks(run)
-        if c.get("passed") is False and str(c.get("name", "")).startswith(prefix)
+        if c.get("passed") is False and str(c.get("name", "")).startswith(tuple(f"{name} " for name in names))
     ]
 
 
@@ -178,9 +178,9 @@ def _accuracy(run: RunData, chosen: Contestant | None) -> str:
     text = f"AUC {_auc(chosen, 'test')} where 1 is perfect and 0.5 is guessing"
     if teacher:
         text += f"; the teacher {_auc(teacher, 'test')}, so {_difference(run, chosen, teacher)} in all"
-    parent = run.find(student=chosen.student, kind="student")
+    parent = run.sibling(chosen, precision="fp32") or run.find(student=chosen.student, kind="student")
     if parent:
-        text += f", of which export and INT8 {_difference(run, chosen, parent)}"
+        text += f", of which INT8 {_difference(run, chosen, parent)}"
     if mapping(chosen.accuracy, "splits", "heldout"):
         text += f". On generators it never saw: AUC {_auc(chosen, 'heldout')}"
     return text + "."
@@ -240,6 +240,9 @@ def _cautions(run: RunData, chosen: Contestant | None) -> Iterator[str]:
     yield from _slow_int8(run)
     if lookup(run.bench, "machine", "has_int8_dot") is False:
         yield "This CPU has no INT8 dot product (VNNI or AMX): INT8 gains less speed than on one with it."
+    for check in accuracy_checks(run):
+        if check.get("accepted") is True:
+            yield f"The accuracy check {describe(check)} failed and the recipe accepted it."
     for check in sequence(run.audit, "checks"):
         value, limit = number(check, "value"), number(check, "limit")
         if lookup(check, "passed") is True and value is not None and limit is not None and value > limit:

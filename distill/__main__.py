@@ -121,6 +121,8 @@ def simulate(
     from distill.recipe import load_recipe
 
     settings = load_recipe(recipe, overrides=overrides or []).data.simulate
+    if settings is None:
+        raise EdgeproofError(f"recipe {recipe} has no [data.simulate] section; choose one that has, such as demo")
     try:
         with _bar("rendering") as progress:
             dataset = render(settings, root=out, workers=thread_count(0), progress=progress)

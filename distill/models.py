@@ -9,7 +9,7 @@ from torch import nn
 from distill.checkpoint import load_weights, read_sidecar
 from distill.data.layouts import LAYOUTS
 from distill.errors import EdgeproofError, unknown_name
-from distill.methods import Pair, build_method
+from distill.methods import METHODS, Pair, build_method
 from distill.recipe import Recipe
 from students import build_student
 from students.options import OptionError
@@ -60,7 +60,11 @@ def check_names(recipe: Recipe) -> None:
     Raises:
         EdgeproofError: teacher, student, option, method, feature or quantizer that does not exist.
     """
-    problems: list[str] = []
+    problems = [
+        str(unknown_name(kind="distillation method", given=method.name, choices=METHODS))
+        for method in recipe.distillation.methods
+        if method.name not in METHODS
+    ]
     models: dict[str, nn.Module] = {}
     for name in ("teacher", *recipe.students):
         try:

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from distill.data.simulate.settings import SimulationSettings
 from distill.errors import EdgeproofError, unknown_name
@@ -29,7 +29,7 @@ class _Section(BaseModel):
 
 
 class DataSettings(_Section):
-    """Where the images come from. An empty ``path`` means: simulate them into the run folder."""
+    """Where the images come from: the user's ``path``; without one, ``simulate`` renders them into the run folder."""
 
     path: str = ""
     layout: str = "auto"
@@ -38,7 +38,13 @@ class DataSettings(_Section):
     max_bad_share: Share = 0.01
     workers: Annotated[int, Field(ge=0)] = 0
     memory_mb: Count = 1500
-    simulate: SimulationSettings = SimulationSettings()
+    simulate: SimulationSettings | None = None
+
+    @model_validator(mode="after")
+    def _some_source(self) -> "DataSettings":
+        if not self.path and self.simulate is None:
+            raise ValueError("data.path to name a folder of images (--set data.path=FOLDER), or a section [data.simulate]")
+        return self
 
 
 class Schedule(_Section):
@@ -146,7 +152,7 @@ class Recipe(_Section):
     name: Name
     description: str = ""
     seed: Annotated[int, Field(ge=0)] = 0
-    data: DataSettings = DataSettings()
+    data: DataSettings
     preprocess: PreprocessSpec = PreprocessSpec()
     teacher: TeacherSettings = TeacherSettings()
     students: Annotated[dict[Name, StudentSettings], Field(min_length=1)]

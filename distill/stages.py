@@ -99,6 +99,8 @@ def _simulate(run: Run, progress: Progress) -> Dataset:
     from distill.precision import thread_count
 
     settings = run.recipe.data.simulate
+    if settings is None:
+        raise EdgeproofError("data: neither data.path nor [data.simulate] is given")
     workers = thread_count(run.recipe.training.threads)
     return simulate(settings, root=run.folder / "data" / "simulated", workers=workers, progress=progress)
 

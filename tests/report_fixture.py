@@ -219,7 +219,8 @@ def _model(key: str, auc: float) -> dict[str, Any]:
     confidence: list[float | None] = [(i + 0.5) / 15 for i in range(15)]
     accuracy: list[float | None] = [min(max(c + draw.uniform(-0.06, 0.06), 0), 1) for c in confidence if c]
     confidence[7] = accuracy[7] = None
-    flips = {"count": 7, "share": 7 / 600, "parent": student} if rest else None
+    parent = student if precision == "fp32" else f"{base}-{runtime}-fp32"
+    flips = {"count": 7, "share": 7 / 600, "parent": parent} if rest else None
     return {
         "kind": kind,
         "student": student,
@@ -250,13 +251,13 @@ def _accuracy() -> dict[str, Any]:
         pairs = [(name, "teacher", "size"), (name, f"{name}/control", "distillation")]
         for runtime in ("onnxruntime", "openvino"):
             pairs.append((f"{name}-{runtime}-fp32", name, "export"))
-            pairs.append((f"{name}-{runtime}-int8", name, "int8"))
+            pairs.append((f"{name}-{runtime}-int8", f"{name}-{runtime}-fp32", "int8"))
         for a, b, what in pairs:
             change = AUC[a] - AUC[b]
             ci = [change - 0.006, change + 0.006] if what != "export" else [0.0, 0.0]
             comparisons.append({"a": a, "b": b, "what": what, "auc_difference": change, "ci": ci})
     checks = [
-        {"name": f"{s} {r} int8 {m}", "value": v, "limit": limit, "passed": True}
+        {"name": f"{s}-{r}-int8 {m}", "value": v, "limit": limit, "passed": True}
         for s in STUDENTS
         for r in ("onnxruntime", "openvino")
         for m, limit, v in (
@@ -364,4 +365,11 @@ def _bench() -> dict[str, Any]:
         "os": "Linux",
         "versions": {"torch": "2.9.0", "openvino": "2026.0"},
     }
-    return {"schema_version": 1, "machine": machine, "reference_s": 0.458, "steal_share": 0.004, "rows": rows}
+    return {
+        "schema_version": 1,
+        "machine": machine,
+        "reference_s": 0.458,
+        "steal_share": 0.004,
+        "rounds": 30,
+        "rows": rows,
+    }

@@ -13,7 +13,7 @@ from distill.errors import EdgeproofError
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory) -> Deployed:
-    return build_deployed(tmp_path_factory)
+    return build_deployed(tmp_path_factory.getbasetemp())
 
 
 def test_graph_holds_normalization_calibration_and_sigmoid(deployed: Deployed) -> None:

@@ -11,11 +11,11 @@ from distill.errors import EdgeproofError
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory) -> Deployed:
-    return build_deployed(tmp_path_factory)
+    return build_deployed(tmp_path_factory.getbasetemp())
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".xml"])
-def test_int8_passes_and_fp32_fails(deployed: Deployed, build_deployed, suffix: str) -> None:
+def test_int8_passes_and_fp32_fails(deployed: Deployed, suffix: str) -> None:
     fp32, int8 = (deployed.folder / f"{precision}{suffix}" for precision in ("fp32", "int8"))
     evidence = inspect_int8(int8, fp32_path=fp32)
     assert evidence.passed
@@ -28,7 +28,7 @@ def test_int8_passes_and_fp32_fails(deployed: Deployed, build_deployed, suffix: 
     assert "0% of the weights are stored as INT8, expected 90%" in original.reason
 
 
-def test_fp32_weights_in_front_of_quantize_linear_fail(deployed: Deployed, build_deployed, tmp_path) -> None:
+def test_fp32_weights_in_front_of_quantize_linear_fail(deployed: Deployed, tmp_path) -> None:
     model = onnx.load(deployed.folder / "int8.onnx")
     graph = model.graph
     constants = {tensor.name: tensor for tensor in graph.initializer}
@@ -72,7 +72,7 @@ def test_fp32_weights_behind_fake_quantize_fail(tmp_path) -> None:
     assert not evidence.passed
 
 
-def test_int8_weights_on_float_inputs_fail(deployed: Deployed, build_deployed, tmp_path) -> None:
+def test_int8_weights_on_float_inputs_fail(deployed: Deployed, tmp_path) -> None:
     model = onnx.load(deployed.folder / "int8.onnx")
     for node in model.graph.node:
         if node.op_type in {"Conv", "Gemm"}:
@@ -86,7 +86,7 @@ def test_int8_weights_on_float_inputs_fail(deployed: Deployed, build_deployed, t
     assert not evidence.passed
 
 
-def test_what_is_no_model_is_named(deployed: Deployed, build_deployed, tmp_path) -> None:
+def test_what_is_no_model_is_named(deployed: Deployed, tmp_path) -> None:
     fp32 = deployed.folder / "fp32.onnx"
     with pytest.raises(EdgeproofError, match=r"absent\.onnx: no such file"):
         inspect_int8(tmp_path / "absent.onnx", fp32_path=fp32)

@@ -17,7 +17,7 @@ SOURCES = {"ort_qdq": "fp32.onnx", "nncf_openvino": "fp32.xml"}
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory) -> Deployed:
-    return build_deployed(tmp_path_factory)
+    return build_deployed(tmp_path_factory.getbasetemp())
 
 
 def _weights(path) -> list[np.ndarray]:
@@ -34,7 +34,7 @@ def test_table_says_what_each_backend_is_for() -> None:
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_int8_still_says_what_fp32_says(deployed: Deployed, build_deployed, runtime: str) -> None:
+def test_int8_still_says_what_fp32_says(deployed: Deployed, runtime: str) -> None:
     logits = Detector.load(deployed.folder / "int8", runtime=runtime, threads=1).run(deployed.pixels)
     assert np.corrcoef(logits, deployed.logits)[0, 1] > 0.98
     assert np.abs(logits - deployed.logits).max() < 0.5 * deployed.logits.std()
@@ -42,7 +42,7 @@ def test_int8_still_says_what_fp32_says(deployed: Deployed, build_deployed, runt
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_record_tells_how_it_was_made(deployed: Deployed, build_deployed, name: str) -> None:
+def test_record_tells_how_it_was_made(deployed: Deployed, name: str) -> None:
     record = deployed.records[name]
     assert (record.name, record.runtime, record.samples) == (name, QUANTIZERS[name].runtime, 16)
     assert set(record.versions) == set(QUANTIZERS[name].packages)
@@ -64,7 +64,7 @@ def test_qdq_quantizes_the_first_convolution_and_leaves_both_ends_float(deployed
     assert {entry.domain for entry in onnx.load(deployed.folder / "int8.onnx").opset_import} == {""}
 
 
-def test_reduce_range_keeps_weights_to_seven_bits(deployed: Deployed, build_deployed, tmp_path) -> None:
+def test_reduce_range_keeps_weights_to_seven_bits(deployed: Deployed, tmp_path) -> None:
     largest = {}
     for reduce_range in (True, False):
         record = QUANTIZERS["ort_qdq"].quantize(
@@ -80,13 +80,11 @@ def test_reduce_range_keeps_weights_to_seven_bits(deployed: Deployed, build_depl
     assert largest == {True: 64, False: 127}
 
 
-@pytest.mark.parametrize(
-    "settings", [{"calibration": "percentile", "percentile": 99.0}, {"calibration": "entropy"}]
-)
-def test_other_calibrations_of_onnxruntime(deployed: Deployed, build_deployed, tmp_path, settings) -> None:
+def test_percentile_calibration_of_onnxruntime(deployed: Deployed, tmp_path) -> None:
+    settings = {"calibration": "percentile", "percentile": 99.9}
     output = tmp_path / "int8.onnx"
     QUANTIZERS["ort_qdq"].quantize(
-        source=deployed.folder / "fp32.onnx", output=output, images=images(6, seed=1), settings=settings
+        source=deployed.folder / "fp32.onnx", output=output, images=images(16, seed=1), settings=settings
     )
     session = onnxruntime.InferenceSession(output)
     logits = [session.run(["logit"], {"image": image[None]})[0][0] for image in deployed.pixels]
@@ -117,7 +115,7 @@ def test_a_graph_without_layers_is_an_error(tmp_path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_mistakes_are_named(deployed: Deployed, build_deployed, tmp_path, name: str) -> None:
+def test_mistakes_are_named(deployed: Deployed, tmp_path, name: str) -> None:
     source = deployed.folder / SOURCES[name]
 
     def fails(match: str, **changes) -> None:
@@ -141,7 +139,7 @@ def test_mistakes_are_named(deployed: Deployed, build_deployed, tmp_path, name: 
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_package_names_the_extra(deployed: Deployed, build_deployed, tmp_path, monkeypatch) -> None:
+def test_missing_package_names_the_extra(deployed: Deployed, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(EdgeproofError, match=r"package nncf cannot be imported .*edgeproof\[quantize\]"):
         QUANTIZERS["nncf_openvino"].quantize(

@@ -37,6 +37,8 @@ class NncfSettings(BackendSettings):
 def quantize(*, source: Path, output: Path, images: Images, settings: NncfSettings) -> None:
     """Write ``source`` (``.xml``) as an INT8 model to ``output`` (``.xml`` and ``.bin``)."""
     openvino = require("openvino")
+    # NNCF looks for torch's compiler, and torch then warns of a CUDA toolkit without a GPU.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     nncf = require("nncf")
     nncf.set_log_level(logging.ERROR)
     model = openvino.Core().read_model(source)

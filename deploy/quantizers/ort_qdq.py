@@ -33,7 +33,7 @@ OPERATORS = [
 class OrtSettings(BackendSettings):
     """``calibration`` finds the ranges of the activations; ``percentile`` is read by that method alone."""
 
-    calibration: Literal["minmax", "entropy", "percentile"] = "minmax"
+    calibration: Literal["minmax", "percentile"] = "minmax"
     percentile: float = Field(default=99.99, gt=50.0, le=100.0)
     per_channel: bool = True
 
@@ -94,16 +94,16 @@ def count_layers(path: Path) -> int:
     return sum(node.op_type == "QuantizeLinear" for node in model.graph.node)
 
 
-_METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
+_METHODS = {"minmax": "MinMax", "percentile": "Percentile"}
 
 
 def _options(settings: OrtSettings) -> dict[str, Any]:
     # The score itself stays float: 256 steps of the logit would be felt in the ranking.
     options: dict[str, Any] = {"OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]}
-    if settings.calibration != "minmax":
-        # Histograms keep every activation of a range of images in memory: one image at a time.
-        options["CalibStridedMinMax"] = 1
     if settings.calibration == "percentile":
+        # Histograms keep every activation of a range of images in memory: one image at a time. (Its entropy
+        # method is not offered: merged this way it collapsed, and merged at once it fills the memory.)
+        options["CalibStridedMinMax"] = 1
         options["CalibPercentile"] = settings.percentile
     return options
 

@@ -11,9 +11,9 @@ from students.output import ModelOutput
 def focal_loss(logits: Tensor, labels: Tensor, *, gamma: float, pos_weight: Tensor | None = None) -> Tensor:
     """Mean of ``(1 - p_t)^gamma * BCE`` over ``[N]`` logits; ``gamma = 0`` is plain BCE."""
     bce = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=pos_weight, reduction="none")
-    probability = torch.sigmoid(logits)
-    missed = labels * (1 - probability) + (1 - labels) * probability
-    return (missed**gamma * bce).mean()
+    # in the log domain: the gradient of missed**gamma itself is NaN for gamma < 1 where the sigmoid saturates
+    log_missed = F.logsigmoid((1 - 2 * labels) * logits)
+    return ((gamma * log_missed).exp() * bce).mean()
 
 
 class GroundTruth(Objective):

@@ -1,7 +1,7 @@
 """Small autoencoders, one grid per generator family, each trained briefly on photographs of scenes.
 
-In the manner of Yang et al. 2023 (arXiv 2307.15977): instances of a family share the upsampling that leaves the
-trace and differ in levels, kernel, activation and normalization. Imports torch: load it lazily.
+In the manner of Yang et al. 2023 (arXiv 2307.15977): instances of a family share the upsampling that leaves
+the trace and differ in levels, kernel, activation and normalization. Imports torch: load it lazily.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "silu": nn.SiLU, "elu": nn.ELU, "tanh": nn.Tanh,
 }  # fmt: skip
 _NORMALIZATIONS = ("none", "batch", "group", "instance")
-_STEPS, _BATCH, _PATCH = 80, 8, 32
+_STEPS, _BATCH, _PATCH, _RATE = 80, 8, 32, 6e-3
 
 
 @dataclass(frozen=True)
@@ -104,19 +104,24 @@ def build(family: str, instance: int) -> Autoencoder | Denoiser:
 
 
 def train(family: str, instance: int, photos: Tensor, *, seed: int) -> Autoencoder | Denoiser:
-    """Train an instance briefly (about a second) on photos ``[N, 3, H, W]``; same photos and seed, same weights."""
+    """Train an instance for about a second on photos ``[N, 3, H, W]``; same photos and seed, same weights."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build(family, instance)
-        optimizer = torch.optim.Adam(model.parameters(), lr=4e-3)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 8e-3, total_steps=_STEPS)
-        for _ in range(_STEPS):
+        parameters = list(model.parameters())
+        moments = [(torch.zeros_like(value), torch.zeros_like(value)) for value in parameters]
+        for step in range(_STEPS):
             clean = _patches(photos)
             loss = functional.l1_loss(_predict(model, clean), clean)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
+            gradients = torch.autograd.grad(loss, parameters)
+            rate = _RATE * min(1.0, (step + 1) / 10) * (1 - step / _STEPS) / (1 - 0.9 ** (step + 1))
+            unbias = 1 - 0.99 ** (step + 1)
+            with torch.no_grad():
+                for value, gradient, (first, second) in zip(parameters, gradients, moments, strict=True):
+                    # Adam by hand: torch.optim imports the compiler, seconds in each worker process
+                    first.lerp_(gradient, 0.1)
+                    second.lerp_(gradient * gradient, 0.01)
+                    value.addcdiv_(first, (second / unbias).sqrt() + 1e-8, value=-rate)
     return model.eval().requires_grad_(False)
 
 

@@ -31,14 +31,15 @@ def blend_face(photos: Plane, face: Face, rng: np.random.Generator) -> tuple[Pla
     Returns:
         The real image and the blend, both ``[3, H, W]``, and the weight ``[H, W]`` of the copy in 0..1.
     """
-    shifted = _shift(photos, rng)
+    shifted = _shift_colour(photos, rng)
     (real, target), source = (photos, shifted[1]) if rng.random() < 0.5 else (shifted, photos[1])
+    source = _displace(_resample(source, rng), rng)
     mask = draw_mask(face, photos.shape[-1], rng) * np.float32(rng.choice(RATIOS))
-    return real, (target + mask * (_displace(source, rng) - target)).clip(0, 1), mask
+    return real, (target + mask * (source - target)).clip(0, 1), mask
 
 
-def _shift(photos: Plane, rng: np.random.Generator) -> Plane:
-    """RGB by up to 20 of 255; saturation and value by 30 %; brightness and contrast by 10 %; detail."""
+def _shift_colour(photos: Plane, rng: np.random.Generator) -> Plane:
+    """RGB by up to 20 of 255; saturation and value by 30 %; brightness and contrast by 10 %."""
     shifted = photos + (rng.uniform(-20, 20, 3) / 255).astype(np.float32)[:, None, None]
     grey = shifted.mean(axis=1, keepdims=True)
     shifted = grey + (shifted - grey) * np.float32(1 + rng.uniform(-0.3, 0.3))
@@ -47,12 +48,16 @@ def _shift(photos: Plane, rng: np.random.Generator) -> Plane:
         rng.uniform(-0.1, 0.1),
         rng.uniform(-0.1, 0.1) / 2,
     )
-    shifted = shifted * np.float32((1 + value) * (1 + contrast)) + np.float32(brightness)
-    mean = uniform_filter(shifted, (1, 1, 3, 3))
-    amount = (
-        -1.0 if rng.random() < 0.5 else rng.uniform(0.2, 0.5) * 2
-    )  # downscale or sharpen, as the paper draws
-    return (shifted + np.float32(amount) * (shifted - mean)).clip(0, 1)
+    return (shifted * np.float32((1 + value) * (1 + contrast)) + np.float32(brightness)).clip(0, 1)
+
+
+def _resample(source: Plane, rng: np.random.Generator) -> Plane:
+    """Downscale by 2 or sharpen, as the paper draws, but the source alone: what is pasted in was resampled."""
+    if rng.random() < 0.5:
+        height, width = (side // 2 for side in source.shape[1:])
+        halves = source.reshape(3, height, 2, width, 2).mean(axis=(2, 4))
+        return np.repeat(np.repeat(halves, 2, axis=1), 2, axis=2)
+    return source + np.float32(rng.uniform(1.0, 2.0)) * (source - uniform_filter(source, (1, 3, 3)))
 
 
 def draw_mask(face: Face, size: int, rng: np.random.Generator) -> Plane:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 TRAINED = frozenset({"transposed", "nearest", "bilinear", "vae8", "diffusion"})
 """Families that need a trained network."""
 
-DIFFUSION_LEVELS = (0.10, 0.05, 0.02)
+DIFFUSION_LEVELS = (0.15, 0.08, 0.04)
 """Standard deviations of the noise that is added and removed again, in turn."""
 
-KEPT_SHARE = (0.55, 1.0)
+KEPT_SHARE = (0.5, 1.0)
 """Range of the generator's share in its picture; the rest is the photograph's own detail."""
 
 

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -48,12 +49,12 @@ def simulate(
 ) -> Dataset:
     """Render the simulated set of PROTOCOL into ``root`` and return it.
 
-    The same settings give the same bytes whatever the number of workers. A set that is finished is returned at
-    once; of an unfinished or damaged one, the whole files are kept and the rest is rendered.
+    The same settings give the same bytes whatever the number of workers. A set that is finished is returned
+    at once; of an unfinished or damaged one, the whole files are kept and the rest is rendered.
 
     Args:
         settings: what to render.
-        root: folder of this set alone; ``root/{train,valid,test,heldout,control}/{real,fake}/*.jpg`` appear in it.
+        root: folder of this set alone; images go to ``{split}/{real,fake}/*.jpg`` below it.
         workers: processes; 1 renders in this one.
         progress: called with the number of scenes done and the number of all scenes.
 
@@ -126,7 +127,7 @@ def _finished(root: Path, header: Header) -> tuple[list[Record], bool]:
     parts = [_read(_Part, path, header) for path in sorted((root / _PARTS).glob("*.json"))]
     known = [record for document in (manifest, *parts) if document for record in document.samples]
     kept = {record.path: record for record in known if _is_whole(root, record)}
-    return list(kept.values()), manifest is not None and len(kept) == len(manifest.samples)
+    return list(kept.values()), isinstance(manifest, Manifest) and len(kept) == len(manifest.samples)
 
 
 def _read(kind: "type[Manifest | _Part]", path: Path, header: Header) -> "Manifest | _Part | None":
@@ -160,9 +161,9 @@ def _render_missing(
     done = len(plans) - len(missing)
     if progress:
         progress(done, len(plans))
-    with _one_thread():
+    with _one_thread(), _workers(settings, root, min(workers, -(-len(missing) // _CHUNK))) as run:
         for batch in (_training_jobs(root, missing), _scene_jobs(missing)):
-            for finished in _run(batch, settings, root, workers):
+            for finished in run(batch):
                 by_path.update({record.path: record for record in finished})
                 done += len({record.group for record in finished})
                 if progress and finished:
@@ -193,23 +194,22 @@ def _scene_jobs(plans: Sequence[ScenePlan]) -> list[_Job]:
     return [_Job(plans=tuple(plans[start : start + _CHUNK])) for start in range(0, len(plans), _CHUNK)]
 
 
-def _run(jobs: list[_Job], settings: SimulationSettings, root: Path, workers: int) -> Iterator[list[Record]]:
-    """Do all jobs, in this process or in a pool that ends soon after Ctrl-C."""
-    if workers == 1 or len(jobs) < 2:
+@contextmanager
+def _workers(
+    settings: SimulationSettings, root: Path, workers: int
+) -> Iterator[Callable[[list[_Job]], Iterator[list[Record]]]]:
+    """What does all jobs, in this process or in a pool that ends soon after Ctrl-C; results in any order."""
+    if workers <= 1:
         _start_worker(settings, root, None)
-        yield from map(_do, jobs)
+        yield lambda jobs: map(_do, jobs)
         return
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     pool = ProcessPoolExecutor(
-        min(workers, len(jobs)),
-        mp_context=context,
-        initializer=_start_worker,
-        initargs=(settings, root, stop),
+        workers, mp_context=context, initializer=_start_worker, initargs=(settings, root, stop)
     )
     try:
-        for future in as_completed([pool.submit(_do, job) for job in jobs]):
-            yield future.result()
+        yield lambda jobs: (done.result() for done in as_completed([pool.submit(_do, job) for job in jobs]))
     finally:  # also on Ctrl-C: workers look at the event after every scene
         stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
@@ -223,10 +223,19 @@ def _start_worker(settings: SimulationSettings, root: Path, stop: Event | None) 
 
     from distill.data.simulate.render import SceneRenderer
 
-    if stop is not None:  # the parent alone answers Ctrl-C
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if stop is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers Ctrl-C
+        threading.Thread(target=_follow_parent, daemon=True).start()
         torch.set_num_threads(1)
     _worker.update(settings=settings, root=root, stop=stop, renderer=SceneRenderer(settings, root))
+
+
+def _follow_parent() -> None:
+    """End with the parent even if it was killed; a pool's worker would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _do(job: _Job) -> list[Record]:

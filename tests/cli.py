@@ -1,0 +1,28 @@
+"""Run the command line as a user does: in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def edgeproof(*arguments: object, cwd: Path | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    """``edgeproof ARGUMENTS``; standard output and error as text."""
+    return subprocess.run(
+        [sys.executable, "-m", "distill", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=timeout,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+    )
+
+
+def one_line_error(result: subprocess.CompletedProcess[str], *, code: int = 2) -> str:
+    """The error a user sees: asserts on the exit code, and that there is no traceback."""
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    lines = [line for line in result.stderr.splitlines() if line.startswith("edgeproof: error: ")]
+    assert len(lines) == 1, result.stderr
+    return lines[0]

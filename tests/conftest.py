@@ -1,0 +1,27 @@
+"""What several test files share: one run of the whole pipeline on tiny settings."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from cli import edgeproof
+from filelock import FileLock
+
+TINY = Path(__file__).parent / "tiny.toml"
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole run, made once however many workers test; never write into it (see ``run_copy``)."""
+    shared = tmp_path_factory.getbasetemp().parent / "edgeproof-tiny-run"
+    with FileLock(f"{shared}.lock"):
+        if not (shared / "report.html").is_file():
+            result = edgeproof("run", TINY, "--out", shared, "--resume")
+            assert result.returncode == 0, result.stderr
+    return shared
+
+
+@pytest.fixture
+def run_copy(finished_run: Path, tmp_path: Path) -> Path:
+    """A copy of the finished run that a test may change."""
+    return Path(shutil.copytree(finished_run, tmp_path / "run"))

@@ -1,0 +1,93 @@
+"""What is shipped, what is imported, and what needs no torch."""
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = {"teachers", "students", "distill", "deploy", "bench"}
+TORCH_FREE = ["distill.preprocess", "distill.errors", "distill.files", "distill.recipe", "distill.stage", "distill.metrics",
+              "distill.__main__", "deploy.artifact", "deploy.runtime", "deploy.predict", "deploy.parity", "bench.machine",
+              "bench.latency", "bench.record", "bench.contestants", "bench.accuracy", "bench.report", "bench.doctor", "bench.stages"]  # fmt: skip
+BLOCK = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "torchvision", "timm", "lightning", "torchmetrics"}:
+            raise ImportError(f"{name} is blocked")
+sys.meta_path.insert(0, Block())
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    folder = tmp_path_factory.mktemp("wheel")
+    [path] = WheelBuilder(str(ROOT)).build(directory=str(folder), versions=["standard"])
+    with zipfile.ZipFile(path) as file:
+        return file.namelist()
+
+
+def test_wheel_holds_the_five_packages_and_nothing_else(wheel: list[str]) -> None:
+    top = {name.split("/")[0] for name in wheel}
+    assert {name for name in top if not name.endswith(".dist-info")} == PACKAGES
+    assert all(f"{package}/py.typed" in wheel for package in PACKAGES)
+
+
+def test_wheel_holds_the_package_data(wheel: list[str]) -> None:
+    for name in ("demo", "cifake", "teacher-b3"):
+        assert f"distill/recipes/{name}.toml" in wheel
+    assert "bench/report.css" in wheel
+    assert any(name.endswith("licenses/LICENSE") for name in wheel)
+
+
+def test_wheel_holds_every_module(wheel: list[str]) -> None:
+    modules = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    assert modules <= set(wheel)
+
+
+def test_extras_are_those_of_the_design() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {requirement.split(">=")[0] for requirement in project["dependencies"]}
+    assert names == {"numpy", "pillow", "pydantic", "typer", "rich"}
+    assert {"onnx", "openvino", "train", "quantize", "dev", "all"} <= project["optional-dependencies"].keys()
+
+
+@pytest.mark.parametrize("module", TORCH_FREE)
+def test_imports_without_torch(module: str) -> None:
+    code = f"{BLOCK}\nimport {module}\nassert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_predict_needs_no_torch(finished_run: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (60, 40), "teal").save(tmp_path / "photo.jpg")
+    for runtime in ("onnxruntime", "openvino"):
+        artifact = finished_run / f"artifacts/small_cnn-{runtime}-int8"
+        arguments = ["edgeproof", "predict", str(artifact), str(tmp_path / "photo.jpg")]
+        code = f"{BLOCK}\nsys.argv = {arguments!r}\nfrom distill.__main__ import main\nmain()"
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+        assert result.returncode == 0, result.stderr
+        assert "probability of generated" in result.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = ["torch", "numpy", "PIL", "pydantic", "openvino", "onnxruntime", "matplotlib", "sklearn", "scipy"]
+    code = (
+        "import sys; sys.argv = ['edgeproof', '--help']\n"
+        "from distill.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"found = [name for name in {heavy!r} if name in sys.modules]\n"
+        "sys.exit(f'--help imports {found}' if found else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def test_imports_go_one_way() -> None:
+    subprocess.run([Path(sys.executable).parent / "lint-imports", "--no-cache"], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
