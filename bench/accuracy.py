@@ -5,7 +5,7 @@ Models that ran in PyTorch left their logits in the run folder; artifacts run he
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +34,14 @@ from distill.statistics import bootstrap_ci, paired_bootstrap, seed_difference
 
 Scores = npt.NDArray[np.float64]
 RUNTIMES = ("onnxruntime", "openvino")
+
+
+class Named(NamedTuple):
+    """A model that ran in PyTorch."""
+
+    name: str
+    kind: str
+    student: str | None
 
 
 @dataclass(frozen=True)
@@ -68,20 +76,29 @@ def evaluate(run: Run, progress: Progress) -> dict[str, Any]:
 
 
 def _torch_models(run: Run) -> list[Judged]:
-    names = [(TEACHER, "teacher", None)]
-    for student in run.recipe.students:
-        names += [(student, "student", student), (f"{student}/control", "control", student)]  # type: ignore[list-item]
-    found = []
-    for name, kind, student in names:
-        folder = run.folder / chosen_folder(name)
-        choice = read_json(folder / "choice.json")
-        calibration = Calibration(**choice["calibration"])
-        logits = load_predictions(folder / PREDICTIONS)
-        probabilities = {split: _calibrated(logits[split], calibration) for split in EVALUATED if split in logits}
-        found.append(
-            Judged(name, kind, "torch", "fp32", choice["threshold"], choice["calibration"], probabilities, student, None if name == TEACHER else TEACHER)
-        )
-    return found
+    students = list(run.recipe.students)
+    models = [Named(TEACHER, "teacher", None)]
+    models += [Named(student, "student", student) for student in students]
+    models += [Named(f"{student}/control", "control", student) for student in students]
+    return [_torch_model(run, model) for model in models]
+
+
+def _torch_model(run: Run, model: Named) -> Judged:
+    folder = run.folder / chosen_folder(model.name)
+    choice = read_json(folder / "choice.json")
+    calibration = Calibration(**choice["calibration"])
+    logits = load_predictions(folder / PREDICTIONS)
+    return Judged(
+        name=model.name,
+        kind=model.kind,
+        runtime="torch",
+        precision="fp32",
+        threshold=choice["threshold"],
+        calibration=choice["calibration"],
+        probabilities={s: _calibrated(logits[s], calibration) for s in EVALUATED if s in logits},
+        student=model.student,
+        parent=None if model.name == TEACHER else TEACHER,
+    )
 
 
 def _artifacts(run: Run, dataset: Dataset, progress: Progress) -> list[Judged]:
@@ -106,7 +123,9 @@ def _artifact(run: Run, dataset: Dataset, *, model: str, runtime: str, precision
     for split in EVALUATED:
         samples = dataset.split(split)
         if samples:
-            pixels = open_pixels(dataset.root, samples, spec=detector.manifest.preprocess, memory_mb=run.recipe.data.memory_mb)
+            pixels = open_pixels(
+                dataset.root, samples, spec=detector.manifest.preprocess, memory_mb=run.recipe.data.memory_mb
+            )
             logits = np.concatenate([detector.run(pixels.batch([index])) for index in range(len(samples))])
             probabilities[split] = detector.probabilities(logits)
     return Judged(
@@ -119,7 +138,9 @@ def _artifact(run: Run, dataset: Dataset, *, model: str, runtime: str, precision
         calibration=detector.manifest.calibration.model_dump(),
         probabilities=probabilities,
         student=None if model == TEACHER else model,
-        parent=model if precision == "fp32" else artifact_folder(model, runtime=runtime, precision="fp32").split("/")[1],
+        parent=model
+        if precision == "fp32"
+        else artifact_folder(model, runtime=runtime, precision="fp32").split("/")[1],
     )
 
 
@@ -127,7 +148,9 @@ def _describe(model: Judged, parent: Judged | None, dataset: Dataset) -> dict[st
     splits = {}
     for split, probabilities in model.probabilities.items():
         labels, groups = _labels(dataset, split), _groups(dataset, split)
-        splits[split] = binary_metrics(labels, probabilities, threshold=model.threshold, groups=groups).to_dict()
+        splits[split] = binary_metrics(
+            labels, probabilities, threshold=model.threshold, groups=groups
+        ).to_dict()
     test, labels = model.probabilities["test"], _labels(dataset, "test")
     return {
         "kind": model.kind,
@@ -182,7 +205,9 @@ def _seeds(run: Run, student: str, dataset: Dataset) -> dict[str, Any]:
     for seed in run.recipe.training.seeds:
         row: dict[str, Any] = {"seed": seed}
         for kind in KINDS:
-            logits = load_predictions(run.folder / training_folder(student, seed=seed, kind=kind) / PREDICTIONS)
+            logits = load_predictions(
+                run.folder / training_folder(student, seed=seed, kind=kind) / PREDICTIONS
+            )
             row[kind] = {"best": _short(labels, logits["test"]), "last": _short(labels, logits["last_test"])}
         rows.append(row)
     distilled, control = ([row[kind]["best"]["auc"] for row in rows] for kind in KINDS)
@@ -217,7 +242,15 @@ def _comparisons(recipe: Recipe, judged: dict[str, Judged], dataset: Dataset) ->
         if a in judged and b in judged:
             ours, theirs = judged[a].probabilities["test"], judged[b].probabilities["test"]
             paired = paired_bootstrap(labels, ours, theirs, groups)
-            rows.append({"a": a, "b": b, "what": what, "auc_difference": paired.difference, "ci": paired.ci and list(paired.ci)})
+            rows.append(
+                {
+                    "a": a,
+                    "b": b,
+                    "what": what,
+                    "auc_difference": paired.difference,
+                    "ci": paired.ci and list(paired.ci),
+                }
+            )
     return rows
 
 
@@ -238,7 +271,14 @@ def _gate(recipe: Recipe, models: dict[str, Any]) -> dict[str, Any]:
         control = model["splits"].get("control")
         if control and model["runtime"] == "torch":
             off = abs(control["auc"] - 0.5)
-            checks.append(_check(f"{name} identity generator |AUC - 0.5|", off, limits.identity_auc, off <= limits.identity_auc))
+            checks.append(
+                _check(
+                    f"{name} identity generator |AUC - 0.5|",
+                    off,
+                    limits.identity_auc,
+                    off <= limits.identity_auc,
+                )
+            )
     if limits.teacher_auc:
         auc = models[TEACHER]["splits"]["test"]["auc"]
         checks.append(_check("teacher AUC", auc, limits.teacher_auc, auc >= limits.teacher_auc))
@@ -267,4 +307,3 @@ def _labels(dataset: Dataset, split: str) -> npt.NDArray[np.int64]:
 
 def _groups(dataset: Dataset, split: str) -> list[str]:
     return [sample.group for sample in dataset.split(split)]
-

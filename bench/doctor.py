@@ -15,7 +15,18 @@ from bench import machine
 
 PACKAGES = ("teachers", "students", "distill", "deploy", "bench")
 MIN_FREE_GIB = 5
-_TRAINING = ("torch", "torchvision", "timm", "lightning", "safetensors", "onnx", "onnxscript", "scipy", "sklearn", "matplotlib")
+_TRAINING = (
+    "torch",
+    "torchvision",
+    "timm",
+    "lightning",
+    "safetensors",
+    "onnx",
+    "onnxscript",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+)
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "neural_compressor": "neural-compressor"}
 
 
@@ -43,10 +54,7 @@ def _finding(name: str, found: str, *, status: str = "ok", advice: str = "") -> 
 
 
 def _python() -> dict[str, Any]:
-    found = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):
-        return _finding("python", found, status="problem", advice="edgeproof needs Python 3.11 or newer")
-    return _finding("python", found)
+    return _finding("python", ".".join(map(str, sys.version_info[:3])))
 
 
 def _one_place() -> dict[str, Any]:
@@ -86,7 +94,9 @@ def _torch_pair() -> dict[str, Any]:
     if not (_installed("torch") and _installed("torchvision")):
         return _finding("torch pair", "not installed", status="warning", advice="needed for training alone")
     pair = f"torch {_installed('torch')}, torchvision {_installed('torchvision')}"
-    result = subprocess.run([sys.executable, "-c", "import torch, torchvision"], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", "import torch, torchvision"], capture_output=True, text=True, check=False
+    )
     if result.returncode:
         reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
         advice = "install both from the same place, at versions that belong together: pip install -U torch torchvision"
@@ -98,14 +108,24 @@ def _runtimes() -> dict[str, Any]:
     found = {name: _installed(name) for name in ("onnxruntime", "openvino")}
     text = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
     if not any(found.values()):
-        return _finding("runtimes", text, status="problem", advice="pip install 'edgeproof[onnx]' or 'edgeproof[openvino]'")
+        return _finding(
+            "runtimes",
+            text,
+            status="problem",
+            advice="pip install 'edgeproof[onnx]' or 'edgeproof[openvino]'",
+        )
     return _finding("runtimes", text)
 
 
 def _quantizers() -> dict[str, Any]:
     version = _installed("nncf")
     if not version:
-        return _finding("quantizers", "nncf missing", status="warning", advice="for OpenVINO INT8: pip install 'edgeproof[quantize]'")
+        return _finding(
+            "quantizers",
+            "nncf missing",
+            status="warning",
+            advice="for OpenVINO INT8: pip install 'edgeproof[quantize]'",
+        )
     return _finding("quantizers", f"nncf {version}")
 
 
@@ -122,7 +142,9 @@ def _threads() -> dict[str, Any]:
     usable, wish = machine.usable_threads(), os.environ.get("OMP_NUM_THREADS")
     if wish and wish.isdigit() and int(wish) > usable:
         advice = f"OMP_NUM_THREADS is more than the {usable} usable cores: unset it"
-        return _finding("threads", f"{usable} usable, OMP_NUM_THREADS={wish}", status="warning", advice=advice)
+        return _finding(
+            "threads", f"{usable} usable, OMP_NUM_THREADS={wish}", status="warning", advice=advice
+        )
     return _finding("threads", f"{usable} usable" + (f", OMP_NUM_THREADS={wish}" if wish else ""))
 
 
@@ -143,5 +165,7 @@ def _disk() -> dict[str, Any]:
 
     free = shutil.disk_usage(Path.cwd()).free / 2**30
     if free < MIN_FREE_GIB:
-        return _finding("disk", f"{free:.1f} GiB free", status="warning", advice=f"a run wants up to {MIN_FREE_GIB} GiB")
+        return _finding(
+            "disk", f"{free:.1f} GiB free", status="warning", advice=f"a run wants up to {MIN_FREE_GIB} GiB"
+        )
     return _finding("disk", f"{free:.0f} GiB free")

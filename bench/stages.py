@@ -27,9 +27,26 @@ def bench_stages(recipe: Recipe, stages: list[Stage]) -> list[Stage]:
     quantized = tuple(s.name for s in stages if s.verb in ("export", "quantize"))
     chosen = tuple(s.name for s in stages if s.name.startswith("choose:"))
     return [
-        Stage("accuracy", "evaluate", check_accuracy, _reads_accuracy, (*quantized, *chosen), (ACCURACY,), cost=25),
+        Stage(
+            "accuracy",
+            "evaluate",
+            check_accuracy,
+            _reads_accuracy,
+            (*quantized, *chosen),
+            (ACCURACY,),
+            cost=25,
+        ),
         Stage("bench", "bench", run_bench, _reads_bench, quantized, (BENCH,), cost=recipe.bench.max_seconds),
-        Stage("report", "report", make_report, lambda _: None, (), ("report.md", "report.html"), cost=8, always=True),
+        Stage(
+            "report",
+            "report",
+            make_report,
+            lambda _: None,
+            (),
+            ("report.md", "report.html"),
+            cost=8,
+            always=True,
+        ),
     ]
 
 
@@ -39,7 +56,11 @@ def check_accuracy(run: Run, progress: Progress) -> None:
 
     content = evaluate(run, progress)
     write_json(run.folder / ACCURACY, content)
-    failed = [f"{c['name']} = {c['value']:.4f} (limit {c['limit']:g})" for c in content["gate"]["checks"] if not c["passed"]]
+    failed = [
+        f"{c['name']} = {c['value']:.4f} (limit {c['limit']:g})"
+        for c in content["gate"]["checks"]
+        if not c["passed"]
+    ]
     if failed:
         raise GateFailedError(f"accuracy gate failed: {'; '.join(failed)}")
 
@@ -75,10 +96,14 @@ def _contestants(run: Run) -> list[Any]:
         for size in model_sizes(run.recipe):
             macs = count_macs(module, size)
             preprocess = run.recipe.preprocess.model_copy(update={"size": size})
-            found += torch_contestants(module, model=model, preprocess=preprocess, threads=threads, images=photos)
+            found += torch_contestants(
+                module, model=model, preprocess=preprocess, threads=threads, images=photos
+            )
             for runtime in ("onnxruntime", "openvino"):
                 for precision in ("fp32", "int8"):
-                    folder = run.folder / model_folder(run.recipe, model, runtime=runtime, precision=precision, size=size)
+                    folder = run.folder / model_folder(
+                        run.recipe, model, runtime=runtime, precision=precision, size=size
+                    )
                     if folder.is_dir():
                         found += artifact_contestants(
                             folder, model=model, threads=threads, images=photos, params=params, macs=macs
@@ -132,4 +157,3 @@ def _reads_accuracy(recipe: Recipe) -> Any:
 
 def _reads_bench(recipe: Recipe) -> Any:
     return recipe.bench.model_dump(mode="json")
-

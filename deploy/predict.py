@@ -39,12 +39,14 @@ def print_answers(answers: Sequence[dict[str, Any]], *, as_json: bool, csv: Path
         print(json.dumps(answers))
         return
     for answer in answers:
-        if answer["error"]:
-            print(f"{answer['path']}: error: {answer['error']}")
-        else:
-            print(
-                f"{answer['path']}: {answer['label']} (probability of generated {answer['probability']:.3f}, threshold {answer['threshold']:.3f})"
-            )
+        print(f"{answer['path']}: {_verdict(answer)}")
+
+
+def _verdict(answer: dict[str, Any]) -> str:
+    if answer["error"]:
+        return f"error: {answer['error']}"
+    numbers = f"probability of generated {answer['probability']:.3f}, threshold {answer['threshold']:.3f}"
+    return f"{answer['label']} ({numbers})"
 
 
 def _photos(path: Path) -> list[Path]:

@@ -230,7 +230,7 @@ def probabilities_of(run: Run, artifact: Path, *, split: str, limit: int | None 
 
 
 def check_parity(run: Run, progress: Progress) -> None:
-    """PyTorch against ONNX Runtime against OpenVINO on the same test images; and is INT8 really INT8?"""
+    """PyTorch against ONNX Runtime against OpenVINO on the same test images, and the proof of INT8."""
     pairs: list[dict[str, Any]] = []
     int8: list[dict[str, Any]] = []
     models = deployed_models(run.recipe)

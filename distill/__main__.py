@@ -25,9 +25,13 @@ app = typer.Typer(
 data_app = typer.Typer(help="Make, look at and check image folders.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
-RecipeArgument = Annotated[str, typer.Argument(help="A shipped recipe's name, a .toml file, or a run folder.")]
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A shipped recipe's name, a .toml file, or a run folder.")
+]
 OutOption = Annotated[Path | None, typer.Option("--out", help="Run folder (default: runs/<recipe's name>).")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the recipe.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the recipe.")
+]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on in a folder that already holds a run.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -38,7 +42,9 @@ def run(
     out: OutOption = None,
     overrides: SetOption = None,
     resume: ResumeOption = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the recipe, list the stages, do nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the recipe, list the stages, do nothing.")
+    ] = False,
 ) -> None:
     """Do the whole job: data, teacher, students, INT8, proof, report."""
     _run(recipe, out=out, overrides=overrides, resume=resume, dry_run=dry_run, verb="report")
@@ -68,7 +74,9 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
     as_json: JsonOption = False,
     csv: Annotated[Path | None, typer.Option(help="Write the answers to this CSV file.")] = None,
-    runtime: Annotated[str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
+    ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: the runtime's).")] = None,
 ) -> None:
     """Say of each photo whether it is real or generated. Needs no torch."""
@@ -82,7 +90,10 @@ def predict(
 
 @app.command(name="list")
 def list_names(
-    what: Annotated[str | None, typer.Argument(help="teachers, students, methods, recipes, layouts, quantizers, runtimes.")] = None,
+    what: Annotated[
+        str | None,
+        typer.Argument(help="teachers, students, methods, recipes, layouts, quantizers, runtimes."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the names that recipes may use, from the tables that the code uses."""
@@ -122,12 +133,16 @@ def simulate(
 
     settings = load_recipe(recipe, overrides=overrides or []).data.simulate
     if settings is None:
-        raise EdgeproofError(f"recipe {recipe} has no [data.simulate] section; choose one that has, such as demo")
+        raise EdgeproofError(
+            f"recipe {recipe} has no [data.simulate] section; choose one that has, such as demo"
+        )
     try:
         with _bar("rendering") as progress:
             dataset = render(settings, root=out, workers=thread_count(0), progress=progress)
     except KeyboardInterrupt:
-        raise EdgeproofError(f"stopped by Ctrl-C; the images in {out} are kept, the same command goes on there") from None
+        raise EdgeproofError(
+            f"stopped by Ctrl-C; the images in {out} are kept, the same command goes on there"
+        ) from None
     typer.echo(f"{len(dataset.samples)} images in {out}")
 
 
@@ -213,7 +228,9 @@ TABLES: dict[str, Callable[[], list[str]]] = {
 }
 
 
-def _run(source: str, *, out: Path | None, overrides: list[str] | None, resume: bool, dry_run: bool, verb: str) -> None:
+def _run(
+    source: str, *, out: Path | None, overrides: list[str] | None, resume: bool, dry_run: bool, verb: str
+) -> None:
     from rich.console import Console
 
     from distill.console import ConsoleReporter
@@ -234,7 +251,9 @@ def _run(source: str, *, out: Path | None, overrides: list[str] | None, resume: 
         with ConsoleReporter(console) as reporter:
             run_stages(Run(folder=folder, recipe=resolved), stages, resume=resume, reporter=reporter)
     except KeyboardInterrupt:
-        raise EdgeproofError(f"stopped by Ctrl-C; what was finished in {folder} is whole, --resume goes on there") from None
+        raise EdgeproofError(
+            f"stopped by Ctrl-C; what was finished in {folder} is whole, --resume goes on there"
+        ) from None
     finally:
         if (folder / "report.html").is_file() and verb == "report":
             _print_result(folder)
@@ -253,9 +272,15 @@ def _resolve(source: str, *, out: Path | None, overrides: list[str]) -> tuple["R
 def _require_training() -> None:
     from importlib.util import find_spec
 
-    missing = [name for name in ("torch", "torchvision", "timm", "lightning", "safetensors", "onnx") if find_spec(name) is None]
+    missing = [
+        name
+        for name in ("torch", "torchvision", "timm", "lightning", "safetensors", "onnx")
+        if find_spec(name) is None
+    ]
     if missing:
-        raise EdgeproofError(f"training needs {', '.join(missing)}, not installed; pip install 'edgeproof[all]'")
+        raise EdgeproofError(
+            f"training needs {', '.join(missing)}, not installed; pip install 'edgeproof[all]'"
+        )
 
 
 def _stages(recipe: "Recipe", *, verb: str) -> list["Stage"]:

@@ -77,7 +77,9 @@ class BatchDataset(Dataset[Batch]):
 
 def boxes_in_pixels(pixels: PixelSource) -> Floats:
     """``[N, 4]`` in pixels of the input; NaN rows where unknown, zeros where known to have no face."""
-    return np.array([_box(sample, pixels=pixels) for sample in pixels.samples], dtype=np.float32).reshape(-1, 4)
+    return np.array([_box(sample, pixels=pixels) for sample in pixels.samples], dtype=np.float32).reshape(
+        -1, 4
+    )
 
 
 def _box(sample: Sample, *, pixels: PixelSource) -> tuple[float, ...]:
@@ -126,7 +128,9 @@ def train_loader(
     )
 
 
-def plain_loader(dataset: BatchDataset, *, batch_size: int, view: int = 0, workers: int = 0) -> DataLoader[Batch]:
+def plain_loader(
+    dataset: BatchDataset, *, batch_size: int, view: int = 0, workers: int = 0
+) -> DataLoader[Batch]:
     """Every sample once, in order, in one fixed view."""
     keys = [(index, view) for index in range(len(dataset))]
     return DataLoader(dataset, batch_size=batch_size, sampler=keys, collate_fn=_as_it_is, num_workers=workers)  # type: ignore[arg-type]

@@ -37,7 +37,9 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     side = path.with_suffix(".json")
     for file in (path, side):
         if not file.is_file():
-            raise EdgeproofError(f"{file}: no such file, expected a .safetensors checkpoint with its .json sidecar")
+            raise EdgeproofError(
+                f"{file}: no such file, expected a .safetensors checkpoint with its .json sidecar"
+            )
     sidecar: dict[str, Any] = read_json(side)
     found = sha256(path)
     if found != sidecar.get("sha256"):
@@ -58,7 +60,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     if expected != found:
-        names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        names = sorted(
+            name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+        )
         first = names[0]
         raise EdgeproofError(
             f"{path}: {len(names)} weights do not fit the model; first {first!r}: "
@@ -70,7 +74,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
 class SafetensorsIO(CheckpointIO):
     """Lightning's checkpoint in one safetensors file: its tensors, and the rest as JSON in the header."""
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
         """Write atomically."""
         tensors: dict[str, Tensor] = {}
         tree = _flatten(checkpoint, tensors)
@@ -128,5 +134,7 @@ def parameter_count(model: nn.Module) -> int:
 def pick_device(accelerator: str) -> torch.device:
     """The device that a recipe's ``training.accelerator`` means here."""
     if accelerator == "gpu" and not torch.cuda.is_available():
-        raise EdgeproofError("training.accelerator: given 'gpu', but torch finds no CUDA device; use 'auto' or 'cpu'")
+        raise EdgeproofError(
+            "training.accelerator: given 'gpu', but torch finds no CUDA device; use 'auto' or 'cpu'"
+        )
     return torch.device("cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu")

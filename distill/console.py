@@ -4,7 +4,15 @@ import time
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from distill.stage import Stage
 
@@ -64,13 +72,17 @@ class ConsoleReporter:
         now = time.monotonic()
         if not self.console.is_terminal and now - self.last_line > _LINE_EVERY_S:
             self.last_line = now
-            self.console.print(f"  ...    {self.stage.name} {done}/{total}{self._left(completed)}", highlight=False)
+            self.console.print(
+                f"  ...    {self.stage.name} {done}/{total}{self._left(completed)}", highlight=False
+            )
 
     def finish(self, stage: Stage, *, seconds: float) -> None:
         """Tick the stage off."""
         self.done += stage.cost
         left = "" if self.console.is_terminal else self._left(self.done)
-        self.console.print(f"  [green]done[/green]   {stage.name} [dim]{seconds:.1f} s{left}[/dim]", highlight=False)
+        self.console.print(
+            f"  [green]done[/green]   {stage.name} [dim]{seconds:.1f} s{left}[/dim]", highlight=False
+        )
         if self.task is not None:
             self.bar.update(self.task, completed=self.done)
 

@@ -27,7 +27,9 @@ def predict(
     model.eval()
     logits: list[Tensor] = []
     maps: dict[str, list[Tensor]] = {name: [] for name in features}
-    for number, batch in enumerate(plain_loader(BatchDataset(pixels), batch_size=batch_size, view=view), start=1):
+    for number, batch in enumerate(
+        plain_loader(BatchDataset(pixels), batch_size=batch_size, view=view), start=1
+    ):
         output = model(normalize(batch.images.to(device), spec=pixels.spec))
         logits.append(output.logits.float().cpu())
         for name in features:
@@ -39,11 +41,17 @@ def predict(
 
 
 def teacher_outputs(
-    teacher: nn.Module, pixels: PixelSource, *, features: Sequence[str], views: int, progress: Progress | None = None
+    teacher: nn.Module,
+    pixels: PixelSource,
+    *,
+    features: Sequence[str],
+    views: int,
+    progress: Progress | None = None,
 ) -> TeacherOutputs:
     """The teacher's word on every image in every view, for :mod:`distill.teacher_outputs` to keep."""
     passes = []
     for view in range(views):
+
         def tell(done: int, total: int, view: int = view) -> None:
             if progress:
                 progress(view * total + done, views * total)

@@ -23,7 +23,9 @@ def make_model(recipe: Recipe, model: str) -> nn.Module:
         EdgeproofError: an unknown name or option.
     """
     if model == "teacher":
-        return _translated(build_teacher, recipe.teacher.name, where="teacher", options=recipe.teacher.options)
+        return _translated(
+            build_teacher, recipe.teacher.name, where="teacher", options=recipe.teacher.options
+        )
     student = recipe.students[model]
     return _translated(build_student, student.name, where=f"students.{model}", options=student.options)
 
@@ -47,7 +49,9 @@ def freeze(model: nn.Module) -> nn.Module:
     return model.eval().requires_grad_(False)
 
 
-def _translated(build: Callable[..., nn.Module], name: str, *, where: str, options: dict[str, Any]) -> nn.Module:
+def _translated(
+    build: Callable[..., nn.Module], name: str, *, where: str, options: dict[str, Any]
+) -> nn.Module:
     try:
         return build(name, num_logits=1, options=options)
     except OptionError as error:
@@ -80,6 +84,8 @@ def check_names(recipe: Recipe) -> None:
                 except EdgeproofError as error:
                     problems.append(str(error))
     if recipe.data.path and recipe.data.layout not in ("auto", *LAYOUTS):
-        problems.append(str(unknown_name(kind="layout", given=recipe.data.layout, choices=["auto", *LAYOUTS])))
+        problems.append(
+            str(unknown_name(kind="layout", given=recipe.data.layout, choices=["auto", *LAYOUTS]))
+        )
     if problems:
         raise EdgeproofError("\n".join(dict.fromkeys(problems)))

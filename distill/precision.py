@@ -32,4 +32,6 @@ def _has_fast_bf16(accelerator: str) -> bool:
 
 def thread_count(wish: int) -> int:
     """The number of threads a recipe's ``threads`` means; 0 is every core this process may use."""
-    return wish or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+    return wish or len(
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )

@@ -16,9 +16,10 @@ from distill.errors import EdgeproofError
 
 Pixels = npt.NDArray[np.uint8]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit for a decompression bomb
+_MAX_ASPECT = 64  # of an image to be enlarged, and the most tiles there can be
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -66,6 +67,10 @@ class PreprocessSpec(BaseModel):
         shorter = min(image.size)
         if shorter >= self.size:
             return image
+        if max(image.size) > _MAX_ASPECT * shorter:  # enlarging a thread of pixels would fill the memory
+            width, height = (min(side, _MAX_ASPECT * shorter) for side in image.size)
+            left, top = (image.width - width) // 2, (image.height - height) // 2
+            image = image.crop((left, top, left + width, top + height))
         width, height = (max(self.size, round(side * self.size / shorter)) for side in image.size)
         return self._resize(image, width, height)
 
@@ -97,16 +102,21 @@ def read_image(path: Path | str) -> Image.Image:
     if path.stat().st_size == 0:
         raise EdgeproofError(f"{path}: the file is empty (0 bytes), expected an image")
     try:
-        with Image.open(path) as image:
+        # an open file, not its name: Pillow maps a named uncompressed TIFF with the rotated size and scrambles it
+        with path.open("rb") as file, Image.open(file) as image:
             return to_rgb(image)
     except EdgeproofError as error:
         raise EdgeproofError(f"{path}: {error}") from None
-    except Image.DecompressionBombError:
-        raise EdgeproofError(f"{path}: more than {MAX_PIXELS} pixels, refused as a decompression bomb") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise EdgeproofError(
+            f"{path}: more than {MAX_PIXELS} pixels, refused as a decompression bomb"
+        ) from None
     except MemoryError:
         raise EdgeproofError(f"{path}: too large to decode in this machine's memory") from None
     except Exception as error:  # Pillow's plugins raise whatever their format met
-        raise EdgeproofError(f"{path}: cannot be decoded as an image ({error or type(error).__name__})") from None
+        raise EdgeproofError(
+            f"{path}: cannot be decoded as an image ({error or type(error).__name__})"
+        ) from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -114,9 +124,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         raise EdgeproofError(f"{image.width}x{image.height} pixels, at most {MAX_PIXELS} are allowed")
     image.load()
-    if image.mode.startswith("I;16") or image.mode == "I":
-        return _from_16_bit(image)
     upright = ImageOps.exif_transpose(image) or image
+    if upright.mode.startswith("I;16") or upright.mode == "I":
+        return _from_16_bit(upright)
     if upright.mode == "P" or "A" in upright.getbands() or "transparency" in upright.info:
         rgba = upright.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

@@ -5,11 +5,14 @@ are package data in ``distill/recipes/``.
 """
 
 import difflib
+import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -25,7 +28,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class DataSettings(_Section):
@@ -37,13 +40,15 @@ class DataSettings(_Section):
     test_share: Share = 0.15
     max_bad_share: Share = 0.01
     workers: Annotated[int, Field(ge=0)] = 0
-    memory_mb: Count = 1500
+    memory_mb: Count = 500
     simulate: SimulationSettings | None = None
 
     @model_validator(mode="after")
     def _some_source(self) -> "DataSettings":
         if not self.path and self.simulate is None:
-            raise ValueError("data.path to name a folder of images (--set data.path=FOLDER), or a section [data.simulate]")
+            raise ValueError(
+                "data.path to name a folder of images (--set data.path=FOLDER), or a section [data.simulate]"
+            )
         return self
 
 
@@ -93,8 +98,17 @@ class LossSettings(_Section):
     """The ground-truth loss. ``pos_weight`` "auto" is reals / fakes of the training split."""
 
     kind: Literal["bce", "focal"] = "bce"
-    pos_weight: Literal["auto", "none"] | Positive = "none"
+    pos_weight: Literal["auto", "none"] | float = "none"
     focal_gamma: NonNegative = 2.0
+
+    @field_validator("pos_weight", mode="plain")
+    @classmethod
+    def _word_or_number(cls, value: Any) -> Any:
+        if value in ("auto", "none"):
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
+            return float(value)
+        raise ValueError("'auto', 'none' or a positive number")
 
 
 class TrainingSettings(_Section):
@@ -163,6 +177,13 @@ class Recipe(_Section):
     gates: GateSettings = GateSettings()
     bench: BenchSettings = BenchSettings()
 
+    @field_validator("students")
+    @classmethod
+    def _not_the_teacher(cls, students: dict[str, StudentSettings]) -> dict[str, StudentSettings]:
+        if "teacher" in students:
+            raise ValueError("no student named 'teacher', which is the teacher's own name")
+        return students
+
 
 def shipped_recipes() -> dict[str, Path]:
     """Name → file of every recipe that comes with the package."""
@@ -230,7 +251,7 @@ def _value(text: str) -> Any:
 
 
 def _explain(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
+    key = ".".join(str(part) for part in item["loc"] if part != "[key]")
     if item["type"] == "extra_forbidden":
         choices = _siblings(item["loc"])
         close = difflib.get_close_matches(str(item["loc"][-1]), choices, n=1)
@@ -238,27 +259,25 @@ def _explain(item: Any) -> str:
         return f"{key}: unknown key (given {item['input']!r}); {hint}"
     if item["type"] == "missing":
         return f"{key}: missing, expected a value"
-    message = item["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    message = re.sub(r"^\w+ should (be )?", lambda m: "" if m[1] else "to ", item["msg"].removeprefix("Value error, "))
     return f"{key}: given {item['input']!r}, expected {message}"
 
 
 def _siblings(loc: tuple[str | int, ...]) -> list[str]:
     """The keys that the section around ``loc`` knows."""
-    model: Any = Recipe
+    here: Any = Recipe
     for part in loc[:-1]:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            model = _inner_model(model.model_fields[str(part)].annotation) if str(part) in model.model_fields else model
-    return sorted(model.model_fields)
+        if _is_section(here):
+            here = here.model_fields[str(part)].annotation
+        else:  # a table of sections by name, or a list of them
+            here = get_args(here)[1 if get_origin(here) is dict else 0]
+        if isinstance(here, UnionType):
+            here = next(filter(_is_section, get_args(here)))
+    return sorted(here.model_fields)
 
 
-def _inner_model(annotation: Any) -> Any:
-    if isinstance(annotation, type):
-        return annotation
-    for argument in getattr(annotation, "__args__", ()):
-        found = _inner_model(argument)
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            return found
-    return annotation
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def to_toml(recipe: Recipe) -> str:

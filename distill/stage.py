@@ -110,19 +110,28 @@ class _State:
         try:
             return cls(path=path, entries=read_json(path) if path.is_file() else {})
         except json.JSONDecodeError as error:
-            raise EdgeproofError(f"{path}: not valid JSON ({error}); delete it to start the run again") from None
+            raise EdgeproofError(
+                f"{path}: not valid JSON ({error}); delete it to start the run again"
+            ) from None
 
     def is_whole(self, stage: Stage, *, key: str) -> bool:
         entry = self.entries.get(stage.name)
         if stage.always or entry is None or entry["key"] != key or set(entry["files"]) != set(stage.outputs):
             return False
         folder = self.path.parent
-        return all((folder / f).is_file() and sha256(folder / f) == digest for f, digest in entry["files"].items())
+        return all(
+            (folder / f).is_file() and sha256(folder / f) == digest for f, digest in entry["files"].items()
+        )
 
     def record(self, stage: Stage, *, key: str, seconds: float, failure: str) -> None:
         folder = self.path.parent
         files = {name: sha256(folder / name) for name in stage.outputs}
-        self.entries[stage.name] = {"key": key, "seconds": round(seconds, 2), "files": files, "failure": failure}
+        self.entries[stage.name] = {
+            "key": key,
+            "seconds": round(seconds, 2),
+            "files": files,
+            "failure": failure,
+        }
         write_json(self.path, self.entries)
 
 
@@ -131,7 +140,9 @@ def stage_keys(stages: Sequence[Stage], recipe: Recipe) -> dict[str, str]:
     keys: dict[str, str] = {}
     for stage in stages:
         material = [stage.name, stage.reads(recipe), [keys[name] for name in stage.needs]]
-        keys[stage.name] = hashlib.sha256(json.dumps(material, sort_keys=True, default=str).encode()).hexdigest()
+        keys[stage.name] = hashlib.sha256(
+            json.dumps(material, sort_keys=True, default=str).encode()
+        ).hexdigest()
     return keys
 
 
@@ -173,7 +184,9 @@ def _run_one(run: Run, stage: Stage, *, key: str, state: _State, reporter: Repor
     except GateFailedError as error:
         failure = str(error)
     except OSError as error:
-        raise EdgeproofError(f"stage {stage.name}: {error.strerror or error} ({error.filename or run.folder})") from error
+        raise EdgeproofError(
+            f"stage {stage.name}: {error.strerror or error} ({error.filename or run.folder})"
+        ) from error
     seconds = time.monotonic() - started
     state.record(stage, key=key, seconds=seconds, failure=failure)
     run.log("end", stage=stage.name, seconds=round(seconds, 2), failure=failure)
@@ -183,7 +196,9 @@ def _run_one(run: Run, stage: Stage, *, key: str, state: _State, reporter: Repor
 
 def _open_folder(run: Run, *, resume: bool) -> None:
     if (run.folder / STATE).exists() and not resume:
-        raise EdgeproofError(f"{run.folder}: already holds a run; add --resume to go on, or choose another --out")
+        raise EdgeproofError(
+            f"{run.folder}: already holds a run; add --resume to go on, or choose another --out"
+        )
     try:
         write_text(run.folder / "recipe.toml", to_toml(run.recipe))
         write_json(run.folder / "recipe.json", run.recipe.model_dump(mode="json"))

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError
 from distill.files import read_json, sha256, write_json
+from distill.preprocess import PreprocessSpec
 from distill.recipe import Recipe, Schedule
 from distill.runfolder import (
     AUDIT,
@@ -39,10 +41,36 @@ def distill_stages(recipe: Recipe) -> list[Stage]:
     """Everything up to the students that will be deployed."""
     return [
         Stage("data", "data", make_data, _reads_data, outputs=(SAMPLES, SUMMARY), cost=30),
-        Stage("audit", "data", audit_data, _reads_audit, needs=("data",), outputs=(AUDIT,), cost=5, stops=True),
-        Stage("teacher", "teach", train_teacher, _reads_teacher, needs=("audit",), outputs=_in(TEACHER, TRAINED), cost=120),
-        Stage("teacher:choice", "teach", choose_teacher, lambda _: None, needs=("teacher",), outputs=("teacher/choice.json",), cost=1),
-        Stage("teacher:outputs", "distill", cache_teacher, _reads_outputs, needs=("teacher",), outputs=(TEACHER_OUTPUTS,), cost=15),
+        Stage(
+            "audit", "data", audit_data, _reads_audit, needs=("data",), outputs=(AUDIT,), cost=5, stops=True
+        ),
+        Stage(
+            "teacher",
+            "teach",
+            train_teacher,
+            _reads_teacher,
+            needs=("audit",),
+            outputs=_in(TEACHER, TRAINED),
+            cost=120,
+        ),
+        Stage(
+            "teacher:choice",
+            "teach",
+            choose_teacher,
+            lambda _: None,
+            needs=("teacher",),
+            outputs=("teacher/choice.json",),
+            cost=1,
+        ),
+        Stage(
+            "teacher:outputs",
+            "distill",
+            cache_teacher,
+            _reads_outputs,
+            needs=("teacher",),
+            outputs=(TEACHER_OUTPUTS,),
+            cost=15,
+        ),
         *[stage for name in recipe.students for stage in student_stages(recipe, name)],
     ]
 
@@ -56,7 +84,9 @@ def student_stages(recipe: Recipe, name: str) -> list[Stage]:
         model = name if kind == "distilled" else f"{name}/control"
         needs = tuple(stage.name for stage in stages if stage.name.endswith(kind))
         outputs = _in(chosen_folder(model), CHOSEN)
-        stages.append(Stage(f"choose:{model}", "distill", _chooser(name, kind), lambda _: None, needs, outputs))
+        stages.append(
+            Stage(f"choose:{model}", "distill", _chooser(name, kind), lambda _: None, needs, outputs)
+        )
     return stages
 
 
@@ -65,7 +95,12 @@ def _training_stage(recipe: Recipe, name: str, *, seed: int, kind: str) -> Stage
         train_student(run, progress, name=name, seed=seed, kind=kind)
 
     def reads(recipe: Recipe) -> Any:
-        parts = [recipe.students[name], recipe.loss, recipe.training.model_copy(update={"seeds": ()}), recipe.preprocess]
+        parts = [
+            recipe.students[name],
+            recipe.loss,
+            recipe.training.model_copy(update={"seeds": ()}),
+            recipe.preprocess,
+        ]
         return _dump(*parts, *([recipe.distillation] if kind == "distilled" else []))
 
     needs = ("audit", "teacher:outputs") if kind == "distilled" else ("audit",)
@@ -84,9 +119,13 @@ def make_data(run: Run, progress: Progress) -> None:
     settings = run.recipe.data
     if settings.path:
         found = read_layout(Path(settings.path).expanduser(), layout=settings.layout)
-        found = with_splits(found, valid_share=settings.valid_share, test_share=settings.test_share, seed=run.recipe.seed)
+        found = with_splits(
+            found, valid_share=settings.valid_share, test_share=settings.test_share, seed=run.recipe.seed
+        )
         threads = thread_count(run.recipe.training.threads)
-        found = find_unreadable(found, max_bad_share=settings.max_bad_share, threads=threads, progress=progress)
+        found = find_unreadable(
+            found, max_bad_share=settings.max_bad_share, threads=threads, progress=progress
+        )
     else:
         found = _simulate(run, progress)
     save_dataset(found, run.folder)
@@ -128,7 +167,16 @@ def train_teacher(run: Run, progress: Progress) -> None:
         _adopt(run, model, Path(recipe.weights).expanduser(), folder)
     else:
         objectives = [_ground_truth(run), *([FaceBox(weight=recipe.box_weight)] if recipe.box_weight else [])]
-        _train(run, model, name=TEACHER, objectives=objectives, schedule=recipe, seed=run.recipe.seed, folder=folder, progress=progress)
+        _train(
+            run,
+            model,
+            name=TEACHER,
+            objectives=objectives,
+            schedule=recipe,
+            seed=run.recipe.seed,
+            folder=folder,
+            progress=progress,
+        )
     _predict_evaluated(run, TEACHER, folder)
 
 
@@ -140,7 +188,11 @@ def _adopt(run: Run, model: Any, source: Path, folder: Path) -> None:
         raise EdgeproofError(f"teacher.weights: {source}: no such file, expected a .safetensors checkpoint")
     about = read_sidecar(source) if source.with_suffix(".json").is_file() else {}
     load_weights(model, source)
-    sidecar = {**_sidecar(run, TEACHER, seed=run.recipe.seed), "adopted_from": source.name, "trained_on": about.get("data", "unknown")}
+    sidecar = {
+        **_sidecar(run, TEACHER, seed=run.recipe.seed),
+        "adopted_from": source.name,
+        "trained_on": about.get("data", "unknown"),
+    }
     for name in (WEIGHTS, "last.safetensors"):
         save_weights(model, folder / name, sidecar=sidecar)
     write_json(folder / "history.json", {"epochs": [], "best_epoch": 0, "seconds": 0.0})
@@ -148,7 +200,9 @@ def _adopt(run: Run, model: Any, source: Path, folder: Path) -> None:
 
 def choose_teacher(run: Run, progress: Progress) -> None:
     """Calibrate the teacher; there is one only."""
-    _calibrate(run, TEACHER, load_predictions(run.folder / TEACHER / PREDICTIONS)["valid"], seed=run.recipe.seed)
+    _calibrate(
+        run, TEACHER, load_predictions(run.folder / TEACHER / PREDICTIONS)["valid"], seed=run.recipe.seed
+    )
 
 
 def cache_teacher(run: Run, progress: Progress) -> None:
@@ -161,7 +215,9 @@ def cache_teacher(run: Run, progress: Progress) -> None:
     teacher = freeze(_on_device(run, load_model(run.recipe, TEACHER, run.folder / TEACHER / WEIGHTS)))
     features = wanted_features(run.recipe.distillation.methods, teacher=channels(teacher))
     views = 2 if run.recipe.training.horizontal_flip else 1
-    outputs = teacher_outputs(teacher, _pixels(run, "train"), features=features, views=views, progress=progress)
+    outputs = teacher_outputs(
+        teacher, _pixels(run, "train"), features=features, views=views, progress=progress
+    )
     save_outputs(outputs, run.folder / TEACHER_OUTPUTS, key=_outputs_key(run))
 
 
@@ -180,12 +236,31 @@ def train_student(run: Run, progress: Progress, *, name: str, seed: int, kind: s
         pair = Pair(student=channels(student), teacher=channels(make_model(run.recipe, TEACHER)))
         objectives += [build_method(method, pair=pair) for method in settings.methods]
     folder = run.folder / training_folder(name, seed=seed, kind=kind)
-    _train(run, student, name=name, objectives=objectives, schedule=run.recipe.students[name], seed=seed, folder=folder, progress=progress, taught=kind == "distilled")
+    _train(
+        run,
+        student,
+        name=name,
+        objectives=objectives,
+        schedule=run.recipe.students[name],
+        seed=seed,
+        folder=folder,
+        progress=progress,
+        taught=kind == "distilled",
+    )
     _predict_evaluated(run, name, folder)
 
 
 def _train(
-    run: Run, model: Any, *, name: str, objectives: Any, schedule: Schedule, seed: int, folder: Path, progress: Progress, taught: bool = False
+    run: Run,
+    model: Any,
+    *,
+    name: str,
+    objectives: Any,
+    schedule: Schedule,
+    seed: int,
+    folder: Path,
+    progress: Progress,
+    taught: bool = False,
 ) -> None:
     import torch
 
@@ -262,7 +337,9 @@ def _calibrate(run: Run, model: str, logits: Any, *, seed: int) -> None:
 
     labels = _labels(run, "valid")
     calibration = fit_calibration(labels, logits)
-    probabilities = 1 / (1 + np.exp(-(logits.astype(np.float64) / calibration.temperature + calibration.bias)))
+    probabilities = 1 / (
+        1 + np.exp(-(logits.astype(np.float64) / calibration.temperature + calibration.bias))
+    )
     choice = {
         "seed": seed,
         "calibration": calibration.model_dump(),
@@ -288,10 +365,17 @@ def _ground_truth(run: Run, *, weight: float = 1.0) -> Any:
 
 
 def _pixels(run: Run, split: str) -> Any:
+    recipe = run.recipe
+    return _open_split(run.folder, split, recipe.preprocess, recipe.data.memory_mb, sha256(run.folder / SAMPLES))
+
+
+@lru_cache(maxsize=len(EVALUATED) + 1)
+def _open_split(folder: Path, split: str, spec: PreprocessSpec, memory_mb: int, samples_hash: str) -> Any:
+    """Decoded once for all trainings of a run; another list of samples is another entry."""
     from distill.data.pixels import open_pixels
 
-    dataset = load_dataset(run.folder)
-    return open_pixels(dataset.root, dataset.split(split), spec=run.recipe.preprocess, memory_mb=run.recipe.data.memory_mb)
+    dataset = load_dataset(folder)
+    return open_pixels(dataset.root, dataset.split(split), spec=spec, memory_mb=memory_mb)
 
 
 def _labels(run: Run, split: str) -> Any:
@@ -319,7 +403,11 @@ def _sidecar(run: Run, name: str, *, seed: int) -> dict[str, Any]:
 
 def _outputs_key(run: Run) -> str:
     """Teacher, data and transform: what the cached outputs depend on."""
-    parts = [sha256(run.folder / TEACHER / WEIGHTS), sha256(run.folder / SAMPLES), *_reads_outputs(run.recipe)]
+    parts = [
+        sha256(run.folder / TEACHER / WEIGHTS),
+        sha256(run.folder / SAMPLES),
+        *_reads_outputs(run.recipe),
+    ]
     return json.dumps(parts, sort_keys=True)
 
 
@@ -332,7 +420,11 @@ def _dump(*parts: Any) -> list[Any]:
 
 
 def _reads_data(recipe: Recipe) -> Any:
-    return [*_dump(recipe.data.model_copy(update={"workers": 0, "memory_mb": 1})), recipe.seed, _fingerprint(recipe.data.path)]
+    return [
+        *_dump(recipe.data.model_copy(update={"workers": 0, "memory_mb": 1})),
+        recipe.seed,
+        _fingerprint(recipe.data.path),
+    ]
 
 
 def _fingerprint(path: str) -> list[float]:

@@ -31,9 +31,14 @@ class TeacherOutputs:
 
 def save_outputs(outputs: TeacherOutputs, path: Path, *, key: str) -> None:
     """Write atomically."""
-    tensors = {"logits": outputs.logits, **{f"feature.{name}": value for name, value in outputs.features.items()}}
+    tensors = {
+        "logits": outputs.logits,
+        **{f"feature.{name}": value for name, value in outputs.features.items()},
+    }
     with atomic_path(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata={"key": key})
+        save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata={"key": key}
+        )
 
 
 def load_outputs(path: Path, *, key: str) -> TeacherOutputs:
@@ -45,7 +50,9 @@ def load_outputs(path: Path, *, key: str) -> TeacherOutputs:
     with safe_open(path, framework="pt") as file:
         found = (file.metadata() or {}).get("key")
         if found != key:
-            raise EdgeproofError(f"{path}: teacher outputs have key {found}, expected {key}; delete the file to compute them anew")
+            raise EdgeproofError(
+                f"{path}: teacher outputs have key {found}, expected {key}; delete the file to compute them anew"
+            )
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
     features = {name.removeprefix("feature."): value for name, value in tensors.items() if name != "logits"}
     return TeacherOutputs(logits=tensors["logits"], features=features)
@@ -58,5 +65,3 @@ def stack_views(views: Sequence[tuple[Tensor, dict[str, Tensor]]]) -> TeacherOut
         logits=torch.stack([logits for logits, _ in views], dim=1),
         features={name: torch.stack([features[name] for _, features in views], dim=1) for name in names},
     )
-
-

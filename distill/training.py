@@ -43,7 +43,9 @@ class TrainingData:
 class Trainable(lightning.LightningModule):
     """A model and its objectives; the control differs from the distilled student in the objectives alone."""
 
-    def __init__(self, model: nn.Module, *, objectives: Sequence[Objective], schedule: Schedule, spec: PreprocessSpec) -> None:
+    def __init__(
+        self, model: nn.Module, *, objectives: Sequence[Objective], schedule: Schedule, spec: PreprocessSpec
+    ) -> None:
         super().__init__()
         self.model = model
         self.objectives = nn.ModuleList(objectives)
@@ -57,7 +59,9 @@ class Trainable(lightning.LightningModule):
         """Sum of the objectives; their means over the epoch go to the history."""
         batch = batch._replace(images=normalize(batch.images, spec=self.spec))
         output = self.model(batch.images)
-        losses: dict[str, Tensor] = {objective.name: objective(output, batch) for objective in self.objectives}  # type: ignore[misc]
+        losses: dict[str, Tensor] = {
+            objective.name: objective(output, batch) for objective in self.objectives
+        }  # type: ignore[misc]
         for name, value in losses.items():
             self.parts[name] = self.parts.get(name, torch.zeros((), device=value.device)) + value.detach()
         self.steps += 1
@@ -74,7 +78,10 @@ class Trainable(lightning.LightningModule):
         decayed = [parameter for parameter in trained if parameter.ndim > 1]
         plain = [parameter for parameter in trained if parameter.ndim <= 1]
         optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": self.schedule.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+            [
+                {"params": decayed, "weight_decay": self.schedule.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
             lr=self.schedule.learning_rate,
             fused=True,
         )
@@ -118,7 +125,9 @@ class EpochRecord(Callback):
         if self.progress:
             self.progress(trainer.global_step, int(trainer.estimated_stepping_batches))
 
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+    def on_validation_epoch_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
         """Record the epoch."""
         module = _trainable(pl_module)
         logits, labels = (torch.cat(parts) for parts in zip(*module.valid_outputs, strict=True))
@@ -140,7 +149,11 @@ class EpochRecord(Callback):
         best = max((item["valid_auc"] for item in self.history), default=-1.0)
         self.history.append(entry)
         if entry["valid_auc"] > best:
-            save_weights(module.model, self.folder / "weights.safetensors", sidecar={**self.sidecar, "epoch": entry["epoch"]})
+            save_weights(
+                module.model,
+                self.folder / "weights.safetensors",
+                sidecar={**self.sidecar, "epoch": entry["epoch"]},
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
@@ -186,9 +199,15 @@ def fit(
     views = 2 if settings.horizontal_flip else 1
     train = train_loader(data.train, batch_size=schedule.batch_size, views=views, seed=seed, workers=workers)
     valid = plain_loader(data.valid, batch_size=256, workers=workers)
-    _run(_trainer(settings, schedule=schedule, record=record), module, train=train, valid=valid, folder=folder)
+    _run(
+        _trainer(settings, schedule=schedule, record=record), module, train=train, valid=valid, folder=folder
+    )
     best = max(record.history, key=lambda entry: entry["valid_auc"])
-    history = {"epochs": record.history, "best_epoch": int(best["epoch"]), "seconds": record.state_dict()["seconds"]}
+    history = {
+        "epochs": record.history,
+        "best_epoch": int(best["epoch"]),
+        "seconds": record.state_dict()["seconds"],
+    }
     save_weights(model, folder / "last.safetensors", sidecar={**record.sidecar, "epoch": len(record.history)})
     write_json(folder / "history.json", history)
     (folder / _RESUME).unlink(missing_ok=True)
@@ -197,7 +216,11 @@ def fit(
 
 def _trainer(settings: TrainingSettings, *, schedule: Schedule, record: EpochRecord) -> lightning.Trainer:
     keep = ModelCheckpoint(
-        dirpath=record.folder, filename=Path(_RESUME).stem, save_top_k=1, every_n_epochs=1, enable_version_counter=False
+        dirpath=record.folder,
+        filename=Path(_RESUME).stem,
+        save_top_k=1,
+        every_n_epochs=1,
+        enable_version_counter=False,
     )
     keep.FILE_EXTENSION = Path(_RESUME).suffix
     return lightning.Trainer(
@@ -215,7 +238,14 @@ def _trainer(settings: TrainingSettings, *, schedule: Schedule, record: EpochRec
     )
 
 
-def _run(trainer: lightning.Trainer, module: Trainable, *, train: DataLoader[Batch], valid: DataLoader[Batch], folder: Path) -> None:
+def _run(
+    trainer: lightning.Trainer,
+    module: Trainable,
+    *,
+    train: DataLoader[Batch],
+    valid: DataLoader[Batch],
+    folder: Path,
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     resume = folder / _RESUME
     handler = signal.getsignal(signal.SIGINT)

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 
-def edgeproof(*arguments: object, cwd: Path | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+def edgeproof(
+    *arguments: object, cwd: Path | None = None, timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
     """``edgeproof ARGUMENTS``; standard output and error as text."""
     return subprocess.run(
         [sys.executable, "-m", "distill", *map(str, arguments)],

@@ -81,7 +81,9 @@ def test_mistakes_in_a_recipe_are_named_with_value_and_choices(tmp_path: Path) -
     assert "no such recipe" in mistake("run", tmp_path / "none.toml")
     assert "choose one of: cifake, demo, teacher-b3" in mistake("run", "dmeo")
     assert "did you mean 'epochs'" in mistake("run", "demo", "--set", "teacher.epoch=3")
-    assert "choose one of: mobilenet_v2, resnet18, small_cnn" in mistake("run", "demo", "--set", "students.small_cnn.name=big_cnn")
+    assert "choose one of: mobilenet_v2, resnet18, small_cnn" in mistake(
+        "run", "demo", "--set", "students.small_cnn.name=big_cnn"
+    )
     assert "soft_bce or logit_mse" in mistake("run", "demo", "--set", 'distillation.methods=[{name="kl"}]')
     assert "nncf_openvino, ort_qdq" in mistake("run", "demo", "--set", 'quantization.quantizers=["tflite"]')
     assert "KEY=VALUE" in mistake("run", "demo", "--set", "nonsense")
@@ -129,7 +131,9 @@ def test_a_leak_stops_the_run_with_exit_code_1_unless_accepted(tmp_path: Path, f
 def test_predict_names_what_is_wrong_with_an_artifact(finished_run: Path, tmp_path: Path) -> None:
     Image.new("RGB", (30, 30)).save(tmp_path / "photo.png")
     assert "manifest.json" in mistake("predict", tmp_path, tmp_path / "photo.png")
-    artifact = Path(shutil.copytree(finished_run / "artifacts/small_cnn-onnxruntime-int8", tmp_path / "artifact"))
+    artifact = Path(
+        shutil.copytree(finished_run / "artifacts/small_cnn-onnxruntime-int8", tmp_path / "artifact")
+    )
     assert "openvino" in mistake("predict", artifact, tmp_path / "photo.png", "--runtime", "openvino")
     data = bytearray((artifact / "model.onnx").read_bytes())
     data[len(data) // 2] ^= 1

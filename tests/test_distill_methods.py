@@ -143,7 +143,10 @@ def test_logit_mse_of_two_classes_by_hand():
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_kl_by_numpy(temperature):
-    student, teacher = np.array([[1.0, 2.0, 0.0], [0.5, 0.0, -1.0]]), np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 4.0]])
+    student, teacher = (
+        np.array([[1.0, 2.0, 0.0], [0.5, 0.0, -1.0]]),
+        np.array([[2.0, 1.0, 0.0], [0.0, 0.0, 4.0]]),
+    )
 
     def softmax(x):
         return np.exp(x / temperature) / np.exp(x / temperature).sum(1, keepdims=True)
@@ -151,7 +154,9 @@ def test_kl_by_numpy(temperature):
     p, q = softmax(teacher), softmax(student)
     expected = temperature**2 * (p * np.log(p / q)).sum(1).mean()
     method = KL(temperature=temperature)
-    assert method(output(student.tolist()), batch(teacher=teacher.tolist())).item() == pytest.approx(expected, rel=1e-5)
+    assert method(output(student.tolist()), batch(teacher=teacher.tolist())).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_kl_of_logits_zero_and_z_is_soft_bce_less_its_entropy():
@@ -193,7 +198,9 @@ def test_hint_pools_the_larger_map_down():
 
 def test_hint_ignores_the_size_of_activations():
     student, teacher = torch.rand(2, 3, 4, 4), torch.rand(2, 3, 4, 4)
-    assert hint_loss(1000 * student, teacher).item() == pytest.approx(hint_loss(student, teacher).item(), rel=1e-4)
+    assert hint_loss(1000 * student, teacher).item() == pytest.approx(
+        hint_loss(student, teacher).item(), rel=1e-4
+    )
 
 
 def test_the_hints_projection_trains_and_stays_out_of_the_student():
@@ -211,7 +218,10 @@ def test_the_hints_projection_trains_and_stays_out_of_the_student():
 def test_a_hint_without_the_teachers_feature_says_so():
     hint = Hint(student_feature="s", teacher_feature="t", student_channels=1, teacher_channels=1)
     with pytest.raises(ValueError, match="feature 't'"):
-        hint(output([0.0], features={"s": torch.zeros(1, 1, 1, 1)}), batch(features={"u": torch.zeros(1, 1, 1, 1)}))
+        hint(
+            output([0.0], features={"s": torch.zeros(1, 1, 1, 1)}),
+            batch(features={"u": torch.zeros(1, 1, 1, 1)}),
+        )
 
 
 # face box
@@ -227,7 +237,9 @@ def test_giou_and_confidence_by_hand():
 def test_boxes_apart_have_a_gradient():
     # the hull of 0..2 and 6..8 (squared) is 64, the union 8: GIoU = 0 - 56/64
     boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0]], requires_grad=True)
-    loss = FaceBox()(output([0.0], boxes=boxes, box_logits=torch.zeros(1)), batch(boxes=[[6.0, 6.0, 8.0, 8.0]]))
+    loss = FaceBox()(
+        output([0.0], boxes=boxes, box_logits=torch.zeros(1)), batch(boxes=[[6.0, 6.0, 8.0, 8.0]])
+    )
     loss.backward()
     assert loss.item() == pytest.approx(1 + 56 / 64 + math.log(2), rel=1e-5)
     assert (boxes.grad[0, 2:] < 0).all()  # growing towards the face helps
@@ -246,7 +258,9 @@ def test_an_image_without_a_face_trains_the_confidence_alone():
 def test_unknown_boxes_take_no_part():
     known, unknown = [2.0, 2.0, 6.0, 6.0], [NAN] * 4
     one = output([0.0], boxes=torch.tensor([[0.0, 0.0, 4.0, 4.0]]), box_logits=torch.zeros(1))
-    two = output([0.0] * 2, boxes=torch.tensor([[0.0, 0, 4, 4], [9.0, 9, 9, 9]]), box_logits=torch.tensor([0.0, 99.0]))
+    two = output(
+        [0.0] * 2, boxes=torch.tensor([[0.0, 0, 4, 4], [9.0, 9, 9, 9]]), box_logits=torch.tensor([0.0, 99.0])
+    )
     alone = FaceBox()(one, batch(boxes=[known]))
     assert FaceBox()(two, batch((0.0, 0.0), boxes=[known, unknown])).item() == pytest.approx(alone.item())
 
@@ -265,7 +279,11 @@ def test_maps_are_supervised_in_the_central_half_of_the_box():
     inside[1:3, 1:3] = 1
     boxes = torch.zeros(1, 4, 4, 4)
     boxes[:, 2:] = 32.0  # every cell predicts the face exactly
-    auxiliary = {"confidence_map_p3": torch.full((1, 4, 4), math.log(3)), "box_map_p3": boxes, "other": torch.ones(3)}
+    auxiliary = {
+        "confidence_map_p3": torch.full((1, 4, 4), math.log(3)),
+        "box_map_p3": boxes,
+        "other": torch.ones(3),
+    }
     face = torch.tensor([[0.0, 0.0, 32.0, 32.0]])
     out = output([0.0], boxes=face, box_logits=torch.zeros(1), auxiliary=auxiliary)
     expected = math.log(2) + bernoulli(inside, 0.75).mean()
@@ -273,7 +291,10 @@ def test_maps_are_supervised_in_the_central_half_of_the_box():
 
 
 def test_maps_of_an_image_without_a_face_are_all_background():
-    auxiliary = {"confidence_map_p3": torch.full((1, 2, 2), math.log(3)), "box_map_p3": torch.zeros(1, 4, 2, 2)}
+    auxiliary = {
+        "confidence_map_p3": torch.full((1, 2, 2), math.log(3)),
+        "box_map_p3": torch.zeros(1, 4, 2, 2),
+    }
     out = output([0.0], boxes=torch.zeros(1, 4), box_logits=torch.zeros(1), auxiliary=auxiliary)
     assert FaceBox()(out, batch(boxes=[[0.0] * 4])).item() == pytest.approx(math.log(2) + math.log(4))
 
@@ -302,7 +323,11 @@ def test_a_hint_takes_the_last_features_unless_told():
 @pytest.mark.parametrize(
     ("settings", "logits", "message"),
     [
-        ({"name": "hints"}, 1, "unknown distillation method 'hints'; choose one of: hint, kl, logit_mse, soft_bce"),
+        (
+            {"name": "hints"},
+            1,
+            "unknown distillation method 'hints'; choose one of: hint, kl, logit_mse, soft_bce",
+        ),
         ({"name": "kl"}, 1, "kl is identically zero for one logit; use soft_bce or logit_mse"),
         ({"name": "soft_bce"}, 3, "soft_bce is for one logit, not 3; use kl or logit_mse"),
         ({"name": "hint", "teacher_feature": "t9"}, 1, "unknown teacher feature 't9'; choose one of: t1, t2"),

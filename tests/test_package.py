@@ -46,7 +46,9 @@ def test_wheel_holds_the_package_data(wheel: list[str]) -> None:
 
 
 def test_wheel_holds_every_module(wheel: list[str]) -> None:
-    modules = {path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
+    modules = {
+        path.relative_to(ROOT).as_posix() for package in PACKAGES for path in (ROOT / package).rglob("*.py")
+    }
     assert modules <= set(wheel)
 
 
@@ -71,7 +73,9 @@ def test_predict_needs_no_torch(finished_run: Path, tmp_path: Path) -> None:
         artifact = finished_run / f"artifacts/small_cnn-{runtime}-int8"
         arguments = ["edgeproof", "predict", str(artifact), str(tmp_path / "photo.jpg")]
         code = f"{BLOCK}\nsys.argv = {arguments!r}\nfrom distill.__main__ import main\nmain()"
-        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+        result = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False
+        )
         assert result.returncode == 0, result.stderr
         assert "probability of generated" in result.stdout
 
@@ -90,4 +94,9 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_imports_go_one_way() -> None:
-    subprocess.run([Path(sys.executable).parent / "lint-imports", "--no-cache"], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )

@@ -59,7 +59,12 @@ def test_parity_and_int8_proof(finished_run: Path) -> None:
 
 def test_accuracy_names_every_model_once(finished_run: Path) -> None:
     accuracy = read(finished_run / "accuracy.json")
-    artifacts = {f"{m}-{r}-{p}" for m in ("teacher", "small_cnn") for r in ("onnxruntime", "openvino") for p in ("fp32", "int8")}
+    artifacts = {
+        f"{m}-{r}-{p}"
+        for m in ("teacher", "small_cnn")
+        for r in ("onnxruntime", "openvino")
+        for p in ("fp32", "int8")
+    }
     assert set(accuracy["models"]) == {"teacher", "small_cnn", "small_cnn/control"} | artifacts
     assert len(accuracy["distillation"]["small_cnn"]["seeds"]) == 2
     assert accuracy["distillation"]["small_cnn"]["difference"]["verdict"] == "too few seeds"
@@ -71,7 +76,9 @@ def test_fp32_artifacts_score_as_torch_does(finished_run: Path) -> None:
     models = read(finished_run / "accuracy.json")["models"]
     for runtime in ("onnxruntime", "openvino"):
         fp32 = models[f"small_cnn-{runtime}-fp32"]
-        assert fp32["splits"]["test"]["auc"] == pytest.approx(models["small_cnn"]["splits"]["test"]["auc"], abs=1e-6)
+        assert fp32["splits"]["test"]["auc"] == pytest.approx(
+            models["small_cnn"]["splits"]["test"]["auc"], abs=1e-6
+        )
         assert fp32["threshold"] == models["small_cnn"]["threshold"]
 
 
@@ -79,7 +86,11 @@ def test_bench_has_a_row_for_every_contestant(finished_run: Path) -> None:
     rows = read(finished_run / "bench.json")["rows"]
     seen = {(r["model"], r["runtime"], r["precision"], r["input_size"], r["scope"]) for r in rows}
     for model in ("teacher", "small_cnn"):
-        for runtime, precisions in (("torch", ("fp32",)), ("onnxruntime", ("fp32", "int8")), ("openvino", ("fp32", "bf16", "int8"))):
+        for runtime, precisions in (
+            ("torch", ("fp32",)),
+            ("onnxruntime", ("fp32", "int8")),
+            ("openvino", ("fp32", "bf16", "int8")),
+        ):
             for precision in precisions:
                 for size in (32, 48):
                     assert (model, runtime, precision, size, "model") in seen
@@ -107,7 +118,9 @@ def test_report_names_what_ran(finished_run: Path) -> None:
     assert "data:image/png;base64" in html and 'src="http' not in html
 
 
-def test_predict_prints_json_and_csv_and_goes_on_after_a_bad_photo(finished_run: Path, tmp_path: Path) -> None:
+def test_predict_prints_json_and_csv_and_goes_on_after_a_bad_photo(
+    finished_run: Path, tmp_path: Path
+) -> None:
     good, bad, table = tmp_path / "a.jpg", tmp_path / "b.jpg", tmp_path / "out.csv"
     Image.new("CMYK", (40, 30), (10, 20, 30, 40)).save(good)
     bad.write_bytes(good.read_bytes()[:100])
@@ -126,14 +139,20 @@ def test_resume_keeps_everything_that_is_whole(run_copy: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "done" in result.stderr and result.stderr.count("  done ") == 1  # the report, written anew
     after = read(run_copy / "stages.json")
-    assert {name: entry for name, entry in before.items() if name != "report"} == {n: e for n, e in after.items() if n != "report"}
+    assert {name: entry for name, entry in before.items() if name != "report"} == {
+        n: e for n, e in after.items() if n != "report"
+    }
 
 
 def test_changed_recipe_redoes_what_depends_on_it(run_copy: Path) -> None:
     result = edgeproof("distill", run_copy, "--set", "distillation.label_weight=0.25")
     assert result.returncode == 0, result.stderr
     done = [line.split()[1] for line in result.stderr.splitlines() if line.startswith("  done")]
-    assert done == ["student:small_cnn:seed0:distilled", "student:small_cnn:seed1:distilled", "choose:small_cnn"]
+    assert done == [
+        "student:small_cnn:seed0:distilled",
+        "student:small_cnn:seed1:distilled",
+        "choose:small_cnn",
+    ]
 
 
 def test_failed_accuracy_gate_exits_1_and_still_writes_the_report(run_copy: Path) -> None:
@@ -157,7 +176,9 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(stage: str, tmp_path: Path, fin
     )  # fmt: skip
     log = out / "log.jsonl"
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (log.is_file() and f'"start", "stage": "{stage}"' in log.read_text()):
+    while time.monotonic() < deadline and not (
+        log.is_file() and f'"start", "stage": "{stage}"' in log.read_text()
+    ):
         time.sleep(0.02)
     time.sleep(0.2)
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does: to the whole group

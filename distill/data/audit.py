@@ -30,10 +30,30 @@ def audit(dataset: Dataset, *, metadata_limit: float, accept: Sequence[str], see
     auc, interval = metadata_auc(dataset.root, samples, seed=seed)
     hashes = [sha256(dataset.root / sample.path) for sample in dataset.samples]
     checks = [
-        _check("metadata", abs(auc - 0.5), metadata_limit, f"AUC of a classifier of format, JPEG quality, size and bytes: {auc:.3f}"),
-        _check("duplicates_across_splits", _shared(dataset.samples, hashes, key="split"), 0, "identical files in two splits"),
-        _check("duplicates_across_classes", _shared(dataset.samples, hashes, key="label"), 0, "identical files in both classes"),
-        _check("groups_across_splits", _straddling(dataset.samples), 0, "groups (scene, identity) that stand in two splits"),
+        _check(
+            "metadata",
+            abs(auc - 0.5),
+            metadata_limit,
+            f"AUC of a classifier of format, JPEG quality, size and bytes: {auc:.3f}",
+        ),
+        _check(
+            "duplicates_across_splits",
+            _shared(dataset.samples, hashes, key="split"),
+            0,
+            "identical files in two splits",
+        ),
+        _check(
+            "duplicates_across_classes",
+            _shared(dataset.samples, hashes, key="label"),
+            0,
+            "identical files in both classes",
+        ),
+        _check(
+            "groups_across_splits",
+            _straddling(dataset.samples),
+            0,
+            "groups (scene, identity) that stand in two splits",
+        ),
     ]
     for check in checks:
         if not check["passed"] and check["name"] in accept:
@@ -48,15 +68,21 @@ def audit(dataset: Dataset, *, metadata_limit: float, accept: Sequence[str], see
 
 def require_passed(report: dict[str, Any], *, where: Path) -> None:
     """Raise :class:`GateFailedError` naming every failed check."""
-    failed = [f"{check['name']} = {check['value']:.3g} (limit {check['limit']:g})" for check in report["checks"] if not check["passed"]]
+    failed = [
+        f"{check['name']} = {check['value']:.3g} (limit {check['limit']:g})"
+        for check in report["checks"]
+        if not check["passed"]
+    ]
     if failed:
-        raise GateFailedError(f"data audit failed: {'; '.join(failed)}; see {where}, or accept by name in gates.accept")
+        raise GateFailedError(
+            f"data audit failed: {'; '.join(failed)}; see {where}, or accept by name in gates.accept"
+        )
 
 
 def metadata_auc(root: Path, samples: Sequence[Sample], *, seed: int) -> tuple[float, list[float]]:
     """AUC and 95 % interval of gradient boosting on :func:`metadata_features`, cross-validated by group."""
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
     if len(samples) > _SEEN_AT_MOST:
         chosen = np.random.default_rng(seed).choice(len(samples), _SEEN_AT_MOST, replace=False)
@@ -81,7 +107,13 @@ def metadata_features(path: Path) -> npt.NDArray[np.float64]:
 
 
 def _check(name: str, value: float, limit: float, note: str) -> dict[str, Any]:
-    return {"name": name, "value": float(value), "limit": float(limit), "passed": bool(value <= limit), "note": note}
+    return {
+        "name": name,
+        "value": float(value),
+        "limit": float(limit),
+        "passed": bool(value <= limit),
+        "note": note,
+    }
 
 
 def _shared(samples: Sequence[Sample], hashes: Sequence[str], *, key: str) -> int:

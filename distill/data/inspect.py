@@ -20,7 +20,12 @@ def inspect_folder(path: Path, *, layout: str, progress: Progress | None = None)
     for sample in dataset.samples:
         counts = splits.setdefault(sample.split or "all", {"real": 0, "fake": 0})
         counts["fake" if sample.label == GENERATED else "real"] += 1
-    empty = [f"split {name!r} has no {label} images" for name, both in splits.items() for label, n in both.items() if not n]
+    empty = [
+        f"split {name!r} has no {label} images"
+        for name, both in splits.items()
+        for label, n in both.items()
+        if not n
+    ]
     return {
         "layout": dataset.layout,
         "samples": len(dataset.samples),

@@ -45,7 +45,9 @@ def decode(path: Path, *, spec: PreprocessSpec) -> Pixels:
     return crop.apply(read_image(path))[0]
 
 
-def find_unreadable(dataset: Dataset, *, max_bad_share: float, threads: int, progress: Progress | None = None) -> Dataset:
+def find_unreadable(
+    dataset: Dataset, *, max_bad_share: float, threads: int, progress: Progress | None = None
+) -> Dataset:
     """Decode every file once; list and leave out the bad ones.
 
     Raises:
@@ -57,7 +59,9 @@ def find_unreadable(dataset: Dataset, *, max_bad_share: float, threads: int, pro
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for start in range(0, total, _CHUNK):
             chunk = dataset.samples[start : start + _CHUNK]
-            for sample, reason in zip(chunk, pool.map(lambda s: _problem(dataset.root / s.path), chunk), strict=True):
+            for sample, reason in zip(
+                chunk, pool.map(lambda s: _problem(dataset.root / s.path), chunk), strict=True
+            ):
                 if reason:
                     bad.append(Skipped(path=sample.path, reason=reason))
                 else:
@@ -82,7 +86,12 @@ def _problem(path: Path) -> str:
 
 
 def open_pixels(
-    root: Path, samples: Sequence[Sample], *, spec: PreprocessSpec, memory_mb: int, progress: Progress | None = None
+    root: Path,
+    samples: Sequence[Sample],
+    *,
+    spec: PreprocessSpec,
+    memory_mb: int,
+    progress: Progress | None = None,
 ) -> PixelSource:
     """Decode into memory when the pixels take at most ``memory_mb``; otherwise decode when asked."""
     samples = tuple(samples)

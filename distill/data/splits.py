@@ -17,7 +17,10 @@ def with_splits(dataset: Dataset, *, valid_share: float, test_share: float, seed
         EdgeproofError: a split would lack one of the two classes.
     """
     stated = {sample.split for sample in dataset.samples}
-    cuts = [("valid", 0.0 if "valid" in stated else valid_share), ("test", 0.0 if "test" in stated else test_share)]
+    cuts = [
+        ("valid", 0.0 if "valid" in stated else valid_share),
+        ("test", 0.0 if "test" in stated else test_share),
+    ]
     samples = tuple(_assign(sample, cuts=cuts, seed=seed) for sample in dataset.samples)
     for split in ("train", "valid", "test"):
         counts = [sum(s.split == split and s.label == label for s in samples) for label in (0, 1)]

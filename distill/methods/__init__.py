@@ -32,9 +32,13 @@ def build_method(settings: MethodSettings, *, pair: Pair) -> Objective:
     if settings.name not in METHODS:
         raise unknown_name(kind="distillation method", given=settings.name, choices=METHODS)
     if settings.name == "kl" and pair.num_logits == 1:
-        raise EdgeproofError("distillation.methods: kl is identically zero for one logit; use soft_bce or logit_mse")
+        raise EdgeproofError(
+            "distillation.methods: kl is identically zero for one logit; use soft_bce or logit_mse"
+        )
     if settings.name == "soft_bce" and pair.num_logits > 1:
-        raise EdgeproofError(f"distillation.methods: soft_bce is for one logit, not {pair.num_logits}; use kl or logit_mse")
+        raise EdgeproofError(
+            f"distillation.methods: soft_bce is for one logit, not {pair.num_logits}; use kl or logit_mse"
+        )
     if settings.name == "hint":
         return _build_hint(settings, pair=pair)
     if settings.name == "logit_mse":

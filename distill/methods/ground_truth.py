@@ -27,7 +27,9 @@ class GroundTruth(Objective):
 
     name = "labels"
 
-    def __init__(self, *, weight: float = 1.0, kind: str = "bce", pos_weight: float = 1.0, gamma: float = 2.0) -> None:
+    def __init__(
+        self, *, weight: float = 1.0, kind: str = "bce", pos_weight: float = 1.0, gamma: float = 2.0
+    ) -> None:
         super().__init__(weight=weight)
         self.gamma = gamma if kind == "focal" else 0.0
         self.register_buffer("pos_weight", torch.tensor(pos_weight), persistent=False)

@@ -25,7 +25,13 @@ class Hint(Objective):
     name = "hint"
 
     def __init__(
-        self, *, student_feature: str, teacher_feature: str, student_channels: int, teacher_channels: int, weight: float = 1.0
+        self,
+        *,
+        student_feature: str,
+        teacher_feature: str,
+        student_channels: int,
+        teacher_channels: int,
+        weight: float = 1.0,
     ) -> None:
         super().__init__(weight=weight)
         self.student_feature = student_feature
@@ -35,6 +41,8 @@ class Hint(Objective):
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
         """Scalar loss."""
         if batch.teacher_features is None or self.teacher_feature not in batch.teacher_features:
-            raise ValueError(f"hint needs the teacher's feature {self.teacher_feature!r}, but the batch has none")
+            raise ValueError(
+                f"hint needs the teacher's feature {self.teacher_feature!r}, but the batch has none"
+            )
         projected = self.projection(output.features[self.student_feature])
         return hint_loss(projected.float(), batch.teacher_features[self.teacher_feature].float())

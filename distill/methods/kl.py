@@ -28,5 +28,7 @@ class KL(Objective):
         """Scalar loss; raises :class:`EdgeproofError` for one logit, where it would be identically zero."""
         teacher = require_teacher_logits(batch, method=self.name)
         if output.logits.ndim != 2:
-            raise EdgeproofError("kl: given one logit, where a softmax is constant and KL zero; use soft_bce or logit_mse")
+            raise EdgeproofError(
+                "kl: given one logit, where a softmax is constant and KL zero; use soft_bce or logit_mse"
+            )
         return softened_kl(output.logits.float(), teacher.float(), temperature=self.temperature)

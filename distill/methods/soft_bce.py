@@ -31,5 +31,7 @@ class SoftBCE(Objective):
         """Scalar loss; raises :class:`EdgeproofError` for several classes."""
         teacher = require_teacher_logits(batch, method=self.name)
         if output.logits.ndim != 1:
-            raise EdgeproofError(f"soft_bce: given {output.logits.shape[1]} logits, expected one; use the method kl")
+            raise EdgeproofError(
+                f"soft_bce: given {output.logits.shape[1]} logits, expected one; use the method kl"
+            )
         return soft_bce(output.logits.float(), teacher.float(), temperature=self.temperature)

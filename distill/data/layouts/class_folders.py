@@ -7,14 +7,21 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from distill.data.samples import GENERATED, REAL, Dataset, Sample
+from distill.data.samples import GENERATED, REAL, Dataset, Sample, Skipped
 from distill.errors import EdgeproofError
 
 CLASSES = {
     "real": REAL, "0_real": REAL, "nature": REAL, "reals": REAL, "original": REAL,
     "fake": GENERATED, "1_fake": GENERATED, "ai": GENERATED, "fakes": GENERATED, "generated": GENERATED,
 }  # fmt: skip
-SPLITS = {"train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "test": "test",
+}
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
 
@@ -30,18 +37,24 @@ def load(root: Path) -> Dataset:
         EdgeproofError: a class has no images.
     """
     samples: list[Sample] = []
+    skipped: list[Skipped] = []
     for split, label, folder in _class_folders(root):
         for path in _images(folder):
             relative = path.relative_to(root).as_posix()
+            if not _is_text(relative):
+                skipped.append(Skipped(path=ascii(relative), reason="the file's name is not valid UTF-8"))
+                continue
             generator = "generated" if label == GENERATED else ""
-            samples.append(Sample(path=relative, label=label, split=split, generator=generator, group=relative))
+            samples.append(
+                Sample(path=relative, label=label, split=split, generator=generator, group=relative)
+            )
     for label, name in ((REAL, "real"), (GENERATED, "fake")):
         if not any(sample.label == label for sample in samples):
             raise EdgeproofError(
                 f"{root}: the class {name!r} is empty, expected at least one image ({', '.join(sorted(SUFFIXES))}) "
                 f"in a folder named {', '.join(key for key, value in CLASSES.items() if value == label)}"
             )
-    return Dataset(root=root, layout="class_folders", samples=tuple(samples))
+    return Dataset(root=root, layout="class_folders", samples=tuple(samples), skipped=tuple(skipped))
 
 
 def _class_folders(root: Path) -> list[tuple[str, int, Path]]:
@@ -52,9 +65,18 @@ def _class_folders(root: Path) -> list[tuple[str, int, Path]]:
         if name in CLASSES:
             found.append(("", CLASSES[name], folder))
         elif name in SPLITS:
-            inner = [(SPLITS[name], CLASSES[sub.name.lower()], sub) for sub in _folders(folder) if sub.name.lower() in CLASSES]
+            inner = [
+                (SPLITS[name], CLASSES[sub.name.lower()], sub)
+                for sub in _folders(folder)
+                if sub.name.lower() in CLASSES
+            ]
             found.extend(inner)
     return found
+
+
+def _is_text(name: str) -> bool:
+    """False for a name in another encoding, which Python holds as lone surrogates and no JSON file can."""
+    return name.isascii() or name.encode(errors="replace").decode() == name
 
 
 def _folders(root: Path) -> list[Path]:

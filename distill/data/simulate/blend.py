@@ -5,6 +5,7 @@ itself through a deformed, blurred mask.
 """
 
 import numpy as np
+from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates, shift, uniform_filter, zoom
 
 from distill.data.simulate.faces import Face
@@ -12,6 +13,8 @@ from distill.data.simulate.textures import Plane
 
 ELASTIC_ALPHA, ELASTIC_SIGMA = 50.0, 7.0
 BLUR_KERNELS = tuple(range(5, 26, 2))
+DOWNSCALE_RATIOS = (2, 4)
+SHARPEN_ALPHA, SHARPEN_LIGHTNESS = (0.2, 0.5), (0.5, 1.0)
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 REFERENCE = 256
 """Side of the mask in pixels to which the constants above refer."""
@@ -52,12 +55,18 @@ def _shift_colour(photos: Plane, rng: np.random.Generator) -> Plane:
 
 
 def _resample(source: Plane, rng: np.random.Generator) -> Plane:
-    """Downscale by 2 or sharpen, as the paper draws, but the source alone: what is pasted in was resampled."""
+    """Downscale (by 2 or 4: nearest down, linear up) or sharpen (α 0.2-0.5, lightness 0.5-1).
+
+    The source alone, unlike in the paper: real images must come from the camera as they are.
+    """
     if rng.random() < 0.5:
-        height, width = (side // 2 for side in source.shape[1:])
-        halves = source.reshape(3, height, 2, width, 2).mean(axis=(2, 4))
-        return np.repeat(np.repeat(halves, 2, axis=1), 2, axis=2)
-    return source + np.float32(rng.uniform(1.0, 2.0)) * (source - uniform_filter(source, (1, 3, 3)))
+        ratio = int(rng.choice(DOWNSCALE_RATIOS))
+        small = [Image.fromarray(np.ascontiguousarray(plane[::ratio, ::ratio])) for plane in source]
+        size = (source.shape[2], source.shape[1])
+        return np.stack([np.asarray(plane.resize(size, Image.Resampling.BILINEAR)) for plane in small])
+    amount, lightness = rng.uniform(*SHARPEN_ALPHA), rng.uniform(*SHARPEN_LIGHTNESS)
+    detail = source - uniform_filter(source, (1, 3, 3))  # the kernel 8 + lightness, -1 around, mixed in by α
+    return (source * np.float32(1 + amount * (lightness - 1)) + np.float32(9 * amount) * detail).clip(0, 1)
 
 
 def draw_mask(face: Face, size: int, rng: np.random.Generator) -> Plane:

@@ -1,0 +1,257 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+import distill
+from distill.errors import EdgeproofError
+from distill.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes, to_toml
+
+MINIMAL = {"name": "mine", "data": {"path": "photos"}, "students": {"small": {"name": "small_cnn"}}}
+
+
+def mistakes(values):
+    with pytest.raises(EdgeproofError) as caught:
+        parse_recipe(values, origin="r.toml")
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith("r.toml: ") for line in lines)
+    return [line.removeprefix("r.toml: ") for line in lines]
+
+
+def failure(*arguments, **options):
+    with pytest.raises(EdgeproofError) as caught:
+        load_recipe(*arguments, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(to_toml(parse_recipe(MINIMAL, origin="")))
+    return str(path)
+
+
+# round trip
+
+positive = st.floats(min_value=1e-12, max_value=1e12)
+share = st.floats(0, 1)
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*", fullmatch=True).filter(lambda name: name != "teacher")
+scalars = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+toml = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6
+)
+options = st.dictionaries(st.text(max_size=8), toml, max_size=3)
+methods = st.fixed_dictionaries(
+    {"name": st.text(max_size=8)}, optional={"weight": positive, "temperature": positive, "teacher_feature": st.text(max_size=5)}
+)
+recipes = st.fixed_dictionaries(
+    {
+        "name": names,
+        "description": st.text(),
+        "data": st.fixed_dictionaries(
+            {"path": st.text(min_size=1)},
+            optional={
+                "valid_share": share,
+                "simulate": st.fixed_dictionaries({"size": st.integers(32, 1024), "strength": st.floats(0.1, 1)}),
+            },
+        ),
+        "students": st.dictionaries(
+            names, st.fixed_dictionaries({"name": st.text(), "options": options, "learning_rate": positive}), min_size=1, max_size=3
+        ),
+    },
+    optional={
+        "teacher": st.fixed_dictionaries({"options": options, "weights": st.text()}),
+        "distillation": st.fixed_dictionaries({"methods": st.lists(methods, max_size=3)}),
+        "loss": st.fixed_dictionaries({"pos_weight": st.sampled_from(["auto", "none"]) | positive | st.integers(1, 99)}),
+        "training": st.fixed_dictionaries({"seeds": st.lists(st.integers(), min_size=1, max_size=4, unique=True)}),
+        "gates": st.fixed_dictionaries({"accept": st.lists(st.text(), max_size=3)}),
+        "preprocess": st.fixed_dictionaries({"mean": st.tuples(share, share, share), "std": st.tuples(*[positive] * 3)}),
+    },
+)
+
+
+@given(values=recipes)
+@settings(max_examples=100, deadline=None)
+def test_the_written_recipe_reads_back_equal(values, tmp_path_factory):
+    recipe = parse_recipe(values, origin="")
+    path = tmp_path_factory.getbasetemp() / "round.toml"
+    path.write_bytes(to_toml(recipe).encode())
+    assert load_recipe(str(path)) == recipe
+
+
+@given(values=recipes)
+@settings(max_examples=25, deadline=None)
+def test_json_of_a_recipe_is_a_recipe_too(values):
+    recipe = parse_recipe(values, origin="")
+    assert parse_recipe(recipe.model_dump(mode="json"), origin="") == recipe
+
+
+def test_a_recipe_is_frozen():
+    with pytest.raises(ValidationError):
+        parse_recipe(MINIMAL, origin="").seed = 3
+
+
+# mistakes
+
+
+def test_all_mistakes_at_once_with_key_value_and_expectation():
+    assert mistakes(
+        {
+            "name": "a b",
+            "seed": -1,
+            "data": {"path": "x", "valid_share": 1.5},
+            "students": {"small": {"epochs": "many"}},
+            "loss": {"kind": "hinge", "pos_weight": -2},
+            "training": {"seeds": [1, 1], "precision": "fp8"},
+            "preprocess": {"size": 8},
+        }
+    ) == [
+        "name: given 'a b', expected to match pattern '^[A-Za-z0-9][A-Za-z0-9_.-]*$'",
+        "seed: given -1, expected greater than or equal to 0",
+        "data.valid_share: given 1.5, expected less than or equal to 1",
+        "preprocess.size: given 8, expected greater than or equal to 16",
+        "students.small.epochs: given 'many', expected a valid integer, unable to parse string as an integer",
+        "students.small.name: missing, expected a value",
+        "loss.kind: given 'hinge', expected 'bce' or 'focal'",
+        "loss.pos_weight: given -2, expected 'auto', 'none' or a positive number",
+        "training.seeds: given [1, 1], expected each seed may stand only once",
+        "training.precision: given 'fp8', expected 'auto', 'fp32' or 'bf16'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"sed": 1}, "sed: unknown key (given 1); did you mean 'seed'?"),
+        ({"zzz": 1}, "zzz: unknown key (given 1); choose one of: bench, data, description, distillation, gates"),
+        ({"teacher": {"epoch": 3}}, "teacher.epoch: unknown key (given 3); did you mean 'epochs'?"),
+        ({"students": {"s": {"name": "x", "lerning_rate": 1}}}, "students.s.lerning_rate: unknown key (given 1); did you mean 'learning_rate'?"),
+        ({"students": {"name": {"name": "x", "epoch": 1}}}, "students.name.epoch: unknown key (given 1); did you mean 'epochs'?"),
+        ({"students": {"options": {"name": "x", "epoch": 1}}}, "students.options.epoch: unknown key (given 1); did you mean 'epochs'?"),
+        (
+            {"distillation": {"methods": [{"name": "kl"}, {"name": "kl", "temprature": 2}]}},
+            "distillation.methods.1.temprature: unknown key (given 2); did you mean 'temperature'?",
+        ),
+        ({"data": {"simulate": {"scenes": {"trian": 5}}}}, "data.simulate.scenes.trian: unknown key (given 5); did you mean 'train'?"),
+        ({"preprocess": {"polcy": "resize"}}, "preprocess.polcy: unknown key (given 'resize'); did you mean 'policy'?"),
+    ],
+)  # fmt: skip
+def test_an_unknown_key_comes_with_a_suggestion(values, line):
+    [found] = mistakes({**MINIMAL, **values})
+    assert found.startswith(line)
+
+
+@pytest.mark.parametrize(
+    ("values", "start"),
+    [
+        ({"students": {}}, "students: given {}, expected to have at least 1 item"),
+        ({"students": {"a/b": {"name": "x"}}}, "students.a/b: given 'a/b', expected to match pattern"),
+        ({"students": {"teacher": {"name": "x"}}}, "students: given {'teacher': {'name': 'x'}}, expected no student named 'teacher'"),
+        ({"students": {"s": {"name": "x", "learning_rate": float("inf")}}}, "students.s.learning_rate: given inf, expected a finite number"),
+        ({"students": 3}, "students: given 3, expected a valid dictionary"),
+        ({"training": {"seeds": []}}, "training.seeds: given [], expected to have at least 1 item"),
+        ({"loss": {"pos_weight": True}}, "loss.pos_weight: given True, expected 'auto', 'none' or a positive number"),
+        ({"loss": {"pos_weight": float("nan")}}, "loss.pos_weight: given nan, expected 'auto', 'none' or a positive number"),
+        ({"data": {}}, "data: given {}, expected data.path to name a folder"),
+        ({"data": {"simulate": {"families": ["gan"]}}}, "data.simulate: given {'families': ['gan']}, expected unknown generator family 'gan'"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named(values, start):
+    [found] = mistakes({**MINIMAL, **values})
+    assert found.startswith(start)
+
+
+# --set
+
+
+def test_set_replaces_values_of_every_kind(file):
+    changes = [
+        "seed=7", "data.path=/with space/ü", "students.small.options.width=8", "training.seeds=[3, 4]",
+        "preprocess.size=32", "students.small.learning_rate=1e-4", 'description="quoted = yes"', "training.compile=true",
+        "distillation.methods=[{name='kl', temperature=4.0}]", "teacher.weights=",
+    ]  # fmt: skip
+    recipe = load_recipe(file, overrides=changes)
+    assert recipe.seed == 7
+    assert recipe.data.path == "/with space/ü"
+    assert recipe.students["small"].options == {"width": 8}
+    assert recipe.training.seeds == (3, 4)
+    assert recipe.preprocess.size == 32
+    assert recipe.students["small"].learning_rate == 1e-4
+    assert recipe.description == "quoted = yes"
+    assert recipe.training.compile is True
+    assert (recipe.distillation.methods[0].name, recipe.distillation.methods[0].temperature) == ("kl", 4.0)
+    assert recipe.teacher.weights == ""
+
+
+def test_set_adds_a_section(file):
+    recipe = load_recipe(file, overrides=["students.big.name=resnet18"])
+    assert set(recipe.students) == {"small", "big"}
+
+
+def test_the_last_set_wins(file):
+    assert load_recipe(file, overrides=["seed=1", "seed=2"]).seed == 2
+
+
+@pytest.mark.parametrize("override", ["seed", "=3", "a..b=3", ".seed=3", "seed.=3"])
+def test_set_without_key_or_value(file, override):
+    assert failure(file, overrides=[override]) == f"--set {override!r}: expected KEY=VALUE, such as data.path=photos"
+
+
+@pytest.mark.parametrize("override", ["name.x=3", "distillation.methods.0.weight=3"])
+def test_set_below_a_value(file, override):
+    assert "is a value, not a section" in failure(file, overrides=[override])
+
+
+def test_a_mistake_in_set_is_reported_like_one_in_the_file(file):
+    assert failure(file, overrides=["sed=1"]) == f"{file}: sed: unknown key (given 1); did you mean 'seed'?"
+
+
+# files
+
+
+def test_every_shipped_recipe_loads():
+    folder = Path(distill.__file__).parent / "recipes"
+    on_disk = {path.stem for path in folder.iterdir()}
+    assert {"demo", "cifake", "teacher-b3"} <= on_disk
+    assert set(shipped_recipes()) == on_disk and len(on_disk) >= 3
+    for name in on_disk:
+        recipe = load_recipe(name, overrides=[] if name != "cifake" else ["data.path=photos"])
+        assert recipe.name == name and recipe.description
+
+
+def test_every_shipped_recipe_opens_with_command_time_and_result():
+    for name, path in shipped_recipes().items():
+        command, time, *_ = path.read_text().splitlines()
+        assert command.startswith(f"# edgeproof run {name}")
+        assert time.startswith("# Time: ") and "Expected: " in path.read_text()
+
+
+def test_cifake_asks_for_its_folder():
+    assert "--set data.path=FOLDER" in failure("cifake")
+
+
+def test_an_unknown_name_lists_the_shipped_ones():
+    assert failure("dmeo").startswith("unknown recipe 'dmeo'; choose one of: cifake, demo")
+
+
+@pytest.mark.parametrize("source", ["nowhere.toml", "runs/nowhere"])
+def test_a_missing_file_is_named(source):
+    assert failure(source).startswith(f"{source}: no such recipe file; shipped recipes: ")
+
+
+@pytest.mark.parametrize("content", [b"name = ", b"name = 'a'\nname = 'b'", b"\xff\xfe"])
+def test_a_file_that_is_no_toml(tmp_path, content):
+    path = tmp_path / "a.toml"
+    path.write_bytes(content)
+    assert failure(str(path)).startswith(f"{path}: not a valid TOML file (")
+
+
+def test_an_empty_file_lists_what_is_missing():
+    assert mistakes({}) == [f"{key}: missing, expected a value" for key in ("name", "data", "students")]
+
+
+def test_the_defaults_are_a_recipe():
+    assert isinstance(parse_recipe(MINIMAL, origin=""), Recipe)
