@@ -259,7 +259,9 @@ def _explain(item: Any) -> str:
         return f"{key}: unknown key (given {item['input']!r}); {hint}"
     if item["type"] == "missing":
         return f"{key}: missing, expected a value"
-    message = re.sub(r"^\w+ should (be )?", lambda m: "" if m[1] else "to ", item["msg"].removeprefix("Value error, "))
+    message = re.sub(
+        r"^\w+ should (be )?", lambda m: "" if m[1] else "to ", item["msg"].removeprefix("Value error, ")
+    )
     return f"{key}: given {item['input']!r}, expected {message}"
 
 

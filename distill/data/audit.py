@@ -80,7 +80,11 @@ def require_passed(report: dict[str, Any], *, where: Path) -> None:
 
 
 def metadata_auc(root: Path, samples: Sequence[Sample], *, seed: int) -> tuple[float, list[float]]:
-    """AUC and 95 % interval of gradient boosting on :func:`metadata_features`, cross-validated by group."""
+    """AUC and 95 % interval of gradient boosting on :func:`metadata_features`, cross-validated by group.
+
+    Raises:
+        EdgeproofError: fewer than two groups in a class.
+    """
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
@@ -90,7 +94,13 @@ def metadata_auc(root: Path, samples: Sequence[Sample], *, seed: int) -> tuple[f
     features = np.array([metadata_features(root / sample.path) for sample in samples])
     labels = np.array([sample.label for sample in samples])
     groups = np.unique([sample.group or sample.path for sample in samples], return_inverse=True)[1]
-    folds = GroupKFold(n_splits=min(5, len(np.unique(groups))))
+    per_class = [len(np.unique(groups[labels == label])) for label in (REAL, GENERATED)]
+    if min(per_class) < 2:
+        raise EdgeproofError(
+            f"{root}: {per_class[REAL]} real and {per_class[GENERATED]} generated groups, expected at least 2 of each to audit"
+        )
+    # stratified: with unequal folds the training shares alone would rank the folds against their labels
+    folds = StratifiedGroupKFold(n_splits=min(5, *per_class))
     model = HistGradientBoostingClassifier(max_iter=50, random_state=seed)
     scores = cross_val_predict(model, features, labels, groups=groups, cv=folds, method="predict_proba")[:, 1]
     interval = bootstrap_ci(labels, scores, groups, seed=seed)

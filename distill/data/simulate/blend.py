@@ -17,7 +17,7 @@ DOWNSCALE_RATIOS = (2, 4)
 SHARPEN_ALPHA, SHARPEN_LIGHTNESS = (0.2, 0.5), (0.5, 1.0)
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 REFERENCE = 256
-"""Side of the mask in pixels to which the constants above refer."""
+"""Side in pixels, to which the constants above refer, of a crop 1.3 times as high as the face."""
 
 
 def blend_face(photos: Plane, face: Face, rng: np.random.Generator) -> tuple[Plane, Plane, Plane]:
@@ -49,9 +49,10 @@ def _shift_colour(photos: Plane, rng: np.random.Generator) -> Plane:
     value, contrast, brightness = (
         rng.uniform(-0.3, 0.3) / 2,
         rng.uniform(-0.1, 0.1),
-        rng.uniform(-0.1, 0.1) / 2,
+        rng.uniform(-0.1, 0.1),
     )
-    return (shifted * np.float32((1 + value) * (1 + contrast)) + np.float32(brightness)).clip(0, 1)
+    result: Plane = (shifted * np.float32((1 + value) * (1 + contrast)) + np.float32(brightness)).clip(0, 1)
+    return result
 
 
 def _resample(source: Plane, rng: np.random.Generator) -> Plane:
@@ -66,13 +67,14 @@ def _resample(source: Plane, rng: np.random.Generator) -> Plane:
         return np.stack([np.asarray(plane.resize(size, Image.Resampling.BILINEAR)) for plane in small])
     amount, lightness = rng.uniform(*SHARPEN_ALPHA), rng.uniform(*SHARPEN_LIGHTNESS)
     detail = source - uniform_filter(source, (1, 3, 3))  # the kernel 8 + lightness, -1 around, mixed in by α
-    return (source * np.float32(1 + amount * (lightness - 1)) + np.float32(9 * amount) * detail).clip(0, 1)
+    result: Plane = source * np.float32(1 + amount * (lightness - 1)) + np.float32(9 * amount) * detail
+    return result.clip(0, 1)
 
 
 def draw_mask(face: Face, size: int, rng: np.random.Generator) -> Plane:
     """A part of the face: elastically deformed (α 50, σ 7), eroded by one blur, softened by a second."""
     grid = min(128, 1 << (size - 1).bit_length() - 1)
-    scale = grid / REFERENCE
+    scale = grid * 1.3 * (face.box[3] - face.box[1]) / REFERENCE
     mask = _deform(_region(face, grid, rng), scale, rng)
     first, second = (int(rng.choice(BLUR_KERNELS)) * scale for _ in range(2))
     eroded = uniform_filter(mask, max(3, round(first)))
@@ -84,14 +86,14 @@ def draw_mask(face: Face, size: int, rng: np.random.Generator) -> Plane:
 
 
 def _region(face: Face, grid: int, rng: np.random.Generator) -> Plane:
-    """Whole face, the middle of it, or its lower half, as SBI picks among hulls of landmarks."""
+    """Whole face, all but its rim, or all but the forehead, as SBI picks among hulls of landmarks."""
     x1, y1, x2, y2 = face.box
     cx, cy, rx, ry = (x1 + x2) / 2, (y1 + y2) / 2, (x2 - x1) / 2, (y2 - y1) / 2
     kind = rng.integers(3)
     if kind == 1:
-        rx, ry = 0.75 * rx, 0.65 * ry
+        rx, ry = 0.9 * rx, 0.85 * ry
     elif kind == 2:
-        cy, ry = cy + 0.4 * ry, 0.6 * ry
+        cy, ry = cy + 0.2 * ry, 0.8 * ry
     line = (np.arange(grid, dtype=np.float32) + 0.5) / grid
     u, v = (line - np.float32(cx)) / np.float32(rx), (line[:, None] - np.float32(cy)) / np.float32(ry)
     return (u * u + v * v < 1).astype(np.float32)

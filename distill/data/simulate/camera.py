@@ -110,7 +110,8 @@ def expose(mosaic: Plane, camera: Camera, noise: Noise, rng: np.random.Generator
     """Add PRNU, shot and read noise to a clean mosaic ``[H, W]``; ``[shots, H, W]``, unclipped."""
     signal = mosaic * camera.prnu
     deviation = np.sqrt(signal.clip(0, None) * np.float32(noise.shot) + np.float32(noise.read))
-    return signal + deviation * rng.standard_normal((shots, *mosaic.shape), np.float32)
+    result: Plane = signal + deviation * rng.standard_normal((shots, *mosaic.shape), np.float32)
+    return result
 
 
 def develop(raw: Plane, camera: Camera, noise: Noise) -> Plane:
@@ -159,7 +160,8 @@ def denoise(picture: Plane, variance: float) -> Plane:
     mean = uniform_filter(picture, size)
     spread = uniform_filter(picture * picture, size) - mean * mean
     weight = ((spread - np.float32(variance)) / np.maximum(spread, np.float32(1e-8))).clip(0.15, 1)
-    return mean + weight * (picture - mean)
+    result: Plane = mean + weight * (picture - mean)
+    return result
 
 
 def sharpen(picture: Plane, amount: float) -> Plane:
@@ -167,7 +169,8 @@ def sharpen(picture: Plane, amount: float) -> Plane:
     if amount == 0:
         return picture
     mean = uniform_filter(picture, (1,) * (picture.ndim - 2) + (3, 3))
-    return picture + np.float32(amount) * (picture - mean)
+    result: Plane = picture + np.float32(amount) * (picture - mean)
+    return result
 
 
 def _scatter(mosaic: Plane) -> Plane:
@@ -198,18 +201,12 @@ def _inverse_gain(planes: Plane, gains: Plane) -> Plane:
     grey = planes.mean(axis=0)
     mask = ((grey - np.float32(0.9)).clip(0, None) / np.float32(0.1)) ** 2
     divided = planes / gains[:, None, None]
-    return np.maximum(divided + mask * (planes - divided), divided)
-
-
-def _tone(linear: Plane) -> Plane:
-    compressed = np.maximum(linear, 1e-8) ** (1 / 2.2)
-    return compressed**2 * (3 - 2 * compressed)
-
-
-def _inverse_tone(display: Plane) -> Plane:
-    return np.maximum(0.5 - np.sin(np.arcsin(1 - 2 * display) / 3), 1e-8) ** 2.2
+    result: Plane = np.maximum(divided + mask * (planes - divided), divided)
+    return result
 
 
 _RGGB = ((0, 0, 0), (1, 0, 1), (1, 1, 0), (2, 1, 1))
-_TONE = _tone(np.linspace(0, 1, _RAW_LEVELS)).astype(np.float32)
-_INVERSE_TONE = _inverse_tone(np.linspace(0, 1, _RAW_LEVELS)).astype(np.float32)
+_LEVELS = np.linspace(0, 1, _RAW_LEVELS)
+_COMPRESSED = np.maximum(_LEVELS, 1e-8) ** (1 / 2.2)
+_TONE = (_COMPRESSED**2 * (3 - 2 * _COMPRESSED)).astype(np.float32)
+_INVERSE_TONE = (np.maximum(0.5 - np.sin(np.arcsin(1 - 2 * _LEVELS) / 3), 1e-8) ** 2.2).astype(np.float32)

@@ -22,7 +22,8 @@ def fractal_noise(rng: np.random.Generator, size: int, *, cells: int, octaves: i
         side = min(cells << octave, size)
         total += np.float32(gain**octave) * enlarge(rng.random((side, side), np.float32), size)
     low, high = total.min(), total.max()
-    return (total - low) / np.float32(max(high - low, 1e-6))
+    scaled: Plane = (total - low) / np.float32(max(high - low, 1e-6))
+    return scaled
 
 
 def palette(rng: np.random.Generator, colours: int = 4) -> Plane:

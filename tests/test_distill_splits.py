@@ -1,0 +1,102 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distill.data.samples import Dataset, Sample
+from distill.data.splits import with_splits
+from distill.errors import EdgeproofError
+
+SHARES = {"valid_share": 0.25, "test_share": 0.25}
+
+
+def dataset(samples):
+    return Dataset(root=Path("photos"), layout="class_folders", samples=tuple(samples))
+
+
+def pairs(count, *, split="", start=0):
+    """Scenes with a real and a generated image each."""
+    return [
+        Sample(path=f"{label}/{scene}.jpg", label=label, split=split, group=f"scene{scene}")
+        for scene in range(start, start + count)
+        for label in (0, 1)
+    ]
+
+
+def places(samples, *, seed=0, **shares):
+    found = with_splits(dataset(samples), seed=seed, **{**SHARES, **shares})
+    return {sample.path: sample.split for sample in found.samples}
+
+
+@given(groups=st.lists(st.tuples(st.integers(0, 400), st.sampled_from([0, 1])), max_size=60), seed=st.integers(0, 99))
+@settings(max_examples=60, deadline=None)
+def test_a_group_never_straddles(groups, seed):
+    more = [Sample(path=f"more/{i}.jpg", label=label, group=f"g{group}") for i, (group, label) in enumerate(groups)]
+    found = with_splits(dataset(pairs(80) + more), seed=seed, **SHARES).samples
+    splits = {}
+    for sample in found:
+        splits.setdefault(sample.group, set()).add(sample.split)
+    assert all(len(where) == 1 for where in splits.values())
+    assert set.union(*splits.values()) == {"train", "valid", "test"}
+
+
+@given(extra=st.integers(1, 40), seed=st.integers(0, 99))
+@settings(max_examples=30, deadline=None)
+def test_adding_images_moves_no_other(extra, seed):
+    few, many = (places(pairs(count), seed=seed) for count in (80, 80 + extra))
+    assert {path: many[path] for path in few} == few
+
+
+def test_the_order_of_the_files_does_not_matter():
+    assert places(pairs(80)) == places(list(reversed(pairs(80))))
+
+
+def test_the_seed_decides():
+    assert places(pairs(80)) == places(pairs(80))
+    assert places(pairs(80)) != places(pairs(80), seed=1)
+
+
+def test_places_are_pinned():
+    """Another hash would silently move images between splits of existing data."""
+    found = places(pairs(40))
+    assert [found[f"0/{scene}.jpg"] for scene in range(8)] == ["test", "train", "valid", "train", "train", "train", "train", "test"]
+
+
+def test_shares_are_kept_roughly():
+    counts = Counter(places(pairs(2000), valid_share=0.1, test_share=0.3).values())
+    assert counts["valid"] == pytest.approx(400, rel=0.15)
+    assert counts["test"] == pytest.approx(1200, rel=0.1)
+
+
+def test_samples_without_a_group_are_their_own():
+    alone = [Sample(path=f"{i}.jpg", label=i % 2) for i in range(200)]
+    assert len(set(places(alone).values())) == 3
+
+
+def test_stated_splits_stay_and_only_valid_is_cut():
+    stated = pairs(80, split="train") + pairs(20, split="test", start=80)
+    found = places(stated)
+    assert {found[sample.path] for sample in stated if sample.split == "test"} == {"test"}
+    assert {found[sample.path] for sample in stated if sample.split == "train"} == {"train", "valid"}
+
+
+def test_nothing_is_cut_where_all_is_stated():
+    stated = pairs(4, split="train") + pairs(4, split="valid", start=4) + pairs(4, split="test", start=8)
+    stated += pairs(2, split="heldout", start=12) + pairs(2, split="control", start=14)
+    assert places(stated) == {sample.path: sample.split for sample in stated}
+
+
+@pytest.mark.parametrize(
+    ("samples", "shares", "message"),
+    [
+        (pairs(40), {"test_share": 0.0}, "photos: split 'test' has 0 real and 0 fake images, expected both classes"),
+        (pairs(40), {"valid_share": 0.6, "test_share": 0.4}, "split 'train' has 0 real and 0 fake images"),
+        ([s for s in pairs(40) if s.label], {}, "split 'train' has 0 real and .* fake images"),
+        (pairs(1), {}, "expected both classes; add images or change data.valid_share / data.test_share"),
+    ],
+)
+def test_a_split_without_a_class_is_refused(samples, shares, message):
+    with pytest.raises(EdgeproofError, match=message):
+        places(samples, **shares)
