@@ -14,7 +14,7 @@ from distill.recipe import Recipe
 from distill.runfolder import WEIGHTS, chosen_folder, load_dataset
 from distill.stage import STATE, Progress, Run, Stage
 
-ACCURACY, BENCH = "accuracy.json", "bench.json"
+ACCURACY, BENCH, REPORT = "accuracy.json", "bench.json", ("report.md", "report.html")
 _PHOTOS = 16
 _PACKAGES = (
     "edgeproof", "torch", "torchvision", "timm", "lightning", "numpy", "pillow",
@@ -36,18 +36,22 @@ def bench_stages(recipe: Recipe, stages: list[Stage]) -> list[Stage]:
             (ACCURACY,),
             cost=25,
         ),
-        Stage("bench", "bench", run_bench, _reads_bench, quantized, (BENCH,), cost=recipe.bench.max_seconds),
         Stage(
-            "report",
-            "report",
-            make_report,
-            lambda _: None,
-            (),
-            ("report.md", "report.html"),
-            cost=8,
-            always=True,
+            "bench",
+            "bench",
+            run_bench,
+            _reads_bench,
+            quantized,
+            (BENCH,),
+            cost=_bench_cost(recipe),
+            alone=True,
         ),
+        Stage("report", "report", make_report, _nothing, (), REPORT, cost=8, always=True, alone=True),
     ]
+
+
+def _bench_cost(recipe: Recipe) -> float:
+    return recipe.bench.max_seconds
 
 
 def check_accuracy(run: Run, progress: Progress) -> None:
@@ -149,6 +153,10 @@ def _version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def _nothing(recipe: Recipe) -> Any:
+    return None
 
 
 def _reads_accuracy(recipe: Recipe) -> Any:

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def _model_stages(recipe: Recipe, model: str, *, size: int) -> list[Stage]:
         Stage(
             f"export:{suffix}",
             "export",
-            _exporter(model, size),
+            partial(export_model, model=model, size=size),
             _reads_export,
             (choice,),
             tuple(files),
@@ -96,7 +96,7 @@ def _model_stages(recipe: Recipe, model: str, *, size: int) -> list[Stage]:
         runtime = QUANTIZERS[name].runtime
         folder = model_folder(recipe, model, runtime=runtime, precision="int8", size=size)
         outputs = tuple(f"{folder}/{file}" for file in ("manifest.json", *FP32_FILES[runtime]))
-        action = _quantizer(model, name, size)
+        action = partial(quantize_model, model=model, quantizer=name, size=size)
         needs = (f"export:{suffix}",)
         stages.append(
             Stage(
@@ -106,21 +106,7 @@ def _model_stages(recipe: Recipe, model: str, *, size: int) -> list[Stage]:
     return stages
 
 
-def _exporter(model: str, size: int) -> Callable[[Run, Progress], None]:
-    def export(run: Run, progress: Progress) -> None:
-        export_model(run, model, size=size)
-
-    return export
-
-
-def _quantizer(model: str, name: str, size: int) -> Callable[[Run, Progress], None]:
-    def quantize(run: Run, progress: Progress) -> None:
-        quantize_model(run, model, quantizer=name, size=size)
-
-    return quantize
-
-
-def export_model(run: Run, model: str, *, size: int) -> None:
+def export_model(run: Run, progress: Progress, *, model: str, size: int) -> None:
     """One FP32 artifact per runtime, from the same ONNX file."""
     from deploy.export import export_onnx, export_openvino
     from distill.models import load_model
@@ -148,7 +134,7 @@ def export_model(run: Run, model: str, *, size: int) -> None:
             )
 
 
-def quantize_model(run: Run, model: str, *, quantizer: str, size: int) -> None:
+def quantize_model(run: Run, progress: Progress, *, model: str, quantizer: str, size: int) -> None:
     """One INT8 artifact for the quantizer's runtime; its threshold is fitted again on validation images."""
     from deploy.quantizers import QUANTIZERS
 

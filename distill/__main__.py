@@ -234,7 +234,7 @@ def _run(
     from rich.console import Console
 
     from distill.console import ConsoleReporter
-    from distill.memory import keep_freed_memory
+    from distill.precision import process_count
     from distill.stage import Run, run_stages
 
     resolved, folder = _resolve(source, out=out, overrides=overrides or [])
@@ -244,12 +244,17 @@ def _run(
         for stage in stages:
             typer.echo(stage.name)
         return
-    keep_freed_memory()
     console = Console(stderr=True)
     console.print(f"edgeproof: {resolved.name} → {folder}", highlight=False)
     try:
         with ConsoleReporter(console) as reporter:
-            run_stages(Run(folder=folder, recipe=resolved), stages, resume=resume, reporter=reporter)
+            run_stages(
+                Run(folder=folder, recipe=resolved),
+                stages,
+                resume=resume,
+                reporter=reporter,
+                processes=process_count(resolved.training),
+            )
     except KeyboardInterrupt:
         raise EdgeproofError(
             f"stopped by Ctrl-C; what was finished in {folder} is whole, --resume goes on there"

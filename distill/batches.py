@@ -6,6 +6,7 @@ stays a pure function of (index, view), and the cached teacher saw exactly what 
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -125,6 +126,8 @@ def train_loader(
         collate_fn=_as_it_is,
         num_workers=workers,
         persistent_workers=workers > 0,
+        # its own: a loader draws a seed when it starts, and at another moment in a resumed run than in a whole one
+        generator=torch.Generator(),
     )
 
 
@@ -136,5 +139,5 @@ def plain_loader(
     return DataLoader(dataset, batch_size=batch_size, sampler=keys, collate_fn=_as_it_is, num_workers=workers)  # type: ignore[arg-type]
 
 
-def _as_it_is(batch: Batch) -> Batch:
+def _as_it_is(batch: Any) -> Any:
     return batch

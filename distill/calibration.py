@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Calibration(BaseModel):
     """``probability = sigmoid(logit / temperature + bias)`` (Platt scaling with Guo et al. 2017's temperature)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
     bias: float = 0.0

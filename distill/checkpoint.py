@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from distill.errors import EdgeproofError
-from distill.files import atomic_path, read_json, sha256, write_json
+from distill.files import read_json, sha256, write_json, write_tensors
 
 _TREE = "tree"
 
@@ -23,8 +23,7 @@ _TREE = "tree"
 def save_weights(model: nn.Module, path: Path, *, sidecar: dict[str, Any]) -> None:
     """Write ``path`` (.safetensors) and beside it ``path.json`` with ``sidecar`` and the file's hash."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_path(path) as temporary:
-        save_file(state, temporary)
+    write_tensors(path, state)
     write_json(path.with_suffix(".json"), {**sidecar, "sha256": sha256(path)})
 
 
@@ -40,7 +39,10 @@ def read_sidecar(path: Path) -> dict[str, Any]:
             raise EdgeproofError(
                 f"{file}: no such file, expected a .safetensors checkpoint with its .json sidecar"
             )
-    sidecar: dict[str, Any] = read_json(side)
+    try:
+        sidecar: dict[str, Any] = dict(read_json(side))
+    except (ValueError, TypeError) as error:
+        raise EdgeproofError(f"{side}: not a valid sidecar ({error}), expected a JSON object") from None
     found = sha256(path)
     if found != sidecar.get("sha256"):
         raise EdgeproofError(f"{path}: sha256 is {found}, its sidecar expects {sidecar.get('sha256')}")
@@ -80,16 +82,20 @@ class SafetensorsIO(CheckpointIO):
         """Write atomically."""
         tensors: dict[str, Tensor] = {}
         tree = _flatten(checkpoint, tensors)
-        with atomic_path(Path(path)) as temporary:
-            save_file(tensors, temporary, metadata={_TREE: json.dumps(tree)})
+        write_tensors(Path(path), tensors, metadata={_TREE: json.dumps(tree)})
 
     def load_checkpoint(
         self, path: Any, map_location: Any | None = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read what :meth:`save_checkpoint` wrote."""
-        with safe_open(path, framework="pt") as file:
-            tree = json.loads(file.metadata()[_TREE])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+        """Read what :meth:`save_checkpoint` wrote; raises :class:`EdgeproofError` if it is damaged."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                tree = json.loads((file.metadata() or {})[_TREE])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise EdgeproofError(
+                f"{path}: not a whole training state ({error}); delete it to start this training again"
+            ) from None
         checkpoint: dict[str, Any] = _unflatten(tree, tensors)
         return checkpoint
 
@@ -103,7 +109,9 @@ def _flatten(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().cpu().contiguous().clone()
-        return {"tensor": name}
+        # the order in memory is part of the state: fused AdamW on a CPU pairs weights and moments by address
+        nhwc = value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last)
+        return {"channels_last" if nhwc and not value.is_contiguous() else "tensor": name}
     if isinstance(value, dict):
         return {"dict": [[_flatten(key, tensors), _flatten(item, tensors)] for key, item in value.items()]}
     if isinstance(value, list | tuple):
@@ -120,6 +128,8 @@ def _unflatten(value: Any, tensors: dict[str, Tensor]) -> Any:
     [(kind, content)] = value.items()
     if kind == "tensor":
         return tensors[content]
+    if kind == "channels_last":
+        return tensors[content].contiguous(memory_format=torch.channels_last)
     if kind == "dict":
         return {_unflatten(key, tensors): _unflatten(item, tensors) for key, item in content}
     items = [_unflatten(item, tensors) for item in content]

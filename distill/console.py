@@ -24,9 +24,10 @@ class ConsoleReporter:
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.total = self.done = 0.0
+        self.done = 0.0
+        self.costs: dict[str, float] = {}
+        self.shares: dict[str, float] = {}  # of the stages at work
         self.started = self.last_line = time.monotonic()
-        self.stage: Stage | None = None
         self.bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -50,44 +51,52 @@ class ConsoleReporter:
 
     def begin(self, stages: Sequence[Stage]) -> None:
         """Add up what all stages are expected to cost."""
-        self.total = sum(stage.cost for stage in stages)
+        self.costs = {stage.name: stage.cost for stage in stages}
         self.started = time.monotonic()
-        self.task = self.bar.add_task("starting", total=self.total)
+        self.task = self.bar.add_task("starting", total=sum(self.costs.values()))
 
     def start(self, stage: Stage, *, kept: bool) -> None:
         """Name the stage; one that is kept costs nothing more."""
-        self.stage = stage
         if kept:
-            self.total -= stage.cost
+            self.costs[stage.name] = 0.0
             self.console.print(f"  [dim]kept   {stage.name}[/dim]", highlight=False)
-        if self.task is not None:
-            self.bar.update(self.task, description=stage.name, total=self.total, completed=self.done)
+        else:
+            self.shares[stage.name] = 0.0
+        self._move()
 
-    def progress(self, done: int, total: int) -> None:
-        """Move the bar within the stage; in a log, a line now and then."""
-        if self.stage is None or self.task is None:
+    def progress(self, name: str, done: int, total: int) -> None:
+        """Move the bar within a stage; in a log, a line now and then."""
+        if name not in self.shares:
             return
-        completed = self.done + self.stage.cost * done / max(total, 1)
-        self.bar.update(self.task, completed=completed)
+        self.shares[name] = done / max(total, 1)
+        self._move()
         now = time.monotonic()
         if not self.console.is_terminal and now - self.last_line > _LINE_EVERY_S:
             self.last_line = now
-            self.console.print(
-                f"  ...    {self.stage.name} {done}/{total}{self._left(completed)}", highlight=False
-            )
+            self.console.print(f"  ...    {', '.join(self.shares)}{self._left()}", highlight=False)
 
     def finish(self, stage: Stage, *, seconds: float) -> None:
         """Tick the stage off."""
-        self.done += stage.cost
-        left = "" if self.console.is_terminal else self._left(self.done)
+        self.done += self.costs[stage.name]
+        self.shares.pop(stage.name, None)
+        left = "" if self.console.is_terminal else self._left()
         self.console.print(
             f"  [green]done[/green]   {stage.name} [dim]{seconds:.1f} s{left}[/dim]", highlight=False
         )
-        if self.task is not None:
-            self.bar.update(self.task, completed=self.done)
+        self._move()
 
-    def _left(self, completed: float) -> str:
+    def _completed(self) -> float:
+        return self.done + sum(self.costs[name] * share for name, share in self.shares.items())
+
+    def _move(self) -> None:
+        if self.task is not None:
+            names = ", ".join(self.shares) or "done"
+            total = sum(self.costs.values())
+            self.bar.update(self.task, description=names, total=total, completed=self._completed())
+
+    def _left(self) -> str:
+        completed = self._completed()
         if completed <= 0:
             return ""
-        seconds = (time.monotonic() - self.started) * (self.total - completed) / completed
+        seconds = (time.monotonic() - self.started) * (sum(self.costs.values()) - completed) / completed
         return f", about {seconds / 60:.1f} min left"

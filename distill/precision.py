@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
+from distill.recipe import TrainingSettings
+
 Precision = Literal["32-true", "bf16-mixed"]
 
 
@@ -21,7 +23,7 @@ def choose_precision(wish: str, *, accelerator: str) -> Precision:
 def _has_fast_bf16(accelerator: str) -> bool:
     import torch
 
-    if accelerator != "cpu" and torch.cuda.is_available():
+    if accelerator != "cpu" and _has_gpu():
         return bool(torch.cuda.is_bf16_supported())
     try:
         flags = Path("/proc/cpuinfo").read_text()
@@ -35,3 +37,23 @@ def thread_count(wish: int) -> int:
     return wish or len(
         os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
     )
+
+
+def process_count(settings: TrainingSettings) -> int:
+    """How many stages run side by side: one a core on a CPU, one in all on a GPU."""
+    if settings.processes:
+        return settings.processes
+    if settings.accelerator != "cpu" and _has_gpu():
+        return 1
+    return max(1, thread_count(0) // max(1, settings.threads))
+
+
+def training_threads(settings: TrainingSettings) -> int:
+    """Threads of one training: what the recipe says, otherwise the cores shared out among the processes."""
+    return settings.threads or max(1, thread_count(0) // process_count(settings))
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())

@@ -56,7 +56,9 @@ class PreprocessSpec(BaseModel):
     def normalize(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         """``uint8 [..., 3]`` → float32, as the graph does it: ``(pixels / 255 - mean) / std``."""
         scaled = pixels.astype(np.float32) / np.float32(255)
-        return (scaled - np.float32(self.mean)) / np.float32(self.std)
+        mean, std = np.array(self.mean, dtype=np.float32), np.array(self.std, dtype=np.float32)
+        normalized: npt.NDArray[np.float32] = (scaled - mean) / std
+        return normalized
 
     def _resize(self, image: Image.Image, width: int, height: int) -> Image.Image:
         if image.size == (width, height):

@@ -112,10 +112,14 @@ class LossSettings(_Section):
 
 
 class TrainingSettings(_Section):
-    """Knobs shared by every training. Several seeds are needed for any claim about distillation."""
+    """Knobs shared by every training. Several seeds are needed for any claim about distillation.
+
+    ``processes`` trainings run side by side with ``threads`` threads each; 0 decides by the machine.
+    """
 
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    processes: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=0)] = 0
     horizontal_flip: bool = True
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"

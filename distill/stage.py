@@ -6,21 +6,25 @@ changed recipe invalidates exactly what depends on the change.
 
 import hashlib
 import json
-import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from distill.errors import EdgeproofError, GateFailedError
 from distill.files import read_json, sha256, write_json, write_text
 from distill.recipe import Recipe, to_toml
+from distill.workers import Workers, act, open_workers
 
 Progress = Callable[[int, int], None]
 STATE = "stages.json"
+_LOOK_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Stage:
         cost: expected share of the time, for the estimate of what is left.
         always: run it every time, even after a failed gate (the report).
         stops: a failed gate here ends the run (nothing is trained on data that leaks).
+        alone: nothing else runs meanwhile, and all stages before it have ended. The actions of all
+            others must be picklable, since they run in a process of their own.
     """
 
     name: str
@@ -63,10 +69,11 @@ class Stage:
     cost: float = 1.0
     always: bool = False
     stops: bool = False
+    alone: bool = False
 
 
 class Reporter(Protocol):
-    """Who is told how far the run is."""
+    """Who is told how far the run is; several stages may be at work at once."""
 
     def begin(self, stages: Sequence[Stage]) -> None:
         """The stages that will run."""
@@ -74,8 +81,8 @@ class Reporter(Protocol):
     def start(self, stage: Stage, *, kept: bool) -> None:
         """A stage starts, or is kept as it is."""
 
-    def progress(self, done: int, total: int) -> None:
-        """Within the stage."""
+    def progress(self, name: str, done: int, total: int) -> None:
+        """How far the named stage is."""
 
     def finish(self, stage: Stage, *, seconds: float) -> None:
         """A stage has ended."""
@@ -90,7 +97,7 @@ class Silent:
     def start(self, stage: Stage, *, kept: bool) -> None:
         """Nothing."""
 
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, name: str, done: int, total: int) -> None:
         """Nothing."""
 
     def finish(self, stage: Stage, *, seconds: float) -> None:
@@ -146,59 +153,136 @@ def stage_keys(stages: Sequence[Stage], recipe: Recipe) -> dict[str, str]:
     return keys
 
 
-def run_stages(run: Run, stages: Sequence[Stage], *, resume: bool, reporter: Reporter | None = None) -> None:
-    """Run the stages in order, keeping what is whole.
+def run_stages(
+    run: Run,
+    stages: Sequence[Stage],
+    *,
+    resume: bool,
+    reporter: Reporter | None = None,
+    processes: int = 1,
+) -> None:
+    """Run the stages, keeping what is whole; those that need nothing of each other side by side.
+
+    Args:
+        run: folder and recipe.
+        stages: each after those it needs.
+        resume: whether the folder may already hold a run.
+        reporter: who is told how far it is.
+        processes: how many stages at once; 1 runs all of them in this process.
 
     Raises:
         EdgeproofError: the folder already holds a run and ``resume`` is false; a full disk; or bad input.
         GateFailedError: one or more gates failed; everything was written all the same.
     """
-    reporter = reporter or Silent()
-    _open_folder(run, resume=resume)
-    with exclusive(run.folder):
-        state, keys = _State.open(run.folder), stage_keys(stages, run.recipe)
-        reporter.begin(stages)
-        failures: list[str] = []
-        stopped = False
-        for stage in stages:
-            if stopped and not stage.always:
-                continue
-            failure = _run_one(run, stage, key=keys[stage.name], state=state, reporter=reporter)
-            if failure:
-                failures.append(failure)
-                stopped = stopped or stage.stops
-        if failures:
-            raise GateFailedError("; ".join(failures))
-
-
-def _run_one(run: Run, stage: Stage, *, key: str, state: _State, reporter: Reporter) -> str:
-    """Run or keep one stage; returns what its gate said, "" if it passed."""
-    if state.is_whole(stage, key=key):
-        reporter.start(stage, kept=True)
-        return str(state.entries[stage.name]["failure"])
-    reporter.start(stage, kept=False)
-    run.log("start", stage=stage.name)
-    started, failure = time.monotonic(), ""
-    try:
-        stage.action(run, reporter.progress)
-    except GateFailedError as error:
-        failure = str(error)
-    except OSError as error:
-        raise EdgeproofError(
-            f"stage {stage.name}: {error.strerror or error} ({error.filename or run.folder})"
-        ) from error
-    seconds = time.monotonic() - started
-    state.record(stage, key=key, seconds=seconds, failure=failure)
-    run.log("end", stage=stage.name, seconds=round(seconds, 2), failure=failure)
-    reporter.finish(stage, seconds=seconds)
-    return failure
-
-
-def _open_folder(run: Run, *, resume: bool) -> None:
     if (run.folder / STATE).exists() and not resume:
         raise EdgeproofError(
             f"{run.folder}: already holds a run; add --resume to go on, or choose another --out"
         )
+    with exclusive(run.folder), open_workers(processes) if processes > 1 else nullcontext() as workers:
+        _write_recipe(run)
+        job = _Job(
+            run, _State.open(run.folder), stage_keys(stages, run.recipe), reporter or Silent(), workers
+        )
+        failures = job.work_off(stages)
+    if failures:
+        raise GateFailedError("; ".join(failures))
+
+
+@dataclass
+class _Job:
+    """One call of :func:`run_stages`."""
+
+    run: Run
+    state: _State
+    keys: dict[str, str]
+    reporter: Reporter
+    workers: Workers | None
+    running: dict["Future[str]", tuple[Stage, float]] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+    def work_off(self, stages: Sequence[Stage]) -> list[str]:
+        """Do all of it; returns what failed gates said."""
+        self.reporter.begin(stages)
+        waiting = list(stages)
+        while waiting or self.running:
+            open_names = {stage.name for stage in waiting} | {s.name for s, _ in self.running.values()}
+            for stage in self._startable(waiting, open_names):
+                waiting.remove(stage)
+                self._begin(stage)
+            if self.running:
+                self._collect()
+        return self.failures
+
+    def _startable(self, waiting: list[Stage], open_names: set[str]) -> list[Stage]:
+        """What may start now: one stage that must be alone, or all whose needs are met."""
+        ready: list[Stage] = []
+        for stage in waiting:
+            if stage.alone or self.workers is None:  # a barrier: nothing before it may be open
+                return ready or ([] if self.running or stage is not waiting[0] else [stage])
+            if not open_names.intersection(stage.needs):
+                ready.append(stage)
+        return ready
+
+    def _begin(self, stage: Stage) -> None:
+        if self.stopped and not stage.always:
+            return
+        if self.state.is_whole(stage, key=self.keys[stage.name]):
+            self.reporter.start(stage, kept=True)
+            self._note(stage, str(self.state.entries[stage.name]["failure"]))
+            return
+        self.reporter.start(stage, kept=False)
+        started = time.monotonic()
+        with self._naming(stage):
+            self.run.log("start", stage=stage.name)
+            if self.workers is not None and not stage.alone:
+                self.running[self.workers.submit(stage.name, stage.action, self.run)] = (stage, started)
+                return
+            self._end(
+                stage, act(stage.action, self.run, partial(self.reporter.progress, stage.name)), started
+            )
+
+    def _collect(self) -> None:
+        """Wait until at least one of the running stages has ended."""
+        ended: set[Future[str]] = set()
+        while not ended:
+            ended = wait(self.running, timeout=_LOOK_EVERY_S, return_when=FIRST_COMPLETED).done
+            if self.workers is not None:
+                self.workers.drain(self.reporter.progress)
+        for future in ended:
+            stage, started = self.running.pop(future)
+            with self._naming(stage):
+                self._end(stage, future.result(), started)
+
+    def _end(self, stage: Stage, failure: str, started: float) -> None:
+        seconds = time.monotonic() - started
+        self.state.record(stage, key=self.keys[stage.name], seconds=seconds, failure=failure)
+        self.run.log("end", stage=stage.name, seconds=round(seconds, 2), failure=failure)
+        self._note(stage, failure)
+        self.reporter.finish(stage, seconds=seconds)
+
+    def _note(self, stage: Stage, failure: str) -> None:
+        if failure:
+            self.failures.append(failure)
+            self.stopped = self.stopped or stage.stops
+
+    @contextmanager
+    def _naming(self, stage: Stage) -> Iterator[None]:
+        """Turn what the system refuses into an error that names the stage."""
+        try:
+            yield
+        except OSError as error:
+            raise EdgeproofError(
+                f"stage {stage.name}: {error.strerror or error} ({error.filename or self.run.folder})"
+            ) from error
+        except BrokenProcessPool:
+            raise EdgeproofError(
+                f"stage {stage.name}: its process was killed, most likely for want of memory; "
+                "--resume goes on, training.processes = 1 needs less"
+            ) from None
+
+
+def _write_recipe(run: Run) -> None:
     try:
         write_text(run.folder / "recipe.toml", to_toml(run.recipe))
         write_json(run.folder / "recipe.json", run.recipe.model_dump(mode="json"))
@@ -207,17 +291,21 @@ def _open_folder(run: Run, *, resume: bool) -> None:
 
 
 @contextmanager
-def exclusive(folder: Path) -> Any:
+def exclusive(folder: Path) -> Iterator[None]:
     """Hold ``folder`` against a second process; the lock ends with this process, however it ends."""
     try:
         import fcntl
     except ImportError:  # no advisory locks on Windows
         yield
         return
-    with (folder / ".lock").open("w") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("a")
+    except OSError as error:
+        raise EdgeproofError(f"{folder}: cannot write the run folder ({error.strerror})") from None
+    with lock:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise EdgeproofError(f"{folder}: another edgeproof process is at work in this folder") from None
-        file.write(str(os.getpid()))
         yield

@@ -1,7 +1,7 @@
 """The stages of this package: data, audit, teacher, its outputs, students, and the choice among seeds."""
 
 import os
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from distill.runfolder import (
     chosen_folder,
     training_folder,
 )
-from distill.stage import Progress, Run, Stage
+from distill.stage import Stage
 from distill.work_data import audit_data, make_data
 from distill.work_student import choose_seed, train_student
 from distill.work_teacher import cache_teacher, choose_teacher, reads_outputs, train_teacher
@@ -30,7 +30,7 @@ TRAINED = (WEIGHTS, "weights.json", "last.safetensors", "history.json", PREDICTI
 def distill_stages(recipe: Recipe) -> list[Stage]:
     """Everything up to the students that will be deployed."""
     return [
-        Stage("data", "data", make_data, _reads_data, outputs=(SAMPLES, SUMMARY), cost=30),
+        Stage("data", "data", make_data, _reads_data, outputs=(SAMPLES, SUMMARY), cost=30, alone=True),
         Stage(
             "audit", "data", audit_data, _reads_audit, needs=("data",), outputs=(AUDIT,), cost=5, stops=True
         ),
@@ -75,34 +75,33 @@ def student_stages(recipe: Recipe, name: str) -> list[Stage]:
         needs = tuple(stage.name for stage in stages if stage.name.endswith(kind))
         outputs = _in(chosen_folder(model), CHOSEN)
         stages.append(
-            Stage(f"choose:{model}", "distill", _chooser(name, kind), lambda _: None, needs, outputs)
+            Stage(
+                f"choose:{model}",
+                "distill",
+                partial(choose_seed, name=name, kind=kind),
+                lambda _: None,
+                needs,
+                outputs,
+            )
         )
     return stages
 
 
 def _training_stage(recipe: Recipe, name: str, *, seed: int, kind: str) -> Stage:
-    def action(run: Run, progress: Progress) -> None:
-        train_student(run, progress, name=name, seed=seed, kind=kind)
-
     def reads(recipe: Recipe) -> Any:
-        parts = [
-            recipe.students[name],
-            recipe.loss,
-            recipe.training.model_copy(update={"seeds": ()}),
-            recipe.preprocess,
-        ]
+        settings = recipe.training.model_copy(update={"seeds": (0,), "processes": 0})
+        parts = [recipe.students[name], recipe.loss, settings, recipe.preprocess]
         return _dump(*parts, *([recipe.distillation] if kind == "distilled" else []))
 
-    needs = ("audit", "teacher:outputs") if kind == "distilled" else ("audit",)
-    outputs = _in(training_folder(name, seed=seed, kind=kind), TRAINED)
-    return Stage(f"student:{name}:seed{seed}:{kind}", "distill", action, reads, needs, outputs, cost=25)
-
-
-def _chooser(name: str, kind: str) -> Callable[[Run, Progress], None]:
-    def choose(run: Run, progress: Progress) -> None:
-        choose_seed(run, name=name, kind=kind)
-
-    return choose
+    return Stage(
+        f"student:{name}:seed{seed}:{kind}",
+        "distill",
+        partial(train_student, name=name, seed=seed, kind=kind),
+        reads,
+        needs=("audit", "teacher:outputs") if kind == "distilled" else ("audit",),
+        outputs=_in(training_folder(name, seed=seed, kind=kind), TRAINED),
+        cost=25,
+    )
 
 
 def _in(folder: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -134,5 +133,5 @@ def _reads_audit(recipe: Recipe) -> Any:
 
 
 def _reads_teacher(recipe: Recipe) -> Any:
-    settings = recipe.training.model_copy(update={"seeds": ()})
+    settings = recipe.training.model_copy(update={"seeds": (0,), "processes": 0})
     return [*_dump(recipe.teacher, recipe.loss, settings, recipe.preprocess), recipe.seed]

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from distill.errors import EdgeproofError
-from distill.files import atomic_path
+from distill.files import write_tensors
 
 
 @dataclass(frozen=True)
@@ -35,25 +34,29 @@ def save_outputs(outputs: TeacherOutputs, path: Path, *, key: str) -> None:
         "logits": outputs.logits,
         **{f"feature.{name}": value for name, value in outputs.features.items()},
     }
-    with atomic_path(path) as temporary:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata={"key": key}
-        )
+    write_tensors(
+        path, {name: tensor.contiguous() for name, tensor in tensors.items()}, metadata={"key": key}
+    )
 
 
 def load_outputs(path: Path, *, key: str) -> TeacherOutputs:
     """Read what :func:`save_outputs` wrote.
 
     Raises:
-        EdgeproofError: the outputs belong to another teacher, data set or transform.
+        EdgeproofError: a damaged file, or the outputs belong to another teacher, data set or transform.
     """
-    with safe_open(path, framework="pt") as file:
-        found = (file.metadata() or {}).get("key")
-        if found != key:
-            raise EdgeproofError(
-                f"{path}: teacher outputs have key {found}, expected {key}; delete the file to compute them anew"
-            )
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = (file.metadata() or {}).get("key")
+            tensors = {name: file.get_tensor(name) for name in file.keys()} if found == key else {}
+    except (SafetensorError, FileNotFoundError) as error:
+        raise EdgeproofError(
+            f"{path}: not readable teacher outputs ({error}); delete the file to compute them anew"
+        ) from None
+    if found != key:
+        raise EdgeproofError(
+            f"{path}: teacher outputs have key {found}, expected {key}; delete the file to compute them anew"
+        )
     features = {name.removeprefix("feature."): value for name, value in tensors.items() if name != "logits"}
     return TeacherOutputs(logits=tensors["logits"], features=features)
 

@@ -59,13 +59,11 @@ class Trainable(lightning.LightningModule):
         """Sum of the objectives; their means over the epoch go to the history."""
         batch = batch._replace(images=normalize(batch.images, spec=self.spec))
         output = self.model(batch.images)
-        losses: dict[str, Tensor] = {
-            objective.name: objective(output, batch) for objective in self.objectives
-        }  # type: ignore[misc]
-        for name, value in losses.items():
+        losses: list[tuple[str, Tensor]] = [(str(each.name), each(output, batch)) for each in self.objectives]
+        for name, value in losses:  # names may repeat: two hints
             self.parts[name] = self.parts.get(name, torch.zeros((), device=value.device)) + value.detach()
         self.steps += 1
-        return torch.stack(list(losses.values())).sum()
+        return torch.stack([value for _, value in losses]).sum()
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Collect logits and labels."""
@@ -110,7 +108,7 @@ class EpochRecord(Callback):
     progress: Progress | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
-    _started: float = 0.0
+    _started: float = field(default_factory=time.monotonic)
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the clock."""
@@ -134,18 +132,19 @@ class EpochRecord(Callback):
         module.valid_outputs.clear()
         means = {name: float(value) / module.steps for name, value in module.parts.items()}
         module.parts, module.steps = {}, 0
+        loss, epoch = sum(means.values()), trainer.current_epoch + 1
+        if not (math.isfinite(loss) and logits.isfinite().all()):
+            raise EdgeproofError(
+                f"{self.folder}: the training loss became {loss:g} in epoch {epoch}, expected finite numbers; "
+                f"lower learning_rate (now {module.schedule.learning_rate:g})"
+            )
         entry = {
-            "epoch": trainer.current_epoch + 1,
-            "train_loss": sum(means.values()),
+            "epoch": epoch,
+            "train_loss": loss,
             "valid_loss": float(nn.functional.binary_cross_entropy_with_logits(logits, labels)),
             "valid_auc": roc_auc(labels.numpy(), logits.numpy()),
             **{f"train_{name}": value for name, value in means.items()},
         }
-        if not math.isfinite(entry["train_loss"]):
-            raise EdgeproofError(
-                f"{self.folder.name}: the training loss became {entry['train_loss']} in epoch {entry['epoch']}, "
-                f"expected a finite number; lower learning_rate (now {module.schedule.learning_rate:g})"
-            )
         best = max((item["valid_auc"] for item in self.history), default=-1.0)
         self.history.append(entry)
         if entry["valid_auc"] > best:
@@ -252,6 +251,7 @@ def _run(
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
             warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
             trainer.fit(module, train, valid, ckpt_path=resume if resume.is_file() else None)
     except SystemExit:

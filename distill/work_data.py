@@ -20,12 +20,13 @@ def make_data(run: Run, progress: Progress) -> None:
     settings = run.recipe.data
     if settings.path:
         found = read_layout(Path(settings.path).expanduser(), layout=settings.layout)
-        found = with_splits(
-            found, valid_share=settings.valid_share, test_share=settings.test_share, seed=run.recipe.seed
-        )
-        threads = thread_count(run.recipe.training.threads)
+        threads = thread_count(0)
         found = find_unreadable(
             found, max_bad_share=settings.max_bad_share, threads=threads, progress=progress
+        )
+        # last: a split must have both classes among the images that can be read
+        found = with_splits(
+            found, valid_share=settings.valid_share, test_share=settings.test_share, seed=run.recipe.seed
         )
     else:
         found = _simulate(run, progress)
@@ -41,7 +42,7 @@ def _simulate(run: Run, progress: Progress) -> Dataset:
     settings = run.recipe.data.simulate
     if settings is None:
         raise EdgeproofError("data: neither data.path nor [data.simulate] is given")
-    workers = thread_count(run.recipe.training.threads)
+    workers = thread_count(0)
     return simulate(settings, root=run.folder / "data" / "simulated", workers=workers, progress=progress)
 
 

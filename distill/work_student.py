@@ -9,12 +9,12 @@ from distill.work_training import calibrate, ground_truth, labels_of, predict_ev
 
 def train_student(run: Run, progress: Progress, *, name: str, seed: int, kind: str) -> None:
     """One training; the control differs from the distilled student in the objectives alone."""
-    import lightning
+    import torch
 
     from distill.methods import Pair, build_method
     from distill.models import channels, make_model
 
-    lightning.seed_everything(seed, verbose=False)
+    torch.manual_seed(seed)
     student = make_model(run.recipe, name)
     settings = run.recipe.distillation
     objectives = [ground_truth(run, weight=settings.label_weight if kind == "distilled" else 1.0)]
@@ -36,7 +36,7 @@ def train_student(run: Run, progress: Progress, *, name: str, seed: int, kind: s
     predict_evaluated(run, name, folder)
 
 
-def choose_seed(run: Run, *, name: str, kind: str) -> None:
+def choose_seed(run: Run, progress: Progress, *, name: str, kind: str) -> None:
     """Deploy the seed with the best validation AUC; the same rule for the control."""
     from distill.metrics import roc_auc
 

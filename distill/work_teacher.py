@@ -11,8 +11,10 @@ from distill.runfolder import PREDICTIONS, SAMPLES, TEACHER, TEACHER_OUTPUTS, WE
 from distill.stage import Progress, Run
 from distill.work_training import (
     calibrate,
+    describe,
     ground_truth,
     on_device,
+    pixels_of,
     predict_evaluated,
     train,
 )
@@ -20,10 +22,13 @@ from distill.work_training import (
 
 def train_teacher(run: Run, progress: Progress) -> None:
     """Train the teacher, or take the weights that the recipe names."""
+    import torch
+
     from distill.methods.face_box import FaceBox
     from distill.models import make_model
 
     recipe = run.recipe.teacher
+    torch.manual_seed(run.recipe.seed)
     model = make_model(run.recipe, TEACHER)
     folder = run.folder / TEACHER
     if recipe.weights:

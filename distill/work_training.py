@@ -39,10 +39,10 @@ def train(
     import torch
 
     from distill.batches import BatchDataset
-    from distill.precision import thread_count
+    from distill.precision import training_threads
     from distill.training import TrainingData, fit
 
-    torch.set_num_threads(thread_count(run.recipe.training.threads))
+    torch.set_num_threads(training_threads(run.recipe.training))
     data = TrainingData(
         train=BatchDataset(pixels_of(run, "train"), teacher=teacher),
         valid=BatchDataset(pixels_of(run, "valid")),

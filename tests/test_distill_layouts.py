@@ -47,8 +47,20 @@ def test_samples_of_a_plain_folder(tmp_path):
     dataset = load_dataset(touch(tmp_path, "real/sub/a.png", "fake/b.webp"))
     assert dataset.layout == "class_folders" and dataset.root == tmp_path
     fake, real = dataset.samples
-    assert (fake.path, fake.label, fake.split, fake.generator, fake.group) == ("fake/b.webp", 1, "", "generated", "fake/b.webp")
-    assert (real.path, real.label, real.split, real.generator, real.group) == ("real/sub/a.png", 0, "", "", "real/sub/a.png")
+    assert (fake.path, fake.label, fake.split, fake.generator, fake.group) == (
+        "fake/b.webp",
+        1,
+        "",
+        "generated",
+        "fake/b.webp",
+    )
+    assert (real.path, real.label, real.split, real.generator, real.group) == (
+        "real/sub/a.png",
+        0,
+        "",
+        "",
+        "real/sub/a.png",
+    )
     assert fake.box is None and fake.mask is None
 
 
@@ -62,7 +74,10 @@ def test_samples_of_a_plain_folder(tmp_path):
     ],
 )  # fmt: skip
 def test_the_label_comes_from_the_name(tmp_path, real, fake):
-    assert listed(touch(tmp_path, f"{real}/x.jpg", f"{fake}/y.jpg")) == {(f"{real}/x.jpg", 0, ""), (f"{fake}/y.jpg", 1, "")}
+    assert listed(touch(tmp_path, f"{real}/x.jpg", f"{fake}/y.jpg")) == {
+        (f"{real}/x.jpg", 0, ""),
+        (f"{fake}/y.jpg", 1, ""),
+    }
 
 
 @pytest.mark.parametrize(
@@ -70,13 +85,26 @@ def test_the_label_comes_from_the_name(tmp_path, real, fake):
     [("Training", "train"), ("val", "valid"), ("VALID", "valid"), ("validation", "valid"), ("Test", "test")],
 )
 def test_names_of_splits(tmp_path, folder, split):
-    assert {found for _, _, found in listed(touch(tmp_path, f"{folder}/real/a.jpg", f"{folder}/fake/a.jpg"))} == {split}
+    assert {
+        found for _, _, found in listed(touch(tmp_path, f"{folder}/real/a.jpg", f"{folder}/fake/a.jpg"))
+    } == {split}
 
 
 def test_suffixes_in_any_case_and_nothing_else(tmp_path):
     kept = [f"real/{i}.{suffix}" for i, suffix in enumerate("jpg JPEG png WebP bmp tif TIFF gif".split())]
-    other = ["real/notes.txt", "real/Thumbs.db", "real/.hidden.jpg", "real/noext", "readme.jpg", "other/x.jpg", "train/x.jpg"]
-    assert {path for path, *_ in listed(touch(tmp_path, *kept, *other, "fake/a.jpg"))} == {*kept, "fake/a.jpg"}
+    other = [
+        "real/notes.txt",
+        "real/Thumbs.db",
+        "real/.hidden.jpg",
+        "real/noext",
+        "readme.jpg",
+        "other/x.jpg",
+        "train/x.jpg",
+    ]
+    assert {path for path, *_ in listed(touch(tmp_path, *kept, *other, "fake/a.jpg"))} == {
+        *kept,
+        "fake/a.jpg",
+    }
 
 
 def test_the_order_is_that_of_the_names(tmp_path):
@@ -103,7 +131,9 @@ def test_a_name_in_another_encoding_is_listed_and_left_out(tmp_path):
         pytest.skip("this file system takes UTF-8 names only")
     dataset = load_dataset(tmp_path)
     assert [sample.path for sample in dataset.samples] == ["fake/b.jpg", "real/a.jpg"]
-    assert [(item.path, item.reason) for item in dataset.skipped] == [("'real/caf\\udce9.jpg'", "the file's name is not valid UTF-8")]
+    assert [(item.path, item.reason) for item in dataset.skipped] == [
+        ("'real/caf\\udce9.jpg'", "the file's name is not valid UTF-8")
+    ]
 
 
 def test_loops_of_links_do_not_trap(tmp_path):
@@ -122,7 +152,9 @@ def test_a_linked_class_folder_is_read(tmp_path):
 
 def test_an_empty_class_is_named(tmp_path):
     touch(tmp_path, "real/a.jpg", "fake/notes.txt")
-    assert failure(tmp_path).startswith(f"{tmp_path}: the class 'fake' is empty, expected at least one image (.bmp, ")
+    assert failure(tmp_path).startswith(
+        f"{tmp_path}: the class 'fake' is empty, expected at least one image (.bmp, "
+    )
 
 
 def test_a_missing_class_is_named(tmp_path):
@@ -136,11 +168,16 @@ def test_no_such_folder(tmp_path):
 
 def test_no_layout(tmp_path):
     touch(tmp_path, "cats/a.jpg", "dogs/b.jpg")
-    assert failure(tmp_path).startswith(f"{tmp_path}: no known layout, expected class folders such as real/ and fake/")
+    assert failure(tmp_path).startswith(
+        f"{tmp_path}: no known layout, expected class folders such as real/ and fake/"
+    )
 
 
 def test_unknown_layout(tmp_path):
-    assert failure(tmp_path, layout="coco") == "unknown layout 'coco'; choose one of: auto, class_folders, simulated"
+    assert (
+        failure(tmp_path, layout="coco")
+        == "unknown layout 'coco'; choose one of: auto, class_folders, simulated"
+    )
 
 
 def test_a_named_layout_that_does_not_fit(tmp_path):

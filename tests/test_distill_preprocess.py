@@ -12,7 +12,24 @@ from distill import preprocess
 from distill.errors import EdgeproofError
 from distill.preprocess import PreprocessSpec, read_image, to_rgb
 
-MODES = ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "F"]
+MODES = [
+    "1",
+    "L",
+    "LA",
+    "P",
+    "PA",
+    "RGB",
+    "RGBA",
+    "RGBX",
+    "RGBa",
+    "CMYK",
+    "YCbCr",
+    "LAB",
+    "HSV",
+    "I",
+    "I;16",
+    "F",
+]
 POLICIES = ["resize", "center_crop", "tiles"]
 ORIENTATION = 0x0112
 
@@ -48,7 +65,9 @@ def failure(call, *arguments):
     mode=st.sampled_from(MODES),
 )
 @settings(max_examples=150, deadline=None)
-def test_any_image_becomes_uint8_of_the_specs_size(width, height, size, policy, interpolation, max_tiles, mode):
+def test_any_image_becomes_uint8_of_the_specs_size(
+    width, height, size, policy, interpolation, max_tiles, mode
+):
     spec = PreprocessSpec(size=size, policy=policy, interpolation=interpolation, max_tiles=max_tiles)
     pixels = spec.apply(to_rgb(Image.new(mode, (width, height))))
     assert pixels.dtype == np.uint8
@@ -56,7 +75,12 @@ def test_any_image_becomes_uint8_of_the_specs_size(width, height, size, policy, 
     assert 1 <= len(pixels) <= (max_tiles if policy == "tiles" else 1)
 
 
-@given(size=st.integers(16, 40), policy=st.sampled_from(POLICIES), value=st.integers(0, 255), shape=st.tuples(*[st.integers(1, 80)] * 2))
+@given(
+    size=st.integers(16, 40),
+    policy=st.sampled_from(POLICIES),
+    value=st.integers(0, 255),
+    shape=st.tuples(*[st.integers(1, 80)] * 2),
+)
 @settings(max_examples=50, deadline=None)
 def test_a_plain_image_stays_plain(size, policy, value, shape):
     pixels = PreprocessSpec(size=size, policy=policy).apply(Image.new("RGB", shape, (value,) * 3))
@@ -90,7 +114,10 @@ def test_tiles_of_a_landscape_by_hand():
 
 
 def test_a_single_tile_is_the_middle_one():
-    one, crop = (PreprocessSpec(size=16, policy=p, max_tiles=1).apply(numbered(50, 40)) for p in ("tiles", "center_crop"))
+    one, crop = (
+        PreprocessSpec(size=16, policy=p, max_tiles=1).apply(numbered(50, 40))
+        for p in ("tiles", "center_crop")
+    )
     np.testing.assert_array_equal(one, crop)
 
 
@@ -102,12 +129,16 @@ def test_center_crop_keeps_native_pixels():
 
 def test_center_crop_enlarges_a_small_image_first():
     image = Image.fromarray(np.repeat(np.array([0, 100, 200, 250], np.uint8), 8).reshape(1, 32).repeat(8, 0))
-    pixels = PreprocessSpec(size=16, policy="center_crop", interpolation="nearest").apply(image.convert("RGB"))[0]
+    pixels = PreprocessSpec(size=16, policy="center_crop", interpolation="nearest").apply(
+        image.convert("RGB")
+    )[0]
     assert pixels[0, :, 0].tolist() == [100] * 8 + [200] * 8  # 32 × 8 → 64 × 16, of which 24..40
 
 
 def test_resize_squeezes_the_whole_image():
-    image = Image.fromarray(np.repeat(np.array([[10, 200]], np.uint8), 32, axis=1).repeat(16, axis=0)).convert("RGB")
+    image = Image.fromarray(
+        np.repeat(np.array([[10, 200]], np.uint8), 32, axis=1).repeat(16, axis=0)
+    ).convert("RGB")
     pixels = PreprocessSpec(size=16, policy="resize", interpolation="nearest").apply(image)[0]
     assert pixels[:, :8].max() == 10 and pixels[:, 8:].min() == 200
 
@@ -235,7 +266,9 @@ def test_one_bit(tmp_path):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(tmp_path, orientation):
-    upright = Image.fromarray(np.array([[255, 0, 0], [0, 0, 0]], np.uint8)).resize((48, 32), Image.Resampling.NEAREST)
+    upright = Image.fromarray(np.array([[255, 0, 0], [0, 0, 0]], np.uint8)).resize(
+        (48, 32), Image.Resampling.NEAREST
+    )
     undo = {
         2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_90, 7: Image.Transpose.TRANSVERSE,
@@ -292,7 +325,10 @@ def test_text_called_jpg(tmp_path):
     assert "cannot be decoded as an image" in failure(read_image, tmp_path / "a.jpg")
 
 
-@given(data=st.binary(min_size=1, max_size=200), header=st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM"]))
+@given(
+    data=st.binary(min_size=1, max_size=200),
+    header=st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM"]),
+)
 @settings(max_examples=80, deadline=None)
 def test_rubbish_never_escapes_as_another_error(tmp_path_factory, data, header):
     path = tmp_path_factory.getbasetemp() / "rubbish"
@@ -306,7 +342,9 @@ def test_rubbish_never_escapes_as_another_error(tmp_path_factory, data, header):
 def test_a_decompression_bomb(tmp_path, monkeypatch):
     monkeypatch.setattr(preprocess, "MAX_PIXELS", 99)
     saved(Image.new("L", (10, 10)), tmp_path / "a.png")
-    assert failure(read_image, tmp_path / "a.png") == f"{tmp_path}/a.png: 10x10 pixels, at most 99 are allowed"
+    assert (
+        failure(read_image, tmp_path / "a.png") == f"{tmp_path}/a.png: 10x10 pixels, at most 99 are allowed"
+    )
 
 
 @pytest.mark.parametrize("side", [12_000, 60_000])  # above Pillow's warning, above its error

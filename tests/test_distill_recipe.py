@@ -39,13 +39,18 @@ def file(tmp_path):
 positive = st.floats(min_value=1e-12, max_value=1e12)
 share = st.floats(0, 1)
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*", fullmatch=True).filter(lambda name: name != "teacher")
-scalars = st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+scalars = (
+    st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+)
 toml = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=6
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
 )
 options = st.dictionaries(st.text(max_size=8), toml, max_size=3)
 methods = st.fixed_dictionaries(
-    {"name": st.text(max_size=8)}, optional={"weight": positive, "temperature": positive, "teacher_feature": st.text(max_size=5)}
+    {"name": st.text(max_size=8)},
+    optional={"weight": positive, "temperature": positive, "teacher_feature": st.text(max_size=5)},
 )
 recipes = st.fixed_dictionaries(
     {
@@ -55,20 +60,31 @@ recipes = st.fixed_dictionaries(
             {"path": st.text(min_size=1)},
             optional={
                 "valid_share": share,
-                "simulate": st.fixed_dictionaries({"size": st.integers(32, 1024), "strength": st.floats(0.1, 1)}),
+                "simulate": st.fixed_dictionaries(
+                    {"size": st.integers(32, 1024), "strength": st.floats(0.1, 1)}
+                ),
             },
         ),
         "students": st.dictionaries(
-            names, st.fixed_dictionaries({"name": st.text(), "options": options, "learning_rate": positive}), min_size=1, max_size=3
+            names,
+            st.fixed_dictionaries({"name": st.text(), "options": options, "learning_rate": positive}),
+            min_size=1,
+            max_size=3,
         ),
     },
     optional={
         "teacher": st.fixed_dictionaries({"options": options, "weights": st.text()}),
         "distillation": st.fixed_dictionaries({"methods": st.lists(methods, max_size=3)}),
-        "loss": st.fixed_dictionaries({"pos_weight": st.sampled_from(["auto", "none"]) | positive | st.integers(1, 99)}),
-        "training": st.fixed_dictionaries({"seeds": st.lists(st.integers(), min_size=1, max_size=4, unique=True)}),
+        "loss": st.fixed_dictionaries(
+            {"pos_weight": st.sampled_from(["auto", "none"]) | positive | st.integers(1, 99)}
+        ),
+        "training": st.fixed_dictionaries(
+            {"seeds": st.lists(st.integers(), min_size=1, max_size=4, unique=True)}
+        ),
         "gates": st.fixed_dictionaries({"accept": st.lists(st.text(), max_size=3)}),
-        "preprocess": st.fixed_dictionaries({"mean": st.tuples(share, share, share), "std": st.tuples(*[positive] * 3)}),
+        "preprocess": st.fixed_dictionaries(
+            {"mean": st.tuples(share, share, share), "std": st.tuples(*[positive] * 3)}
+        ),
     },
 )
 
@@ -126,19 +142,37 @@ def test_all_mistakes_at_once_with_key_value_and_expectation():
     ("values", "line"),
     [
         ({"sed": 1}, "sed: unknown key (given 1); did you mean 'seed'?"),
-        ({"zzz": 1}, "zzz: unknown key (given 1); choose one of: bench, data, description, distillation, gates"),
+        (
+            {"zzz": 1},
+            "zzz: unknown key (given 1); choose one of: bench, data, description, distillation, gates",
+        ),
         ({"teacher": {"epoch": 3}}, "teacher.epoch: unknown key (given 3); did you mean 'epochs'?"),
-        ({"students": {"s": {"name": "x", "lerning_rate": 1}}}, "students.s.lerning_rate: unknown key (given 1); did you mean 'learning_rate'?"),
-        ({"students": {"name": {"name": "x", "epoch": 1}}}, "students.name.epoch: unknown key (given 1); did you mean 'epochs'?"),
-        ({"students": {"options": {"name": "x", "epoch": 1}}}, "students.options.epoch: unknown key (given 1); did you mean 'epochs'?"),
+        (
+            {"students": {"s": {"name": "x", "lerning_rate": 1}}},
+            "students.s.lerning_rate: unknown key (given 1); did you mean 'learning_rate'?",
+        ),
+        (
+            {"students": {"name": {"name": "x", "epoch": 1}}},
+            "students.name.epoch: unknown key (given 1); did you mean 'epochs'?",
+        ),
+        (
+            {"students": {"options": {"name": "x", "epoch": 1}}},
+            "students.options.epoch: unknown key (given 1); did you mean 'epochs'?",
+        ),
         (
             {"distillation": {"methods": [{"name": "kl"}, {"name": "kl", "temprature": 2}]}},
             "distillation.methods.1.temprature: unknown key (given 2); did you mean 'temperature'?",
         ),
-        ({"data": {"simulate": {"scenes": {"trian": 5}}}}, "data.simulate.scenes.trian: unknown key (given 5); did you mean 'train'?"),
-        ({"preprocess": {"polcy": "resize"}}, "preprocess.polcy: unknown key (given 'resize'); did you mean 'policy'?"),
+        (
+            {"data": {"simulate": {"scenes": {"trian": 5}}}},
+            "data.simulate.scenes.trian: unknown key (given 5); did you mean 'train'?",
+        ),
+        (
+            {"preprocess": {"polcy": "resize"}},
+            "preprocess.polcy: unknown key (given 'resize'); did you mean 'policy'?",
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_unknown_key_comes_with_a_suggestion(values, line):
     [found] = mistakes({**MINIMAL, **values})
     assert found.startswith(line)
@@ -149,16 +183,31 @@ def test_an_unknown_key_comes_with_a_suggestion(values, line):
     [
         ({"students": {}}, "students: given {}, expected to have at least 1 item"),
         ({"students": {"a/b": {"name": "x"}}}, "students.a/b: given 'a/b', expected to match pattern"),
-        ({"students": {"teacher": {"name": "x"}}}, "students: given {'teacher': {'name': 'x'}}, expected no student named 'teacher'"),
-        ({"students": {"s": {"name": "x", "learning_rate": float("inf")}}}, "students.s.learning_rate: given inf, expected a finite number"),
+        (
+            {"students": {"teacher": {"name": "x"}}},
+            "students: given {'teacher': {'name': 'x'}}, expected no student named 'teacher'",
+        ),
+        (
+            {"students": {"s": {"name": "x", "learning_rate": float("inf")}}},
+            "students.s.learning_rate: given inf, expected a finite number",
+        ),
         ({"students": 3}, "students: given 3, expected a valid dictionary"),
         ({"training": {"seeds": []}}, "training.seeds: given [], expected to have at least 1 item"),
-        ({"loss": {"pos_weight": True}}, "loss.pos_weight: given True, expected 'auto', 'none' or a positive number"),
-        ({"loss": {"pos_weight": float("nan")}}, "loss.pos_weight: given nan, expected 'auto', 'none' or a positive number"),
+        (
+            {"loss": {"pos_weight": True}},
+            "loss.pos_weight: given True, expected 'auto', 'none' or a positive number",
+        ),
+        (
+            {"loss": {"pos_weight": float("nan")}},
+            "loss.pos_weight: given nan, expected 'auto', 'none' or a positive number",
+        ),
         ({"data": {}}, "data: given {}, expected data.path to name a folder"),
-        ({"data": {"simulate": {"families": ["gan"]}}}, "data.simulate: given {'families': ['gan']}, expected unknown generator family 'gan'"),
+        (
+            {"data": {"simulate": {"families": ["gan"]}}},
+            "data.simulate: given {'families': ['gan']}, expected unknown generator family 'gan'",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_is_named(values, start):
     [found] = mistakes({**MINIMAL, **values})
     assert found.startswith(start)
@@ -197,7 +246,10 @@ def test_the_last_set_wins(file):
 
 @pytest.mark.parametrize("override", ["seed", "=3", "a..b=3", ".seed=3", "seed.=3"])
 def test_set_without_key_or_value(file, override):
-    assert failure(file, overrides=[override]) == f"--set {override!r}: expected KEY=VALUE, such as data.path=photos"
+    assert (
+        failure(file, overrides=[override])
+        == f"--set {override!r}: expected KEY=VALUE, such as data.path=photos"
+    )
 
 
 @pytest.mark.parametrize("override", ["name.x=3", "distillation.methods.0.weight=3"])

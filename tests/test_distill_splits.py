@@ -30,10 +30,16 @@ def places(samples, *, seed=0, **shares):
     return {sample.path: sample.split for sample in found.samples}
 
 
-@given(groups=st.lists(st.tuples(st.integers(0, 400), st.sampled_from([0, 1])), max_size=60), seed=st.integers(0, 99))
+@given(
+    groups=st.lists(st.tuples(st.integers(0, 400), st.sampled_from([0, 1])), max_size=60),
+    seed=st.integers(0, 99),
+)
 @settings(max_examples=60, deadline=None)
 def test_a_group_never_straddles(groups, seed):
-    more = [Sample(path=f"more/{i}.jpg", label=label, group=f"g{group}") for i, (group, label) in enumerate(groups)]
+    more = [
+        Sample(path=f"more/{i}.jpg", label=label, group=f"g{group}")
+        for i, (group, label) in enumerate(groups)
+    ]
     found = with_splits(dataset(pairs(80) + more), seed=seed, **SHARES).samples
     splits = {}
     for sample in found:
@@ -61,7 +67,16 @@ def test_the_seed_decides():
 def test_places_are_pinned():
     """Another hash would silently move images between splits of existing data."""
     found = places(pairs(40))
-    assert [found[f"0/{scene}.jpg"] for scene in range(8)] == ["test", "train", "valid", "train", "train", "train", "train", "test"]
+    assert [found[f"0/{scene}.jpg"] for scene in range(8)] == [
+        "test",
+        "train",
+        "valid",
+        "train",
+        "train",
+        "train",
+        "train",
+        "test",
+    ]
 
 
 def test_shares_are_kept_roughly():
@@ -91,7 +106,11 @@ def test_nothing_is_cut_where_all_is_stated():
 @pytest.mark.parametrize(
     ("samples", "shares", "message"),
     [
-        (pairs(40), {"test_share": 0.0}, "photos: split 'test' has 0 real and 0 fake images, expected both classes"),
+        (
+            pairs(40),
+            {"test_share": 0.0},
+            "photos: split 'test' has 0 real and 0 fake images, expected both classes",
+        ),
         (pairs(40), {"valid_share": 0.6, "test_share": 0.4}, "split 'train' has 0 real and 0 fake images"),
         ([s for s in pairs(40) if s.label], {}, "split 'train' has 0 real and .* fake images"),
         (pairs(1), {}, "expected both classes; add images or change data.valid_share / data.test_share"),

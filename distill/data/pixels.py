@@ -29,20 +29,23 @@ class PixelSource:
 
     def __getitem__(self, index: int) -> Pixels:
         if self.cache is not None:
-            return self.cache[index]
+            pixels: Pixels = self.cache[index]
+            return pixels
         return decode(self.root / self.samples[index].path, spec=self.spec)
 
     def batch(self, indices: Sequence[int]) -> Pixels:
         """``uint8 [N, size, size, 3]``."""
         if self.cache is not None:
-            return self.cache[np.asarray(indices)]
+            pixels: Pixels = self.cache[np.asarray(indices)]
+            return pixels
         return np.stack([self[index] for index in indices])
 
 
 def decode(path: Path, *, spec: PreprocessSpec) -> Pixels:
     """One image as ``uint8 [size, size, 3]``; training and evaluation take the middle tile of ``tiles``."""
     crop = spec if spec.policy != "tiles" else spec.model_copy(update={"policy": "center_crop"})
-    return crop.apply(read_image(path))[0]
+    pixels: Pixels = crop.apply(read_image(path))[0]
+    return pixels
 
 
 def find_unreadable(
@@ -68,10 +71,11 @@ def find_unreadable(
                     good.append(sample)
             if progress:
                 progress(start + len(chunk), total)
-    if len(bad) > max_bad_share * max(total, 1):
+    files = total + len(dataset.skipped)
+    if len(bad) > max_bad_share * files:
         examples = "; ".join(f"{item.path}: {item.reason}" for item in bad[:3])
         raise EdgeproofError(
-            f"{dataset.root}: {len(bad)} of {total} files are bad, more than data.max_bad_share = {max_bad_share:g} "
+            f"{dataset.root}: {len(bad)} of {files} files are bad, more than data.max_bad_share = {max_bad_share:g} "
             f"allows; the first: {examples}"
         )
     return replace(dataset, samples=tuple(good), skipped=tuple(bad))

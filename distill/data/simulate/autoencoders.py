@@ -46,13 +46,13 @@ def instance_config(family: str, instance: int) -> AutoencoderConfig:
         return AutoencoderConfig(
             upsampling, 3, 12, 3, activation, normalization, latent=8 + 4 * (instance % 3)
         )
-    if family == "diffusion":
-        return AutoencoderConfig("shuffle", 1, 24 + 4 * (instance % 3), 3, activation, "none")
-    levels, kernel = (
-        1 + instance % 2,
-        (3, 4, 5)[instance % 3] if family == "transposed" else (3, 5)[instance % 2],
-    )
-    return AutoencoderConfig(family, levels, 12 + 4 * (instance % 2), kernel, activation, normalization)
+    if family == "diffusion":  # steep activations: the others hardly learn to denoise in so short a time
+        activation, normalization = ("tanh", "elu")[instance % 2], _NORMALIZATIONS[instance % 3]
+        return AutoencoderConfig("shuffle", 1, 24 + 4 * (instance % 3), 3, activation, normalization)
+    upsampling = "transposed" if family == "blend" else family
+    kernel = (3, 4, 5)[instance % 3] if upsampling == "transposed" else (3, 5)[instance % 2]
+    channels = 12 + 4 * (instance % 2)
+    return AutoencoderConfig(upsampling, 1 + instance % 2, channels, kernel, activation, normalization)
 
 
 class Autoencoder(nn.Module):
@@ -79,7 +79,7 @@ class Autoencoder(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """Predicts the clean picture at half resolution in space-to-depth form, as FFDNet does."""
+    """Predicts unit noise at half resolution in space-to-depth form, as FFDNet and diffusion models do."""
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
@@ -92,9 +92,9 @@ class Denoiser(nn.Module):
 
     def forward(self, noisy: Tensor, level: float) -> Tensor:
         """Remove noise of standard deviation ``level`` from ``[N, 3, H, W]``."""
-        folded = functional.pixel_unshuffle(noisy - 0.5, 2)
-        plane = torch.full_like(folded[:, :1], level * 5)
-        return noisy - functional.pixel_shuffle(self.body(torch.cat([folded, plane], 1)), 2)
+        folded = functional.pixel_unshuffle((noisy - 0.5) * 4, 2)
+        plane = torch.full_like(folded[:, :1], level * 10)
+        return noisy - level * functional.pixel_shuffle(self.body(torch.cat([folded, plane], 1)), 2)
 
 
 def build(family: str, instance: int) -> Autoencoder | Denoiser:
@@ -110,11 +110,12 @@ def train(family: str, instance: int, photos: Tensor, *, seed: int) -> Autoencod
         model = build(family, instance)
         parameters = list(model.parameters())
         moments = [(torch.zeros_like(value), torch.zeros_like(value)) for value in parameters]
-        for step in range(_STEPS):
+        steps = 2 * _STEPS if isinstance(model, Denoiser) else _STEPS
+        for step in range(steps):
             clean = _patches(photos)
-            loss = functional.l1_loss(_predict(model, clean), clean)
+            loss = _loss(model, clean)
             gradients = torch.autograd.grad(loss, parameters)
-            rate = _RATE * min(1.0, (step + 1) / 10) * (1 - step / _STEPS) / (1 - 0.9 ** (step + 1))
+            rate = _RATE * min(1.0, (step + 1) / 10) * (1 - step / steps) / (1 - 0.9 ** (step + 1))
             unbias = 1 - 0.99 ** (step + 1)
             with torch.no_grad():
                 for value, gradient, (first, second) in zip(parameters, gradients, moments, strict=True):
@@ -125,13 +126,12 @@ def train(family: str, instance: int, photos: Tensor, *, seed: int) -> Autoencod
     return model.eval().requires_grad_(False)
 
 
-def _predict(model: Autoencoder | Denoiser, clean: Tensor) -> Tensor:
+def _loss(model: Autoencoder | Denoiser, clean: Tensor) -> Tensor:
     if isinstance(model, Autoencoder):
-        result: Tensor = model(clean)
-        return result
+        return functional.l1_loss(model(clean), clean)
     level = float(torch.empty(()).uniform_(0.01, 0.2))
-    noisy: Tensor = model(clean + level * torch.randn_like(clean), level)
-    return noisy
+    denoised = model(clean + level * torch.randn_like(clean), level)
+    return functional.l1_loss(denoised, clean) / level
 
 
 def _patches(photos: Tensor) -> Tensor:

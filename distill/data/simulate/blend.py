@@ -1,11 +1,11 @@
 """Face blends: self-blended images (Shiohara & Yamasaki 2022, arXiv 2204.08376) with their constants.
 
 Source and target are the same photograph. A piece of the face, shifted in colour and place, is blended over
-itself through a deformed, blurred mask.
+itself through a deformed, blurred mask. Where the paper downscales or sharpens the source, here a small decoder
+rebuilt it, as a face swap does.
 """
 
 import numpy as np
-from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates, shift, uniform_filter, zoom
 
 from distill.data.simulate.faces import Face
@@ -13,14 +13,14 @@ from distill.data.simulate.textures import Plane
 
 ELASTIC_ALPHA, ELASTIC_SIGMA = 50.0, 7.0
 BLUR_KERNELS = tuple(range(5, 26, 2))
-DOWNSCALE_RATIOS = (2, 4)
-SHARPEN_ALPHA, SHARPEN_LIGHTNESS = (0.2, 0.5), (0.5, 1.0)
 RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 REFERENCE = 256
 """Side in pixels, to which the constants above refer, of a crop 1.3 times as high as the face."""
 
 
-def blend_face(photos: Plane, face: Face, rng: np.random.Generator) -> tuple[Plane, Plane, Plane]:
+def blend_face(
+    photos: Plane, rebuilt: Plane, face: Face, rng: np.random.Generator
+) -> tuple[Plane, Plane, Plane]:
     """Blend a shifted copy of the face over the second of two photos.
 
     As in the paper, half of the time it is the target that is shifted in colour, and the real image with it, so
@@ -28,47 +28,31 @@ def blend_face(photos: Plane, face: Face, rng: np.random.Generator) -> tuple[Pla
 
     Args:
         photos: two shots of one scene, planar ``[2, 3, H, W]`` in 0..1.
+        rebuilt: the second shot as a generator gives it back, ``[3, H, W]``.
         face: the face in them.
         rng: random stream of this blend.
 
     Returns:
         The real image and the blend, both ``[3, H, W]``, and the weight ``[H, W]`` of the copy in 0..1.
     """
-    shifted = _shift_colour(photos, rng)
-    (real, target), source = (photos, shifted[1]) if rng.random() < 0.5 else (shifted, photos[1])
-    source = _displace(_resample(source, rng), rng)
+    real, target = photos
+    if rng.random() < 0.5:
+        real, target = _shift_colour(photos, rng)
+    else:
+        rebuilt = _shift_colour(rebuilt, rng)
+    source = _displace(rebuilt, rng)
     mask = draw_mask(face, photos.shape[-1], rng) * np.float32(rng.choice(RATIOS))
     return real, (target + mask * (source - target)).clip(0, 1), mask
 
 
 def _shift_colour(photos: Plane, rng: np.random.Generator) -> Plane:
-    """RGB by up to 20 of 255; saturation and value by 30 %; brightness and contrast by 10 %."""
+    """RGB by up to 20 of 255; saturation by 30 %, value by 15 %; brightness and contrast by 10 %."""
     shifted = photos + (rng.uniform(-20, 20, 3) / 255).astype(np.float32)[:, None, None]
-    grey = shifted.mean(axis=1, keepdims=True)
+    grey = shifted.mean(axis=-3, keepdims=True)
     shifted = grey + (shifted - grey) * np.float32(1 + rng.uniform(-0.3, 0.3))
-    value, contrast, brightness = (
-        rng.uniform(-0.3, 0.3) / 2,
-        rng.uniform(-0.1, 0.1),
-        rng.uniform(-0.1, 0.1),
-    )
-    result: Plane = (shifted * np.float32((1 + value) * (1 + contrast)) + np.float32(brightness)).clip(0, 1)
+    contrast = (1 + rng.uniform(-0.15, 0.15)) * (1 + rng.uniform(-0.1, 0.1))
+    result: Plane = (shifted * np.float32(contrast) + np.float32(rng.uniform(-0.1, 0.1))).clip(0, 1)
     return result
-
-
-def _resample(source: Plane, rng: np.random.Generator) -> Plane:
-    """Downscale (by 2 or 4: nearest down, linear up) or sharpen (α 0.2-0.5, lightness 0.5-1).
-
-    The source alone, unlike in the paper: real images must come from the camera as they are.
-    """
-    if rng.random() < 0.5:
-        ratio = int(rng.choice(DOWNSCALE_RATIOS))
-        small = [Image.fromarray(np.ascontiguousarray(plane[::ratio, ::ratio])) for plane in source]
-        size = (source.shape[2], source.shape[1])
-        return np.stack([np.asarray(plane.resize(size, Image.Resampling.BILINEAR)) for plane in small])
-    amount, lightness = rng.uniform(*SHARPEN_ALPHA), rng.uniform(*SHARPEN_LIGHTNESS)
-    detail = source - uniform_filter(source, (1, 3, 3))  # the kernel 8 + lightness, -1 around, mixed in by α
-    result: Plane = source * np.float32(1 + amount * (lightness - 1)) + np.float32(9 * amount) * detail
-    return result.clip(0, 1)
 
 
 def draw_mask(face: Face, size: int, rng: np.random.Generator) -> Plane:

@@ -72,8 +72,8 @@ def make_camera(rng: np.random.Generator, *, name: str, size: int) -> Camera:
         gains=gains.astype(np.float32),
         prnu=np.float32(1) + pattern,
         demosaic=str(rng.choice(["bilinear", "difference"])),
-        denoise=float(rng.uniform(0.3, 1.6)),
-        sharpen=float(rng.uniform(0.0, 0.7)),
+        denoise=float(rng.uniform(0.5, 1.2)),
+        sharpen=float(rng.uniform(0.0, 0.4)),
     )
 
 

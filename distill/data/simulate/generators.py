@@ -16,18 +16,15 @@ from distill.data.simulate.blend import blend_face
 from distill.data.simulate.faces import Face
 from distill.data.simulate.settings import CONTROL
 from distill.data.simulate.textures import Plane
-from distill.files import atomic_path
+from distill.files import write_tensors
 
 if TYPE_CHECKING:
     from distill.data.simulate.autoencoders import Autoencoder, Denoiser
 
-TRAINED = frozenset({"transposed", "nearest", "bilinear", "vae8", "diffusion"})
-"""Families that need a trained network."""
-
-DIFFUSION_LEVELS = (0.15, 0.08, 0.04)
+DIFFUSION_LEVELS = (0.12, 0.06, 0.02)
 """Standard deviations of the noise that is added and removed again, in turn."""
 
-KEPT_SHARE = (0.5, 1.0)
+KEPT_SHARE = (0.55, 1.0)
 """Range of the generator's share in its picture; the rest is the photograph's own detail."""
 
 
@@ -50,14 +47,14 @@ def make_pair(
     """Turn two shots ``[2, 3, H, W]`` of a scene into a pair; ``blend`` needs a face."""
     if family == CONTROL:
         return Pair(photos[0], photos[1])
-    if family == "blend":
-        if face is None:
-            raise ValueError("a blend needs a face")
-        real, fake, mask = blend_face(photos, face, rng)
-        return Pair(real, photos[1] + strength * (fake - photos[1]) if strength < 1 else fake, mask)
     if model is None:
         raise ValueError(f"the family {family!r} needs its network")
-    return Pair(photos[0], reconstruct(model, photos[1], strength=strength, rng=rng))
+    generated = reconstruct(model, photos[1], strength=strength, rng=rng)
+    if family != "blend":
+        return Pair(photos[0], generated)
+    if face is None:
+        raise ValueError("a blend needs a face")
+    return Pair(*blend_face(photos, generated, face, rng))
 
 
 def reconstruct(
@@ -88,10 +85,7 @@ def model_path(root: Path, family: str, instance: int) -> Path:
 
 def save_model(model: "Autoencoder | Denoiser", path: Path) -> None:
     """Write weights atomically."""
-    from safetensors.torch import save_file
-
-    with atomic_path(path) as temporary:
-        save_file(model.state_dict(), temporary)
+    write_tensors(path, model.state_dict())
 
 
 def model_loader(root: Path) -> Callable[[str, int], "Autoencoder | Denoiser"]:

@@ -1,9 +1,9 @@
 """``manifest.json`` of a simulated set: written last, read by the layout. Torch-free."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from distill.data.samples import GENERATED, REAL, Box, Dataset, Sample
 from distill.data.simulate.settings import SimulationSettings
@@ -11,7 +11,7 @@ from distill.data.simulate.settings import SimulationSettings
 SCHEMA_VERSION = 1
 """Raised whenever the same settings would give other bytes or another manifest."""
 
-MANIFEST, SETTINGS = "manifest.json", "settings.json"
+MANIFEST, SETTINGS, PARTS = "manifest.json", "settings.json", ".parts"
 
 
 class Record(BaseModel):
@@ -29,7 +29,7 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str
-    label: Literal[0, 1]
+    label: Annotated[int, Field(ge=0, le=1)]
     split: str
     group: str
     generator: str
@@ -61,6 +61,12 @@ class Header(BaseModel):
     schema_version: int = SCHEMA_VERSION
     simulated: Literal[True] = True
     settings: SimulationSettings
+
+
+class Part(Header):
+    """What one job of an unfinished set rendered, below the folder :data:`PARTS`."""
+
+    samples: tuple[Record, ...]
 
 
 class Manifest(Header):

@@ -4,18 +4,19 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from distill.data.samples import GENERATED, REAL
-from distill.data.simulate.camera import Camera, draw_noise, make_camera, photograph
-from distill.data.simulate.finish import as_mask, draw_finish, encode_mask, level_sizes
-from distill.data.simulate.generators import TRAINED, make_pair, model_loader, model_path, save_model
+from distill.data.simulate.camera import Camera, Noise, draw_noise, make_camera, photograph
+from distill.data.simulate.faces import Face
+from distill.data.simulate.finish import Finish, as_mask, draw_finish, encode_mask, level_sizes
+from distill.data.simulate.generators import make_pair, model_loader, model_path, save_model
 from distill.data.simulate.manifest import Record, image_path, mask_path
 from distill.data.simulate.plan import CAMERAS, ScenePlan, random_stream
 from distill.data.simulate.scenes import render_scene
-from distill.data.simulate.settings import FAMILIES, SPLITS, SimulationSettings
+from distill.data.simulate.settings import CONTROL, FAMILIES, SPLITS, SimulationSettings
 from distill.data.simulate.textures import Plane
 from distill.files import write_bytes
 
@@ -62,31 +63,47 @@ class SceneRenderer:
         if pair.mask is not None and plan.write_fake:
             mask = mask_path(plan.name)
             write_bytes(self.root / mask, encode_mask(finish.resize(as_mask(pair.mask))))
+        shared = _shared_fields(plan, camera, noise, finish, scene.face)
         records = []
-        for label, data, wanted in zip(
-            (REAL, GENERATED), files, (plan.write_real, plan.write_fake), strict=True
-        ):
-            if not wanted:
-                continue
-            path = image_path(plan.split, label, plan.name)
-            write_bytes(self.root / path, data)
-            records.append(Record(
-                path=path, label=label, split=plan.split, group=plan.name,
-                generator=plan.family if label else "", instance=plan.instance if label else None,
-                camera=camera.name, quality=finish.quality, subsampling=finish.subsampling,
-                shot_noise=noise.shot, read_noise=noise.read, bytes=len(data),
-                sha256=hashlib.sha256(data).hexdigest(), box=finish.locate_box(scene.face) if scene.face else None,
-                landmarks=tuple(map(finish.locate, scene.face.landmarks)) if scene.face else None,
+        wanted = (plan.write_real, plan.write_fake)
+        for label in (label for label in (REAL, GENERATED) if wanted[label]):
+            record = Record(
+                path=image_path(plan.split, label, plan.name),
+                label=label,
+                generator=plan.family if label else "",
+                instance=plan.instance if label else None,
+                bytes=len(files[label]),
+                sha256=hashlib.sha256(files[label]).hexdigest(),
                 mask=mask if label else None,
-            ))  # fmt: skip
+                **shared,
+            )
+            write_bytes(self.root / record.path, files[label])
+            records.append(record)
         return records
 
     def _model(self, plan: ScenePlan) -> "Autoencoder | Denoiser | None":
-        if plan.family not in TRAINED:
+        if plan.family == CONTROL:
             return None
         if self._load is None:
             self._load = model_loader(self.root)
         return self._load(plan.family, plan.instance)
+
+
+def _shared_fields(
+    plan: ScenePlan, camera: Camera, noise: Noise, finish: Finish, face: Face | None
+) -> dict[str, Any]:
+    """What both images of a pair have in common."""
+    return {
+        "split": plan.split,
+        "group": plan.name,
+        "camera": camera.name,
+        "quality": finish.quality,
+        "subsampling": finish.subsampling,
+        "shot_noise": noise.shot,
+        "read_noise": noise.read,
+        "box": finish.locate_box(face) if face else None,
+        "landmarks": tuple(finish.locate(point) for point in face.landmarks) if face else None,
+    }
 
 
 def train_generator(settings: SimulationSettings, root: Path, family: str, instance: int) -> None:

@@ -1,53 +1,38 @@
 """Write a simulated set: plan, train the generators, render on all cores, resume, manifest last."""
 
-import multiprocessing
-import os
 import shutil
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from distill.data.samples import Dataset
-from distill.data.simulate.manifest import MANIFEST, SETTINGS, Header, Manifest, Record, image_path
+from distill.data.simulate.manifest import (
+    MANIFEST,
+    PARTS,
+    SETTINGS,
+    Header,
+    Manifest,
+    Part,
+    Record,
+    image_path,
+)
 from distill.data.simulate.plan import ScenePlan, plan_scenes
-from distill.data.simulate.settings import SPLITS, SimulationSettings, check_supported
+from distill.data.simulate.pool import Job, one_thread, start_workers
+from distill.data.simulate.settings import CONTROL, SPLITS, SimulationSettings, check_supported
 from distill.errors import EdgeproofError
 from distill.files import write_text
 
 Progress = Callable[[int, int], None]
 
-_CHUNK = 24  # scenes per job: what an interrupted worker has to render again
-_PARTS = ".parts"
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-class _Part(Header):
-    """Records of the scenes that one job finished."""
-
-    samples: tuple[Record, ...]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Work for one process: train a generator, or render scenes into one part file."""
-
-    generator: tuple[str, int] | None = None
-    plans: tuple[ScenePlan, ...] = ()
+_CHUNK = 24  # scenes per job: what a killed worker has to render again
 
 
 def simulate(
     settings: SimulationSettings, *, root: Path, workers: int, progress: Progress | None = None
 ) -> Dataset:
-    """Render the simulated set of PROTOCOL into ``root`` and return it.
+    """Render a simulated set into ``root`` and return it.
 
     The same settings give the same bytes whatever the number of workers. A set that is finished is returned
     at once; of an unfinished or damaged one, the whole files are kept and the rest is rendered.
@@ -73,7 +58,7 @@ def simulate(
             records = _render_missing(settings, root, records, workers, progress)
             manifest = Manifest(settings=settings, samples=tuple(records))
             write_text(root / MANIFEST, manifest.model_dump_json(indent=1) + "\n")
-            shutil.rmtree(root / _PARTS, ignore_errors=True)
+            shutil.rmtree(root / PARTS, ignore_errors=True)
     except OSError as error:
         raise EdgeproofError(
             f"{error.filename or root}: cannot write the simulated set ({error.strerror})"
@@ -124,13 +109,13 @@ def _difference(found: Header | None, wanted: Header) -> str:
 def _finished(root: Path, header: Header) -> tuple[list[Record], bool]:
     """Records of all images that are whole, in no order, and whether the set is complete."""
     manifest = _read(Manifest, root / MANIFEST, header)
-    parts = [_read(_Part, path, header) for path in sorted((root / _PARTS).glob("*.json"))]
+    parts = [_read(Part, path, header) for path in sorted((root / PARTS).glob("*.json"))]
     known = [record for document in (manifest, *parts) if document for record in document.samples]
     kept = {record.path: record for record in known if _is_whole(root, record)}
     return list(kept.values()), isinstance(manifest, Manifest) and len(kept) == len(manifest.samples)
 
 
-def _read(kind: "type[Manifest | _Part]", path: Path, header: Header) -> "Manifest | _Part | None":
+def _read(kind: "type[Manifest | Part]", path: Path, header: Header) -> "Manifest | Part | None":
     if not path.is_file():
         return None
     try:
@@ -161,7 +146,7 @@ def _render_missing(
     done = len(plans) - len(missing)
     if progress:
         progress(done, len(plans))
-    with _one_thread(), _workers(settings, root, min(workers, -(-len(missing) // _CHUNK))) as run:
+    with one_thread(), start_workers(settings, root, min(workers, -(-len(missing) // _CHUNK))) as run:
         for batch in (_training_jobs(root, missing), _scene_jobs(missing)):
             for finished in run(batch):
                 by_path.update({record.path: record for record in finished})
@@ -183,96 +168,12 @@ def _paths(plan: ScenePlan) -> list[str]:
     return [image_path(plan.split, label, plan.name) for label in (0, 1) if wanted[label]]
 
 
-def _training_jobs(root: Path, plans: Sequence[ScenePlan]) -> list[_Job]:
-    from distill.data.simulate.generators import TRAINED, model_path
+def _training_jobs(root: Path, plans: Sequence[ScenePlan]) -> list[Job]:
+    from distill.data.simulate.generators import model_path
 
-    needed = sorted({(plan.family, plan.instance) for plan in plans if plan.family in TRAINED})
-    return [_Job(generator=key) for key in needed if not model_path(root, *key).is_file()]
-
-
-def _scene_jobs(plans: Sequence[ScenePlan]) -> list[_Job]:
-    return [_Job(plans=tuple(plans[start : start + _CHUNK])) for start in range(0, len(plans), _CHUNK)]
+    needed = sorted({(plan.family, plan.instance) for plan in plans if plan.family != CONTROL})
+    return [Job(generator=key) for key in needed if not model_path(root, *key).is_file()]
 
 
-@contextmanager
-def _workers(
-    settings: SimulationSettings, root: Path, workers: int
-) -> Iterator[Callable[[list[_Job]], Iterator[list[Record]]]]:
-    """What does all jobs, in this process or in a pool that ends soon after Ctrl-C; results in any order."""
-    if workers <= 1:
-        _start_worker(settings, root, None)
-        yield lambda jobs: map(_do, jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(settings, root, stop)
-    )
-    try:
-        yield lambda jobs: (done.result() for done in as_completed([pool.submit(_do, job) for job in jobs]))
-    finally:  # also on Ctrl-C: workers look at the event after every scene
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-_worker: dict[str, Any] = {}
-
-
-def _start_worker(settings: SimulationSettings, root: Path, stop: Event | None) -> None:
-    import torch
-
-    from distill.data.simulate.render import SceneRenderer
-
-    if stop is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers Ctrl-C
-        threading.Thread(target=_follow_parent, daemon=True).start()
-        torch.set_num_threads(1)
-    _worker.update(settings=settings, root=root, stop=stop, renderer=SceneRenderer(settings, root))
-
-
-def _follow_parent() -> None:
-    """End with the parent even if it was killed; a pool's worker would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _do(job: _Job) -> list[Record]:
-    from distill.data.simulate.render import train_generator
-
-    settings, root, stop = _worker["settings"], _worker["root"], _worker["stop"]
-    if job.generator:
-        train_generator(settings, root, *job.generator)
-        return []
-    records: list[Record] = []
-    try:
-        for plan in job.plans:
-            if stop is not None and stop.is_set():
-                break
-            records += _worker["renderer"].render(plan)
-    finally:  # also on Ctrl-C: what is rendered is not rendered again
-        if records:
-            part = _Part(settings=settings, samples=tuple(records))
-            write_text(root / _PARTS / f"{job.plans[0].name}.json", part.model_dump_json())
-    return records
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread in this process and in those it starts: more would change last bits and fight for cores."""
-    import torch
-
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    threads = torch.get_num_threads()
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+def _scene_jobs(plans: Sequence[ScenePlan]) -> list[Job]:
+    return [Job(plans=tuple(plans[start : start + _CHUNK])) for start in range(0, len(plans), _CHUNK)]

@@ -1,0 +1,142 @@
+"""The processes that render: started once, one thread each, quick to end on Ctrl-C, never outliving the parent."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+from distill.data.simulate.manifest import PARTS, Part, Record
+from distill.data.simulate.plan import ScenePlan
+from distill.data.simulate.settings import SimulationSettings
+from distill.files import write_text
+
+_GRACE_S = 2.0  # for workers to write down what they rendered
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work for one process: train a generator, or render scenes into one part file."""
+
+    generator: tuple[str, int] | None = None
+    plans: tuple[ScenePlan, ...] = ()
+
+
+@contextmanager
+def start_workers(
+    settings: SimulationSettings, root: Path, workers: int
+) -> Iterator[Callable[[list[Job]], Iterator[list[Record]]]]:
+    """What does all jobs, in this process or in a pool that ends soon after Ctrl-C; results in any order."""
+    if workers <= 1:
+        _start_worker(settings, root, None)
+        yield lambda jobs: map(_do, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    others = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(settings, root, stop)
+    )
+
+    def run(jobs: list[Job]) -> Iterator[list[Record]]:
+        with _ignoring_interrupts():
+            futures = [pool.submit(_do, job) for job in jobs]
+        return (done.result() for done in as_completed(futures))
+
+    try:
+        yield run
+    finally:  # also on Ctrl-C: workers look at the event after every scene, but not while they import
+        stop.set()
+        own = set(multiprocessing.active_children()) - others
+        impatience = threading.Timer(_GRACE_S, _terminate, args=(own,))
+        impatience.start()
+        pool.shutdown(wait=True, cancel_futures=True)
+        impatience.cancel()
+
+
+def _terminate(processes: Iterable[BaseProcess]) -> None:
+    for process in processes:
+        process.terminate()
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    """Processes started in here inherit it: the parent alone answers Ctrl-C, even while they still import."""
+    if threading.current_thread() is not threading.main_thread():  # Python lets no other thread ask
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(settings: SimulationSettings, root: Path, stop: Event | None) -> None:
+    import torch
+
+    from distill.data.simulate.render import SceneRenderer
+
+    if stop is not None:
+        threading.Thread(target=_follow_parent, daemon=True).start()
+        torch.set_num_threads(1)
+    _worker.update(settings=settings, root=root, stop=stop, renderer=SceneRenderer(settings, root))
+
+
+def _follow_parent() -> None:
+    """End with the parent even if it was killed; a pool's worker would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _do(job: Job) -> list[Record]:
+    from distill.data.simulate.render import train_generator
+
+    settings, root, stop = _worker["settings"], _worker["root"], _worker["stop"]
+    if job.generator:
+        train_generator(settings, root, *job.generator)
+        return []
+    records: list[Record] = []
+    try:
+        for plan in job.plans:
+            if stop is not None and stop.is_set():
+                break
+            records += _worker["renderer"].render(plan)
+    finally:  # also on Ctrl-C: what is rendered is not rendered again
+        if records:
+            part = Part(settings=settings, samples=tuple(records))
+            write_text(root / PARTS / f"{job.plans[0].name}.json", part.model_dump_json())
+    return records
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread in this process and in those it starts: more would change last bits and fight for cores."""
+    import torch
+
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    threads = torch.get_num_threads()
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,224 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from distill.batches import (
+    BatchDataset,
+    ViewSampler,
+    boxes_in_pixels,
+    mirror,
+    normalize,
+    plain_loader,
+    train_loader,
+)
+from distill.data.pixels import PixelSource
+from distill.data.samples import Sample
+from distill.preprocess import PreprocessSpec
+from distill.teacher_outputs import TeacherOutputs
+
+SPEC = PreprocessSpec(size=16)
+COUNT = 10
+
+
+@pytest.fixture
+def pixels():
+    """Sample i is all i, but for its first column, which is 100 + i."""
+    cache = np.full((COUNT, 16, 16, 3), np.arange(COUNT, dtype=np.uint8)[:, None, None, None])
+    cache[:, :, 0] += 100
+    samples = [
+        Sample(path=f"{i}.png", label=i % 2, box=(0.0, 0.25, 0.5, 1.0) if i == 3 else None)
+        for i in range(COUNT)
+    ]
+    return PixelSource(root=None, samples=tuple(samples), spec=SPEC, cache=cache)
+
+
+@pytest.fixture
+def teacher():
+    """Logit 10 · index + view, and the same as a feature."""
+    logits = 10.0 * torch.arange(COUNT)[:, None] + torch.arange(2)[None]
+    return TeacherOutputs(logits=logits, features={"f": logits[:, :, None, None, None].half()})
+
+
+# sampler
+
+
+def drawn(*, seed=0, epoch=0, length=50, views=2):
+    sampler = ViewSampler(length=length, views=views, seed=seed)
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+@given(
+    seed=st.integers(0, 1000), epoch=st.integers(0, 1000), length=st.integers(1, 40), views=st.integers(1, 2)
+)
+@settings(max_examples=50, deadline=None)
+def test_an_epoch_is_a_permutation_that_seed_and_epoch_repeat(seed, epoch, length, views):
+    keys = drawn(seed=seed, epoch=epoch, length=length, views=views)
+    assert sorted(index for index, _ in keys) == list(range(length))
+    assert {view for _, view in keys} <= set(range(views))
+    assert keys == drawn(seed=seed, epoch=epoch, length=length, views=views)
+
+
+def test_epochs_and_seeds_differ_in_order_and_views():
+    first = drawn()
+    for other in (drawn(epoch=1), drawn(seed=1)):
+        assert [index for index, _ in first] != [index for index, _ in other]
+        assert dict(first) != dict(other)
+
+
+def test_both_views_are_drawn_evenly():
+    views = [view for _, view in drawn(length=4000)]
+    assert np.mean(views) == pytest.approx(0.5, abs=0.03)
+
+
+def test_an_epoch_does_not_depend_on_those_before():
+    sampler = ViewSampler(length=50, views=2, seed=0)
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        last = list(sampler)
+    assert last == drawn(epoch=2)
+    assert len(sampler) == 50
+
+
+# batches
+
+
+def test_a_batch_is_what_its_keys_say(pixels, teacher):
+    batch = BatchDataset(pixels, teacher=teacher).__getitems__([(3, 0), (4, 1), (3, 1)])
+    assert batch.images.dtype == torch.uint8 and batch.images.shape == (3, 16, 16, 3)
+    assert batch.images[:, 0, 0, 0].tolist() == [103, 4, 3]
+    assert batch.images[:, 0, -1, 0].tolist() == [3, 104, 103]  # mirrored
+    assert batch.labels.tolist() == [1.0, 0.0, 1.0] and batch.labels.dtype == torch.float32
+    assert batch.teacher_logits.tolist() == [30.0, 41.0, 31.0]
+    assert batch.teacher_features["f"].flatten().tolist() == [30.0, 41.0, 31.0]
+    assert batch.boxes[0].tolist() == [0, 4, 8, 16] and batch.boxes[2].tolist() == [8, 4, 16, 16]
+    assert batch.boxes[1].isnan().all()
+
+
+def test_mirroring_leaves_the_source_alone(pixels):
+    before = pixels.cache.copy()
+    data = BatchDataset(pixels)
+    boxes = data.boxes.copy()
+    data.__getitems__([(index, 1) for index in range(COUNT)])
+    np.testing.assert_array_equal(pixels.cache, before)
+    np.testing.assert_array_equal(data.boxes, boxes)
+
+
+def test_without_a_teacher_there_are_no_outputs(pixels):
+    batch = BatchDataset(pixels).__getitems__([(0, 0)])
+    assert batch.teacher_logits is None and batch.teacher_features is None
+
+
+@pytest.mark.parametrize(("size", "lengths"), [(4, [4, 4]), (5, [5, 5]), (64, [10])])
+def test_training_drops_the_incomplete_batch(pixels, size, lengths):
+    loader = train_loader(BatchDataset(pixels), batch_size=size, views=2, seed=0, workers=0)
+    assert [len(batch.labels) for batch in loader] == lengths
+
+
+def test_a_loader_follows_the_sampler(pixels):
+    loader = train_loader(BatchDataset(pixels), batch_size=10, views=1, seed=4, workers=0)
+    loader.sampler.set_epoch(2)
+    [batch] = loader
+    assert batch.images[:, 0, 5, 0].tolist() == [
+        index for index, _ in drawn(seed=4, epoch=2, length=COUNT, views=1)
+    ]
+
+
+def test_a_loader_leaves_torchs_random_state_alone(pixels):
+    before = torch.get_rng_state()
+    list(train_loader(BatchDataset(pixels), batch_size=4, views=2, seed=0, workers=0))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("view", [0, 1])
+def test_the_plain_loader_gives_every_sample_once_in_order(pixels, view):
+    batches = list(plain_loader(BatchDataset(pixels), batch_size=4, view=view))
+    assert [len(batch.labels) for batch in batches] == [4, 4, 2]
+    images = torch.cat([batch.images for batch in batches])
+    assert images[:, 0, 5, 0].tolist() == list(range(COUNT))
+    assert images[:, 0, -view, 0].tolist() == [100 + i for i in range(COUNT)]
+
+
+# boxes
+
+
+def test_mirrored_boxes_by_hand():
+    boxes = np.array([[2, 3, 6, 9], [0, 0, 16, 16], [0, 0, 0, 0], [np.nan] * 4], np.float32)
+    np.testing.assert_array_equal(
+        mirror(boxes, width=16),
+        np.array([[10, 3, 14, 9], [0, 0, 16, 16], [0, 0, 0, 0], [np.nan] * 4], np.float32),
+    )
+
+
+def test_mirroring_twice_is_nothing():
+    boxes = np.array([[2, 3, 6, 9], [0, 0, 0, 0]], np.float32)
+    np.testing.assert_array_equal(mirror(mirror(boxes, width=16), width=16), boxes)
+
+
+def boxed(tmp_path, box, *, image=(40, 20), spec):
+    Image.new("RGB", image).save(tmp_path / "a.png")
+    source = PixelSource(
+        root=tmp_path, samples=(Sample(path="a.png", label=0, box=box),), spec=spec, cache=None
+    )
+    return boxes_in_pixels(source)[0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("box", "image", "expected"),
+    [
+        (
+            (0.5, 0.5, 0.75, 1.0),
+            (40, 20),
+            [8, 8, 16, 16],
+        ),  # 20 10 30 20 less the corner at 12, 2: 8 8 18 18, clipped
+        ((0.3, 0.1, 0.7, 0.9), (40, 20), [0, 0, 16, 16]),
+        ((0.4, 0.3, 0.5, 0.5), (40, 20), [4, 4, 8, 8]),
+        ((0.0, 0.0, 0.25, 1.0), (40, 20), [0, 0, 0, 0]),  # left of the crop: no face to be seen
+        ((0.5, 0.5, 1.0, 1.0), (8, 8), [8, 8, 16, 16]),  # enlarged first, by two
+        ((0.5, 0.5, 0.75, 1.0), (16, 8), [8, 8, 16, 16]),  # enlarged to 32 × 16, then 8 off each side
+        ((0.0, 0.0, 0.0, 0.0), (40, 20), [0, 0, 0, 0]),
+    ],
+)
+def test_boxes_under_center_crop_by_hand(tmp_path, box, image, expected):
+    spec = PreprocessSpec(size=16, policy="center_crop")
+    assert boxed(tmp_path, box, image=image, spec=spec) == pytest.approx(expected, abs=1e-5)
+
+
+def test_boxes_under_resize_by_hand(tmp_path):
+    assert boxed(tmp_path, (0.5, 0.25, 0.75, 1.0), spec=PreprocessSpec(size=32)) == [16, 8, 24, 32]
+
+
+@pytest.mark.parametrize("policy", ["resize", "center_crop", "tiles"])
+def test_an_unknown_box_is_nan(tmp_path, policy):
+    assert np.isnan(boxed(tmp_path, None, spec=PreprocessSpec(size=16, policy=policy))).all()
+
+
+@pytest.mark.parametrize("image", [(37, 61), (13, 29), (300, 90)])
+@pytest.mark.parametrize("policy", ["resize", "center_crop"])
+def test_the_box_follows_the_pixels(tmp_path, image, policy):
+    """A white face on black: the box must enclose what is white after preprocessing, to a pixel."""
+    spec = PreprocessSpec(size=32, policy=policy, interpolation="nearest")
+    picture = np.zeros((image[1], image[0], 3), np.uint8)
+    x1, y1, x2, y2 = (
+        round(share * side) for share, side in zip((0.45, 0.4, 0.55, 0.7), image * 2, strict=True)
+    )
+    picture[y1:y2, x1:x2] = 255
+    ys, xs = np.nonzero(spec.apply(Image.fromarray(picture))[0, ..., 0])
+    box = (x1 / image[0], y1 / image[1], x2 / image[0], y2 / image[1])
+    found = boxed(tmp_path, box, image=image, spec=spec)
+    assert found == pytest.approx([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1], abs=1.01)
+
+
+# normalization
+
+
+def test_normalize_is_the_specs():
+    spec = PreprocessSpec(size=16, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 1.5))
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), np.uint8)
+    found = normalize(torch.from_numpy(pixels), spec=spec)
+    assert found.shape == (2, 3, 5, 7) and found.dtype == torch.float32
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_allclose(found.permute(0, 2, 3, 1).numpy(), spec.normalize(pixels), atol=2e-6)

@@ -1,0 +1,100 @@
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from distill import memory
+from distill.precision import choose_precision, thread_count
+
+
+@pytest.fixture
+def flags(monkeypatch):
+    """Let this machine's CPU have the given flags."""
+
+    def have(text):
+        def read(self, *arguments, **options):
+            assert self == Path("/proc/cpuinfo")
+            if text is None:
+                raise FileNotFoundError(self)
+            return text
+
+        monkeypatch.setattr(Path, "read_text", read)
+
+    return have
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "gpu", "auto"])
+@pytest.mark.parametrize(("wish", "name"), [("fp32", "32-true"), ("bf16", "bf16-mixed")])
+def test_a_wish_is_granted_everywhere(wish, name, accelerator):
+    assert choose_precision(wish, accelerator=accelerator) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("flags : avx2 fma", "32-true"),
+        ("flags : avx2 avx512f avx512_vnni", "32-true"),
+        ("flags : avx512f avx512_bf16", "bf16-mixed"),
+        ("flags : amx_tile amx_bf16", "bf16-mixed"),
+        (None, "32-true"),
+    ],
+)
+def test_auto_on_a_cpu_asks_for_its_instructions(flags, text, name):
+    flags(text)
+    assert choose_precision("auto", accelerator="cpu") == name
+
+
+@pytest.mark.parametrize(("supported", "name"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_auto_on_a_gpu_asks_the_gpu(monkeypatch, supported, name):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: supported)
+    assert choose_precision("auto", accelerator="auto") == name
+
+
+def test_auto_without_a_gpu_asks_the_cpu(monkeypatch, flags):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    flags("amx_bf16")
+    assert choose_precision("auto", accelerator="auto") == "bf16-mixed"
+
+
+def test_threads():
+    assert thread_count(3) == 3
+    assert 1 <= thread_count(0) <= (os.cpu_count() or 1)
+
+
+def test_threads_are_those_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 5}, raising=False)
+    assert thread_count(0) == 3
+
+
+def test_threads_where_affinity_is_unknown(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert thread_count(0) == 6
+
+
+def test_memory_is_kept_where_glibc_is(monkeypatch):
+    calls = []
+
+    class Library:
+        def __init__(self, name):
+            self.mallopt = lambda option, value: calls.append((option, value)) or 1
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(memory.ctypes, "CDLL", Library)
+    assert memory.keep_freed_memory() is True
+    assert calls == [(-4, 0), (-1, 2**31 - 1)]  # M_MMAP_MAX and M_TRIM_THRESHOLD of malloc.h
+
+
+def test_memory_without_glibc(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
+    assert memory.keep_freed_memory() is False
+
+
+def test_memory_elsewhere(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: pytest.fail("asked"))
+    assert memory.keep_freed_memory() is False

@@ -1,0 +1,387 @@
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from functools import partial
+
+import pytest
+
+from distill.errors import EdgeproofError, GateFailedError
+from distill.recipe import load_recipe, parse_recipe
+from distill.stage import STATE, Run, Silent, Stage, exclusive, run_stages, stage_keys
+
+VALUES = {"name": "mine", "data": {"path": "photos"}, "students": {"small": {"name": "small_cnn"}}}
+
+
+def recipe(**changes):
+    return parse_recipe({**VALUES, **changes}, origin="")
+
+
+class Job:
+    """Four stages: data → teacher → report, and students beside the teacher; what they did stands in ``done``."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.done = []
+        self.break_with = {}
+
+    def stages(self, **changes):
+        parts = {
+            "data": Stage("data", "data", self.act, lambda r: r.data.path, outputs=("data.txt",)),
+            "teacher": Stage(
+                "teacher", "teach", self.act, lambda r: r.teacher.epochs, ("data",), ("deep/teacher.txt",)
+            ),
+            "student": Stage(
+                "student", "distill", self.act, lambda r: r.loss.kind, ("data",), ("student.txt", "more.txt")
+            ),
+            "export": Stage("export", "export", self.act, lambda r: None, ("student",), ("export.txt",)),
+            "report": Stage(
+                "report", "report", self.act, lambda r: None, ("export",), ("report.txt",), always=True
+            ),
+        }
+        stages = []
+        for name, stage in parts.items():
+            fields = {**vars(stage), "action": self.acting(stage), **changes.get(name, {})}
+            stages.append(Stage(**fields))
+        return stages
+
+    def acting(self, stage):
+        def action(run, progress):
+            self.done.append(stage.name)
+            for output in stage.outputs:
+                (run.folder / output).parent.mkdir(parents=True, exist_ok=True)
+                (run.folder / output).write_text(f"{stage.name} of {run.recipe.seed}")
+            progress(1, 1)
+            if stage.name in self.break_with:
+                raise self.break_with[stage.name]
+
+        return action
+
+    def act(self, run, progress):
+        raise NotImplementedError
+
+    def run(self, *, resume=False, stages=None, **changes):
+        self.done.clear()
+        run_stages(Run(self.folder, recipe(**changes)), stages or self.stages(), resume=resume)
+        return self.done
+
+    def state(self):
+        return json.loads((self.folder / STATE).read_text())
+
+
+@pytest.fixture
+def job(tmp_path):
+    return Job(tmp_path / "run")
+
+
+ALL = ["data", "teacher", "student", "export", "report"]
+
+
+def test_all_stages_run_in_order_and_are_recorded(job):
+    assert job.run() == ALL
+    state = job.state()
+    assert list(state) == ALL
+    assert set(state["student"]["files"]) == {"student.txt", "more.txt"} and state["student"]["failure"] == ""
+    assert load_recipe(str(job.folder / "recipe.toml")) == recipe()
+    assert json.loads((job.folder / "recipe.json").read_text())["name"] == "mine"
+    events = [json.loads(line) for line in (job.folder / "log.jsonl").read_text().splitlines()]
+    assert [(event["event"], event["stage"]) for event in events] == [
+        (e, s) for s in ALL for e in ("start", "end")
+    ]
+
+
+def test_a_folder_with_a_run_needs_resume(job):
+    job.run()
+    before = (job.folder / "recipe.toml").read_text()
+    with pytest.raises(EdgeproofError) as caught:
+        job.run(seed=5)
+    assert (
+        str(caught.value)
+        == f"{job.folder}: already holds a run; add --resume to go on, or choose another --out"
+    )
+    assert job.done == [] and (job.folder / "recipe.toml").read_text() == before
+
+
+def test_what_is_whole_is_kept(job):
+    job.run()
+    assert job.run(resume=True) == ["report"]  # always
+
+
+@pytest.mark.parametrize(
+    ("changes", "redone"),
+    [
+        ({"data": {"path": "others"}}, ALL),
+        ({"teacher": {"epochs": 3}}, ["teacher", "report"]),
+        ({"loss": {"kind": "focal"}}, ["student", "export", "report"]),
+        ({"seed": 9, "description": "no stage reads these"}, ["report"]),
+    ],
+)
+def test_a_change_redoes_what_depends_on_it_and_nothing_else(job, changes, redone):
+    job.run()
+    assert job.run(resume=True, **changes) == redone
+    assert job.run(resume=True, **changes) == ["report"]
+
+
+def test_going_back_to_the_old_recipe_redoes_too(job):
+    job.run()
+    job.run(resume=True, teacher={"epochs": 3})
+    assert job.run(resume=True) == ["teacher", "report"]
+
+
+@pytest.mark.parametrize("output", ["student.txt", "more.txt", "deep/teacher.txt"])
+@pytest.mark.parametrize("harm", [lambda path: path.unlink(), lambda path: path.write_text("altered")])
+def test_a_deleted_or_altered_output_is_redone(job, output, harm):
+    job.run()
+    harm(job.folder / output)
+    assert job.run(resume=True) == ["teacher" if "teacher" in output else "student", "report"]
+
+
+def test_another_list_of_outputs_is_redone(job):
+    job.run()
+    stages = job.stages(teacher={"outputs": ("data.txt",)})
+    assert job.run(resume=True, stages=stages) == ["teacher", "report"]
+
+
+def test_a_stage_that_broke_is_redone_and_those_before_it_kept(job):
+    job.break_with = {"student": KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        job.run()
+    assert list(job.state()) == ["data", "teacher"]
+    job.break_with = {}
+    assert job.run(resume=True) == ["student", "export", "report"]
+
+
+def test_needs_must_stand_before():
+    stages = [
+        Stage("a", "v", lambda *_: None, lambda _: None, needs=("b",)),
+        Stage("b", "v", lambda *_: None, lambda _: None),
+    ]
+    with pytest.raises(KeyError, match="b"):
+        stage_keys(stages, recipe())
+
+
+# gates
+
+
+def test_a_failed_gate_goes_on_and_raises_at_the_end(job):
+    job.break_with = {
+        "teacher": GateFailedError("teacher too weak"),
+        "student": GateFailedError("student too weak"),
+    }
+    with pytest.raises(GateFailedError) as caught:
+        job.run()
+    assert str(caught.value) == "teacher too weak; student too weak" and caught.value.exit_code == 1
+    assert job.done == ALL
+    assert job.state()["teacher"]["failure"] == "teacher too weak"
+
+
+def test_a_kept_gate_failure_is_reported_again(job):
+    job.break_with = {"teacher": GateFailedError("too weak")}
+    for resume in (False, True):
+        with pytest.raises(GateFailedError, match="^too weak$"):
+            job.run(resume=resume)
+    assert job.done == ["report"]
+    job.break_with = {}
+    assert job.run(resume=True, teacher={"epochs": 9}) == ["teacher", "report"]  # mended
+
+
+def test_a_gate_that_stops_skips_the_rest_but_what_runs_always(job):
+    job.break_with = {"teacher": GateFailedError("leaks")}
+    stages = job.stages(teacher={"stops": True})
+    for resume, done in ((False, ["data", "teacher", "report"]), (True, ["report"])):
+        with pytest.raises(GateFailedError, match="^leaks$"):
+            job.run(resume=resume, stages=stages)
+        assert job.done == done
+    assert "student" not in job.state()
+
+
+# trouble
+
+
+def test_a_full_disk_is_one_line(job):
+    job.break_with = {"student": OSError(errno.ENOSPC, "No space left on device", "/runs/x/student.txt")}
+    with pytest.raises(EdgeproofError) as caught:
+        job.run()
+    assert str(caught.value) == "stage student: No space left on device (/runs/x/student.txt)"
+    assert caught.value.exit_code == 2 and list(job.state()) == ["data", "teacher"]
+
+
+def test_a_full_disk_without_a_file_names_the_folder(job):
+    job.break_with = {"data": OSError("Error while serializing: No space left on device (os error 28)")}
+    with pytest.raises(EdgeproofError) as caught:
+        job.run()
+    assert (
+        str(caught.value)
+        == f"stage data: Error while serializing: No space left on device (os error 28) ({job.folder})"
+    )
+
+
+@pytest.mark.parametrize("writer", ["log", "record"])
+def test_a_disk_that_is_full_for_our_own_notes_is_one_line_too(job, writer, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("distill.stage.Run.log" if writer == "log" else "distill.stage._State.record", full)
+    with pytest.raises(EdgeproofError, match="^stage data: No space left on device"):
+        job.run()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EdgeproofError) as caught:
+        Job(tmp_path / "file" / "run").run()
+    assert str(caught.value) == f"{tmp_path}/file/run: cannot write the run folder (Not a directory)"
+
+
+def test_a_broken_state_file_says_what_to_do(job):
+    job.run()
+    (job.folder / STATE).write_text("{")
+    with pytest.raises(
+        EdgeproofError, match=r"stages.json: not valid JSON \(.*\); delete it to start the run again"
+    ):
+        job.run(resume=True)
+
+
+def test_bad_input_goes_through_as_it_is(job):
+    job.break_with = {"data": EdgeproofError("photos: no such folder")}
+    with pytest.raises(EdgeproofError, match="^photos: no such folder$"):
+        job.run()
+
+
+def test_a_second_holder_is_locked_out_and_changes_nothing(job):
+    job.run()
+    before = (job.folder / "recipe.toml").read_text()
+    with exclusive(job.folder), pytest.raises(EdgeproofError) as caught:
+        job.run(resume=True, seed=77)
+    assert str(caught.value) == f"{job.folder}: another edgeproof process is at work in this folder"
+    assert job.done == [] and (job.folder / "recipe.toml").read_text() == before
+    assert job.run(resume=True) == ["report"]  # released
+
+
+def test_a_second_process_is_locked_out(job):
+    code = """
+        import sys
+        from pathlib import Path
+        from distill.errors import EdgeproofError
+        from distill.stage import exclusive
+        try:
+            with exclusive(Path(sys.argv[1])):
+                print("entered")
+        except EdgeproofError as error:
+            print(error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(job.folder)]
+    with exclusive(job.folder):
+        held = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    free = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert held == f"{job.folder}: another edgeproof process is at work in this folder\n"
+    assert free == "entered\n"
+
+
+# reporter
+
+
+def test_the_reporter_is_told_everything(job):
+    told = []
+
+    class Recorder:
+        def begin(self, stages):
+            told.append(("begin", len(stages)))
+
+        def start(self, stage, *, kept):
+            told.append((stage.name, kept))
+
+        def progress(self, name, done, total):
+            told.append((name, done, total))
+
+        def finish(self, stage, *, seconds):
+            told.append((stage.name, "finished"))
+
+    job.run()
+    run_stages(Run(job.folder, recipe(teacher={"epochs": 3})), job.stages(), resume=True, reporter=Recorder())
+    assert told == [
+        ("begin", 5),
+        ("data", True),
+        ("teacher", False),
+        ("teacher", 1, 1),
+        ("teacher", "finished"),
+        ("student", True),
+        ("export", True),
+        ("report", False),
+        ("report", 1, 1),
+        ("report", "finished"),
+    ]
+
+
+# side by side; what a process of its own does must be importable
+
+
+def write(run, name):
+    (run.folder / name).write_text(str(os.getpid()))
+
+
+def meet(run, progress, *, mine, other):
+    """Ends only if the other one runs at the same time."""
+    write(run, mine)
+    deadline = time.monotonic() + 60
+    while not (run.folder / other).exists():
+        assert time.monotonic() < deadline, f"{other} did not start beside {mine}"
+        time.sleep(0.02)
+    progress(1, 1)
+
+
+def fail_gate(run, progress):
+    write(run, "gate")
+    raise GateFailedError("too weak")
+
+
+def note(run, progress, *, name):
+    write(run, name)
+
+
+def die(run, progress):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def nothing(recipe):
+    return None
+
+
+def test_stages_that_need_nothing_of_each_other_run_side_by_side(tmp_path):
+    told = []
+
+    class Recorder(Silent):
+        def progress(self, name, done, total):
+            told.append((name, done, total))
+
+    stages = [
+        Stage("a", "v", partial(meet, mine="a", other="b"), nothing, outputs=("a",)),
+        Stage("b", "v", partial(meet, mine="b", other="a"), nothing, outputs=("b",)),
+        Stage("gate", "v", fail_gate, nothing, needs=("a", "b"), outputs=("gate",)),
+        Stage("alone", "v", partial(note, name="alone"), nothing, outputs=("alone",), alone=True),
+        Stage("last", "v", partial(note, name="last"), nothing, needs=("gate",), outputs=("last",)),
+    ]
+    run = Run(tmp_path, recipe())
+    with pytest.raises(GateFailedError, match="^too weak$"):
+        run_stages(run, stages, resume=False, processes=2, reporter=Recorder())
+    process = {name: int((tmp_path / name).read_text()) for name in ("a", "b", "gate", "alone", "last")}
+    assert process["a"] != process["b"] and os.getpid() not in (process["a"], process["b"], process["gate"])
+    assert process["alone"] == os.getpid()
+    assert set(told) == {("a", 1, 1), ("b", 1, 1)}
+    events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    order = [(event["event"], event["stage"]) for event in events]
+    assert order[-6:] == [(e, s) for s in ("gate", "alone", "last") for e in ("start", "end")]
+    with pytest.raises(GateFailedError, match="^too weak$"):
+        run_stages(run, stages, resume=True)  # all kept, the failure too
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == len(events)
+
+
+def test_a_killed_process_is_one_line(tmp_path):
+    with pytest.raises(
+        EdgeproofError, match="^stage a: its process was killed, most likely for want of memory; --resume"
+    ):
+        run_stages(Run(tmp_path, recipe()), [Stage("a", "v", die, nothing)], resume=False, processes=2)

@@ -1,0 +1,307 @@
+import copy
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from distill.batches import BatchDataset
+from distill.checkpoint import load_weights, read_sidecar
+from distill.data.pixels import PixelSource
+from distill.data.samples import Sample
+from distill.errors import EdgeproofError
+from distill.methods.ground_truth import GroundTruth
+from distill.methods.hint import Hint
+from distill.methods.logit_mse import LogitMSE
+from distill.methods.objective import Objective
+from distill.preprocess import PreprocessSpec
+from distill.recipe import Schedule, TrainingSettings
+from distill.teacher_outputs import TeacherOutputs
+from distill.training import Trainable, TrainingData, _rate, fit
+from students.output import ModelOutput
+
+SPEC = PreprocessSpec(size=16)
+SETTINGS = TrainingSettings(precision="fp32", accelerator="cpu", threads=1)
+SCHEDULE = Schedule(epochs=3, batch_size=8, learning_rate=2e-2)
+
+
+class TinyNet(nn.Module):
+    feature_channels = {"last": 4}
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 4, 3, stride=2)
+        self.norm = nn.BatchNorm2d(4)
+        self.dropout = nn.Dropout(0.2)
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, images):
+        features = self.norm(self.convolution(images)).relu()
+        logits = self.head(self.dropout(features.mean((2, 3))))
+        return ModelOutput(logits=logits.squeeze(1), features={"last": features})
+
+
+def images(count, *, seed):
+    """Noise; the generated half is a little brighter."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    pixels = random.integers(0, 200, (count, 16, 16, 3)) + 40 * labels[:, None, None, None]
+    samples = tuple(Sample(path=f"{seed}/{i}.png", label=int(label)) for i, label in enumerate(labels))
+    return PixelSource(root=None, samples=samples, spec=SPEC, cache=pixels.astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def data():
+    random = torch.Generator().manual_seed(0)
+    outputs = TeacherOutputs(
+        logits=torch.randn(32, 2, generator=random),
+        features={"t": torch.randn(32, 2, 5, 3, 3, generator=random).half()},
+    )
+    train = BatchDataset(images(32, seed=0), teacher=outputs)
+    return TrainingData(train=train, valid=BatchDataset(images(16, seed=1)), spec=SPEC)
+
+
+def model():
+    torch.manual_seed(7)
+    return TinyNet()
+
+
+def taught():
+    torch.manual_seed(8)
+    hint = Hint(
+        weight=0.1, student_feature="last", teacher_feature="t", student_channels=4, teacher_channels=5
+    )
+    return [GroundTruth(), LogitMSE(weight=0.5), hint]
+
+
+def train(folder, data, *, objectives=None, schedule=SCHEDULE, network=None, **options):
+    return fit(
+        network or model(),
+        objectives=objectives or [GroundTruth()],
+        data=data,
+        schedule=schedule,
+        settings=options.pop("settings", SETTINGS),
+        seed=3,
+        folder=folder,
+        sidecar={"architecture": "tiny"},
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory, data):
+    """A training long enough to learn, with what it returned."""
+    folder = tmp_path_factory.mktemp("learned") / "control"
+    return folder, train(folder, data, schedule=SCHEDULE.model_copy(update={"epochs": 12}))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, data):
+    """An uninterrupted distilled training of three epochs."""
+    folder = tmp_path_factory.mktemp("whole") / "distilled"
+    return folder, train(folder, data, objectives=taught())
+
+
+def same(first, second, name):
+    one, other = load_file(first / name), load_file(second / name)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_trivial_signal_is_learned(learned):
+    _, history = learned
+    assert history["epochs"][-1]["valid_auc"] > 0.95
+    assert history["epochs"][-1]["train_loss"] < history["epochs"][0]["train_loss"]
+
+
+def test_the_history_names_every_part_and_is_written(whole):
+    folder, history = whole
+    assert json.loads((folder / "history.json").read_text()) == history
+    assert [entry["epoch"] for entry in history["epochs"]] == [1, 2, 3]
+    for entry in history["epochs"]:
+        parts = [entry[f"train_{name}"] for name in ("labels", "logit_mse", "hint")]
+        assert entry["train_loss"] == pytest.approx(sum(parts), rel=1e-6)
+        assert set(entry) == {
+            "epoch",
+            "train_loss",
+            "valid_loss",
+            "valid_auc",
+            "train_labels",
+            "train_logit_mse",
+            "train_hint",
+        }
+    assert 0 < history["seconds"] < 600
+
+
+def test_the_best_epoch_is_kept_and_the_last_one_too(learned):
+    folder, history = learned
+    aucs = [entry["valid_auc"] for entry in history["epochs"]]
+    assert history["best_epoch"] == 1 + aucs.index(max(aucs))
+    best, last = read_sidecar(folder / "weights.safetensors"), read_sidecar(folder / "last.safetensors")
+    assert (best["epoch"], last["epoch"]) == (history["best_epoch"], 12)
+    assert (best["architecture"], best["seed"]) == ("tiny", 3)
+
+
+def test_only_the_students_weights_are_saved(whole):
+    folder, _ = whole
+    for name in ("weights.safetensors", "last.safetensors"):
+        assert set(load_file(folder / name)) == set(TinyNet().state_dict())
+        load_weights(TinyNet(), folder / name)
+
+
+def test_nothing_else_is_left_behind(whole):
+    folder, _ = whole
+    assert {path.name for path in folder.iterdir()} == {
+        "weights.safetensors", "weights.json", "last.safetensors", "last.json", "history.json",
+    }  # fmt: skip
+
+
+def test_the_saved_weights_are_the_models(data, tmp_path):
+    network = model()
+    train(tmp_path, data, network=network, schedule=SCHEDULE.model_copy(update={"epochs": 1}))
+    saved = load_file(tmp_path / "last.safetensors")
+    assert all(torch.equal(value, saved[name]) for name, value in network.state_dict().items())
+
+
+def test_the_same_seed_gives_the_same_bits(data, whole, tmp_path):
+    train(tmp_path, data, objectives=taught())
+    same(whole[0], tmp_path, "last.safetensors")
+
+
+@pytest.mark.parametrize("killed_at", [6, 11])  # of 12 steps: in the second and in the third epoch
+def test_a_killed_training_ends_like_an_uninterrupted_one(data, whole, tmp_path, killed_at):
+    def kill(done, total):
+        assert total == 12
+        if done == killed_at:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, data, objectives=taught(), progress=kill)
+    assert (tmp_path / "resume.safetensors").is_file() and not (tmp_path / "history.json").exists()
+    steps = []
+    history = train(tmp_path, data, objectives=taught(), progress=lambda done, total: steps.append(done))
+    first = killed_at // 4 * 4 + 1
+    assert steps == list(range(first, 13))  # whole epochs are not redone
+    assert [{**entry} for entry in history["epochs"]] == whole[1]["epochs"]
+    same(whole[0], tmp_path, "weights.safetensors")
+    same(whole[0], tmp_path, "last.safetensors")
+    assert not (tmp_path / "resume.safetensors").exists()
+
+
+def test_a_training_killed_after_its_last_epoch_only_finishes_writing(data, whole, tmp_path, monkeypatch):
+    def killed(path, value):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("distill.training.write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, data, objectives=taught())
+    history = train(
+        tmp_path, data, objectives=taught(), progress=lambda done, total: pytest.fail("trained again")
+    )
+    assert history["epochs"] == whole[1]["epochs"]
+    assert 0 < history["seconds"] < 600
+    same(whole[0], tmp_path, "last.safetensors")
+
+
+def test_ctrl_c_leaves_the_handler_in_place(data, tmp_path):
+    import signal
+
+    before = signal.getsignal(signal.SIGINT)
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path, data, progress=stop)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_damaged_training_state_says_how_to_go_on(data, tmp_path):
+    (tmp_path / "resume.safetensors").write_bytes(b"rubbish")
+    with pytest.raises(
+        EdgeproofError, match="resume.safetensors: not a whole training state .*delete it to start"
+    ):
+        train(tmp_path, data)
+
+
+def test_the_control_differs_in_the_objectives_alone(data, whole, tmp_path):
+    """Without weight on the teacher's terms the distilled student is the control, bit for bit."""
+    silent = taught()
+    for objective in silent[1:]:
+        objective.weight = 0.0
+    train(tmp_path / "silent", data, objectives=silent)
+    train(tmp_path / "control", data)
+    same(tmp_path / "silent", tmp_path / "control", "last.safetensors")
+    control, distilled = (
+        load_file(folder / "last.safetensors") for folder in (tmp_path / "control", whole[0])
+    )
+    assert not torch.equal(control["head.weight"], distilled["head.weight"])
+
+
+def test_a_student_follows_its_teacher(data, tmp_path):
+    """Only the teacher speaks, and it holds the opposite of the labels."""
+    labels = torch.from_numpy(data.train.labels)
+    against = TeacherOutputs(logits=(3 - 6 * labels)[:, None].repeat(1, 2), features={})
+    contrary = TrainingData(
+        train=BatchDataset(data.train.pixels, teacher=against), valid=data.valid, spec=SPEC
+    )
+    history = train(
+        tmp_path, contrary, objectives=[LogitMSE()], schedule=SCHEDULE.model_copy(update={"epochs": 12})
+    )
+    assert history["epochs"][-1]["valid_auc"] < 0.05
+
+
+def test_a_loss_that_is_not_finite_names_the_learning_rate(data, tmp_path):
+    class Broken(Objective):
+        name = "broken"
+
+        def loss(self, output, batch):
+            return output.logits.sum() * float("nan")
+
+    with pytest.raises(EdgeproofError) as caught:
+        train(tmp_path / "control", data, objectives=[Broken()])
+    assert str(caught.value) == (
+        f"{tmp_path}/control: the training loss became nan in epoch 1, expected finite numbers; lower learning_rate (now 0.02)"
+    )
+    assert not (tmp_path / "control" / "weights.safetensors").exists()
+
+
+def test_objectives_of_one_name_all_count(data):
+    hints = [LogitMSE(weight=weight) for weight in (1.0, 10.0)]
+    module = Trainable(model().eval(), objectives=hints, schedule=SCHEDULE, spec=SPEC)
+    batch = data.train.__getitems__([(0, 0), (1, 0)])
+    loss = module.training_step(batch, 0)
+    alone = Trainable(module.model, objectives=hints[:1], schedule=SCHEDULE, spec=SPEC).training_step(
+        batch, 0
+    )
+    assert loss.item() == pytest.approx(11 * alone.item())
+    assert module.parts["logit_mse"].item() == pytest.approx(loss.item())
+
+
+def test_decay_spares_norms_and_biases():
+    module = Trainable(
+        model(), objectives=[], schedule=SCHEDULE.model_copy(update={"weight_decay": 0.3}), spec=SPEC
+    )
+    module._trainer = None
+    module.trainer = SimpleNamespace(estimated_stepping_batches=10)
+    decayed, plain = module.configure_optimizers()["optimizer"].param_groups
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
+    assert [tuple(p.shape) for p in decayed["params"]] == [(4, 3, 3, 3), (1, 4)]
+    assert all(p.ndim == 1 for p in plain["params"]) and len(plain["params"]) == 4
+
+
+def test_the_learning_rate_warms_up_and_decays_to_zero():
+    rates = [_rate(step, total=100) for step in range(101)]
+    assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1.0  # ten steps of warm-up
+    assert rates[55] == pytest.approx(0.5) and rates[100] == pytest.approx(0.0, abs=1e-12)
+    assert all(later <= earlier for earlier, later in zip(rates[10:], rates[11:], strict=False))
+
+
+def test_the_data_is_not_changed_by_training(data, tmp_path):
+    before = copy.deepcopy(data.train.pixels.cache)
+    train(tmp_path, data, schedule=SCHEDULE.model_copy(update={"epochs": 1}))
+    np.testing.assert_array_equal(data.train.pixels.cache, before)
