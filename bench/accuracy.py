@@ -202,7 +202,7 @@ def _seeds(run: Run, student: str, dataset: Dataset) -> dict[str, Any]:
     """Every seed, with and without the teacher, at its best and at its last epoch."""
     labels = _labels(dataset, "test")
     rows = []
-    for seed in run.recipe.training.seeds:
+    for seed in run.recipe.seeds_of(student):
         row: dict[str, Any] = {"seed": seed}
         for kind in KINDS:
             logits = load_predictions(

@@ -71,10 +71,11 @@ class TeacherSettings(Schedule):
 
 
 class StudentSettings(Schedule):
-    """One small model; ``name`` is its architecture."""
+    """One small model; ``name`` is its architecture, ``seeds`` its own if not those of all."""
 
     name: str
     options: dict[str, Any] = {}
+    seeds: tuple[int, ...] = ()
 
 
 class MethodSettings(_Section):
@@ -180,6 +181,10 @@ class Recipe(_Section):
     quantization: QuantizationSettings = QuantizationSettings()
     gates: GateSettings = GateSettings()
     bench: BenchSettings = BenchSettings()
+
+    def seeds_of(self, student: str) -> tuple[int, ...]:
+        """The seeds that a student is trained with, distilled and as the control."""
+        return self.students[student].seeds or self.training.seeds
 
     @field_validator("students")
     @classmethod

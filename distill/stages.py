@@ -69,7 +69,7 @@ def student_stages(recipe: Recipe, name: str) -> list[Stage]:
     """Each seed with and without the teacher, then the choice of what is deployed."""
     stages = []
     for kind in KINDS:
-        for seed in recipe.training.seeds:
+        for seed in recipe.seeds_of(name):
             stages.append(_training_stage(recipe, name, seed=seed, kind=kind))
         model = name if kind == "distilled" else f"{name}/control"
         needs = tuple(stage.name for stage in stages if stage.name.endswith(kind))
@@ -90,7 +90,8 @@ def student_stages(recipe: Recipe, name: str) -> list[Stage]:
 def _training_stage(recipe: Recipe, name: str, *, seed: int, kind: str) -> Stage:
     def reads(recipe: Recipe) -> Any:
         settings = recipe.training.model_copy(update={"seeds": (0,), "processes": 0})
-        parts = [recipe.students[name], recipe.loss, settings, recipe.preprocess]
+        student = recipe.students[name].model_copy(update={"seeds": ()})
+        parts = [student, recipe.loss, settings, recipe.preprocess]
         return _dump(*parts, *([recipe.distillation] if kind == "distilled" else []))
 
     return Stage(

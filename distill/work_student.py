@@ -42,7 +42,7 @@ def choose_seed(run: Run, progress: Progress, *, name: str, kind: str) -> None:
 
     labels = labels_of(run, "valid")
     scored = []
-    for seed in run.recipe.training.seeds:
+    for seed in run.recipe.seeds_of(name):
         folder = run.folder / training_folder(name, seed=seed, kind=kind)
         scored.append((roc_auc(labels, load_predictions(folder / PREDICTIONS)["valid"]), -seed, folder))
     _, negative_seed, folder = max(scored)
