@@ -215,14 +215,16 @@ class _Job:
         return self.failures
 
     def _startable(self, waiting: list[Stage], open_names: set[str]) -> list[Stage]:
-        """What may start now: one stage that must be alone, or all whose needs are met."""
+        """What may start now: one stage that must be alone, or as many with their needs met as have a process."""
         ready: list[Stage] = []
         for stage in waiting:
             if stage.alone or self.workers is None:  # a barrier: nothing before it may be open
-                return ready or ([] if self.running or stage is not waiting[0] else [stage])
+                if stage is waiting[0] and not self.running:
+                    return [stage]
+                break
             if not open_names.intersection(stage.needs):
                 ready.append(stage)
-        return ready
+        return ready[: self.workers.free(len(self.running))] if self.workers else []
 
     def _begin(self, stage: Stage) -> None:
         if self.stopped and not stage.always:
@@ -249,7 +251,8 @@ class _Job:
             ended = wait(self.running, timeout=_LOOK_EVERY_S, return_when=FIRST_COMPLETED).done
             if self.workers is not None:
                 self.workers.drain(self.reporter.progress)
-        for future in ended:
+        # those that went well first: they are recorded even if another's error ends the run
+        for future in sorted(ended, key=lambda future: future.exception() is not None):
             stage, started = self.running.pop(future)
             with self._naming(stage):
                 self._end(stage, future.result(), started)

@@ -33,8 +33,12 @@ def act(action: Callable[..., None], run: Any, progress: Callable[[int, int], No
 class Workers:
     """A pool of processes that do stages, and tell how far they are."""
 
-    def __init__(self, pool: ProcessPoolExecutor, messages: Any) -> None:
-        self._pool, self._messages = pool, messages
+    def __init__(self, pool: ProcessPoolExecutor, *, processes: int, messages: Any) -> None:
+        self._pool, self._processes, self._messages = pool, processes, messages
+
+    def free(self, busy: int) -> int:
+        """How many stages may start while ``busy`` are at work."""
+        return max(0, self._processes - busy)
 
     def submit(self, name: str, action: Callable[..., None], run: Any) -> "Future[str]":
         """Start a stage; the future holds what :func:`act` returns. ``action`` must be picklable."""
@@ -60,7 +64,7 @@ def open_workers(processes: int) -> Iterator[Workers]:
         processes, mp_context=context, initializer=_start, initargs=(lifeline, messages)
     )
     try:
-        yield Workers(pool, messages)
+        yield Workers(pool, processes=processes, messages=messages)
         pool.shutdown(wait=True)
     finally:
         held.close()  # what is unfinished is not waited for: every file is written whole or not at all
@@ -74,6 +78,9 @@ _messages: list[Any] = []
 def _start(lifeline: Connection, messages: Any) -> None:
     import torch
 
+    from distill.memory import keep_freed_memory
+
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers Ctrl-C
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     torch.set_num_threads(1)
