@@ -1,6 +1,6 @@
 """Every model on every split, with one frozen threshold each: what ``accuracy.json`` holds. Torch-free.
 
-Models that ran in PyTorch left their logits in the run folder; artifacts run here, in the runtime that users get.
+Every model left what it says of the evaluated splits in the run folder; nothing is run here.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from deploy.runtime import Detector
+from deploy.artifact import read_manifest
 from deploy.stages import deployed_models
 from distill.calibration import Calibration
-from distill.data.pixels import open_pixels
 from distill.data.samples import GENERATED, Dataset, Sample
 from distill.files import read_json
 from distill.metrics import binary_metrics, choose_threshold, reliability, roc_auc, roc_points
@@ -24,6 +23,7 @@ from distill.runfolder import (
     PREDICTIONS,
     TEACHER,
     artifact_folder,
+    artifact_predictions,
     chosen_folder,
     load_dataset,
     load_predictions,
@@ -34,7 +34,10 @@ from distill.statistics import bootstrap_ci, paired_bootstrap, seed_difference
 
 Scores = npt.NDArray[np.float64]
 RUNTIMES = ("onnxruntime", "openvino")
-RESAMPLES, FEWER_RESAMPLES = 1000, 300  # fewer where no claim rests on the interval: single generators, controls
+RESAMPLES, FEWER_RESAMPLES = (
+    1000,
+    300,
+)  # fewer where no claim rests on the interval: single generators, controls
 
 
 class Named(NamedTuple):
@@ -63,9 +66,12 @@ class Judged:
 def evaluate(run: Run, progress: Progress) -> dict[str, Any]:
     """The content of ``accuracy.json``; see the report for how it is read."""
     dataset = load_dataset(run.folder)
-    judged = [*_torch_models(run), *_artifacts(run, dataset, progress)]
+    judged = [*_torch_models(run), *_artifacts(run)]
     by_name = {model.name: model for model in judged}
-    models = {model.name: _describe(model, by_name.get(model.parent or ""), dataset) for model in judged}
+    models = {}
+    for number, model in enumerate(judged, start=1):
+        models[model.name] = _describe(model, by_name.get(model.parent or ""), dataset)
+        progress(number, len(judged))
     return {
         "positive": "generated",
         "simulated": dataset.layout == "simulated",
@@ -102,33 +108,19 @@ def _torch_model(run: Run, model: Named) -> Judged:
     )
 
 
-def _artifacts(run: Run, dataset: Dataset, progress: Progress) -> list[Judged]:
-    wanted = [
-        (model, runtime, precision)
+def _artifacts(run: Run) -> list[Judged]:
+    return [
+        _artifact(run, model=model, runtime=runtime, precision=precision)
         for model in deployed_models(run.recipe)
         for runtime in RUNTIMES
         for precision in ("fp32", "int8")
-        if (run.folder / artifact_folder(model, runtime=runtime, precision=precision)).is_dir()
+        if (run.folder / artifact_predictions(model, runtime=runtime, precision=precision)).is_file()
     ]
-    found = []
-    for number, (model, runtime, precision) in enumerate(wanted, start=1):
-        found.append(_artifact(run, dataset, model=model, runtime=runtime, precision=precision))
-        progress(number, len(wanted))
-    return found
 
 
-def _artifact(run: Run, dataset: Dataset, *, model: str, runtime: str, precision: str) -> Judged:
+def _artifact(run: Run, *, model: str, runtime: str, precision: str) -> Judged:
     folder = run.folder / artifact_folder(model, runtime=runtime, precision=precision)
-    detector = Detector.load(folder)
-    probabilities = {}
-    for split in EVALUATED:
-        samples = dataset.split(split)
-        if samples:
-            pixels = open_pixels(
-                dataset.root, samples, spec=detector.manifest.preprocess, memory_mb=run.recipe.data.memory_mb
-            )
-            logits = np.concatenate([detector.run(pixels.batch([index])) for index in range(len(samples))])
-            probabilities[split] = detector.probabilities(logits)
+    parent = model if precision == "fp32" else f"{model}-{runtime}-fp32"
     return Judged(
         name=folder.name,
         kind="artifact",
@@ -136,12 +128,12 @@ def _artifact(run: Run, dataset: Dataset, *, model: str, runtime: str, precision
         precision=precision,
         # the parent's: one frozen threshold; the artifact's own, fitted again after INT8, shows the drift
         threshold=read_json(run.folder / chosen_folder(model) / "choice.json")["threshold"],
-        calibration=detector.manifest.calibration.model_dump(),
-        probabilities=probabilities,
+        calibration=read_manifest(folder).calibration.model_dump(),
+        probabilities=load_predictions(
+            run.folder / artifact_predictions(model, runtime=runtime, precision=precision)
+        ),
         student=None if model == TEACHER else model,
-        parent=model
-        if precision == "fp32"
-        else artifact_folder(model, runtime=runtime, precision="fp32").split("/")[1],
+        parent=parent,
     )
 
 

@@ -15,14 +15,17 @@ from distill.files import read_json, write_json
 from distill.preprocess import Pixels, PreprocessSpec
 from distill.recipe import Recipe
 from distill.runfolder import (
+    EVALUATED,
     PREDICTIONS,
     SUMMARY,
     TEACHER,
     WEIGHTS,
     artifact_folder,
+    artifact_predictions,
     chosen_folder,
     load_dataset,
     load_predictions,
+    save_predictions,
 )
 from distill.stage import Progress, Run, Stage
 
@@ -79,6 +82,8 @@ def _model_stages(recipe: Recipe, model: str, *, size: int) -> list[Stage]:
         for folder, names in zip(folders, FP32_FILES.values(), strict=True)
         for name in ("manifest.json", *names)
     ]
+    if size == recipe.preprocess.size:
+        files += [artifact_predictions(model, runtime=runtime, precision="fp32") for runtime in FP32_FILES]
     stages = [
         Stage(
             f"export:{suffix}",
@@ -96,6 +101,8 @@ def _model_stages(recipe: Recipe, model: str, *, size: int) -> list[Stage]:
         runtime = QUANTIZERS[name].runtime
         folder = model_folder(recipe, model, runtime=runtime, precision="int8", size=size)
         outputs = tuple(f"{folder}/{file}" for file in ("manifest.json", *FP32_FILES[runtime]))
+        if size == recipe.preprocess.size:
+            outputs += (artifact_predictions(model, runtime=runtime, precision="int8"),)
         action = partial(quantize_model, model=model, quantizer=name, size=size)
         needs = (f"export:{suffix}",)
         stages.append(
@@ -132,11 +139,16 @@ def export_model(run: Run, progress: Progress, *, model: str, size: int) -> None
                 versions=_versions("torch", "onnx", runtime),
                 data=_data_name(run),
             )
+    if size == run.recipe.preprocess.size:
+        for runtime in FP32_FILES:
+            predict_evaluated(run, model, runtime=runtime, precision="fp32")
 
 
 def quantize_model(run: Run, progress: Progress, *, model: str, quantizer: str, size: int) -> None:
     """One INT8 artifact for the quantizer's runtime; its threshold is fitted again on validation images."""
     from deploy.quantizers import QUANTIZERS
+    from distill.metrics import choose_threshold
+    from distill.work_training import labels_of
 
     backend = QUANTIZERS[quantizer]
     source = run.folder / model_folder(
@@ -172,7 +184,26 @@ def quantize_model(run: Run, progress: Progress, *, model: str, quantizer: str, 
 
         write(parent.threshold)
         if size == run.recipe.preprocess.size:
-            write(_refit_threshold(run, target))
+            valid = predict_evaluated(run, model, runtime=backend.runtime, precision="int8")["valid"]
+            write(choose_threshold(labels_of(run, "valid"), valid))
+
+
+def predict_evaluated(run: Run, model: str, *, runtime: str, precision: str) -> dict[str, Any]:
+    """Probabilities of an artifact on every evaluated split, through the runtime that users get; kept on disk."""
+    from deploy.runtime import Detector
+    from distill.work_training import pixels_of
+
+    detector = Detector.load(
+        run.folder / artifact_folder(model, runtime=runtime, precision=precision), runtime=runtime, threads=1
+    )
+    found = {}
+    for split in EVALUATED:
+        pixels = pixels_of(run, split)
+        if len(pixels):
+            logits = [detector.run(pixels.batch([index])) for index in range(len(pixels))]
+            found[split] = detector.probabilities(np.concatenate(logits))
+    save_predictions(run.folder / artifact_predictions(model, runtime=runtime, precision=precision), found)
+    return found
 
 
 def calibration_images(run: Run, *, preprocess: PreprocessSpec) -> list[Pixels]:
@@ -190,29 +221,6 @@ def calibration_images(run: Run, *, preprocess: PreprocessSpec) -> list[Pixels]:
         chosen.append([samples[index] for index in picks])
     mixed = [sample for pair in zip(*chosen, strict=False) for sample in pair]
     return [decode(dataset.root / sample.path, spec=preprocess)[None] for sample in mixed]
-
-
-def _refit_threshold(run: Run, artifact: Path) -> float:
-    from distill.metrics import choose_threshold
-
-    labels, probabilities = probabilities_of(run, artifact, split="valid")
-    return choose_threshold(labels, probabilities)
-
-
-def probabilities_of(run: Run, artifact: Path, *, split: str, limit: int | None = None) -> tuple[Any, Any]:
-    """Labels and probabilities of an artifact on a split, through the runtime that users get."""
-    from deploy.runtime import Detector
-    from distill.data.pixels import open_pixels
-
-    dataset = load_dataset(run.folder)
-    samples = dataset.split(split)[:limit]
-    detector = Detector.load(artifact)
-    pixels = open_pixels(
-        dataset.root, samples, spec=run.recipe.preprocess, memory_mb=run.recipe.data.memory_mb
-    )
-    logits = [detector.run(pixels.batch([index])) for index in range(len(samples))]
-    labels = np.array([sample.label for sample in samples])
-    return labels, detector.probabilities(np.concatenate(logits) if logits else np.empty(0))
 
 
 def check_parity(run: Run, progress: Progress) -> None:
@@ -245,8 +253,8 @@ def _fp32_pairs(run: Run, model: str) -> list[dict[str, Any]]:
     torch_logits = load_predictions(folder / PREDICTIONS)["test"].astype(np.float64)
     sides = {"torch": 1 / (1 + np.exp(-(torch_logits / calibration.temperature + calibration.bias)))}
     for runtime in FP32_FILES:
-        artifact = run.folder / artifact_folder(model, runtime=runtime, precision="fp32")
-        sides[f"{runtime}-fp32"] = probabilities_of(run, artifact, split="test")[1]
+        path = run.folder / artifact_predictions(model, runtime=runtime, precision="fp32")
+        sides[f"{runtime}-fp32"] = load_predictions(path)["test"]
     rows = []
     for a, b in (
         ("torch", "onnxruntime-fp32"),

@@ -318,6 +318,8 @@ def _print_result(folder: Path) -> None:
     from bench.report import headline_table
 
     console = Console()
+    if not console.is_terminal:
+        console.width = 110  # a log has no width, and 80 columns cut names
     console.print(headline_table(folder))
     console.print(f"report: {(folder / 'report.html').resolve()}", highlight=False, soft_wrap=True)
 

@@ -37,6 +37,11 @@ def artifact_folder(model: str, *, runtime: str, precision: str) -> str:
     return f"artifacts/{model}-{runtime}-{precision}"
 
 
+def artifact_predictions(model: str, *, runtime: str, precision: str) -> str:
+    """What an artifact said of the evaluated splits."""
+    return f"predictions/{model}-{runtime}-{precision}.npz"
+
+
 def save_dataset(dataset: Dataset, run: Path) -> None:
     """Remember the samples that every later stage uses."""
     content = {
@@ -70,13 +75,13 @@ def _sample(item: dict[str, Any]) -> Sample:
     return Sample(**{**item, "box": tuple(box) if box is not None else None})
 
 
-def save_predictions(path: Path, logits: dict[str, npt.NDArray[np.float32]]) -> None:
+def save_predictions(path: Path, logits: dict[str, npt.NDArray[Any]]) -> None:
     """Split → logits, as a plain ``.npz`` without pickles."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **logits)  # type: ignore[arg-type]
 
 
-def load_predictions(path: Path) -> dict[str, npt.NDArray[np.float32]]:
+def load_predictions(path: Path) -> dict[str, npt.NDArray[Any]]:
     """What :func:`save_predictions` wrote."""
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}

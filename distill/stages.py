@@ -30,7 +30,7 @@ TRAINED = (WEIGHTS, "weights.json", "last.safetensors", "history.json", PREDICTI
 def distill_stages(recipe: Recipe) -> list[Stage]:
     """Everything up to the students that will be deployed."""
     return [
-        Stage("data", "data", make_data, _reads_data, outputs=(SAMPLES, SUMMARY), cost=30, alone=True),
+        Stage("data", "data", make_data, _reads_data, outputs=(SAMPLES, SUMMARY), cost=90, alone=True),
         Stage(
             "audit", "data", audit_data, _reads_audit, needs=("data",), outputs=(AUDIT,), cost=5, stops=True
         ),
@@ -41,7 +41,7 @@ def distill_stages(recipe: Recipe) -> list[Stage]:
             _reads_teacher,
             needs=("audit",),
             outputs=_in(TEACHER, TRAINED),
-            cost=120,
+            cost=12.0 * recipe.teacher.epochs,
         ),
         Stage(
             "teacher:choice",
@@ -101,7 +101,7 @@ def _training_stage(recipe: Recipe, name: str, *, seed: int, kind: str) -> Stage
         reads,
         needs=("audit", "teacher:outputs") if kind == "distilled" else ("audit",),
         outputs=_in(training_folder(name, seed=seed, kind=kind), TRAINED),
-        cost=25,
+        cost=4.0 * recipe.students[name].epochs,
     )
 
 

@@ -11,9 +11,11 @@ from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"teachers", "students", "distill", "deploy", "bench"}
-TORCH_FREE = ["distill.preprocess", "distill.errors", "distill.files", "distill.recipe", "distill.stage", "distill.metrics",
-              "distill.__main__", "deploy.artifact", "deploy.runtime", "deploy.predict", "deploy.parity", "bench.machine",
-              "bench.latency", "bench.record", "bench.contestants", "bench.accuracy", "bench.report", "bench.doctor", "bench.stages"]  # fmt: skip
+TORCH_FREE = """
+    distill.preprocess distill.errors distill.files distill.recipe distill.stage distill.metrics distill.__main__
+    deploy.artifact deploy.runtime deploy.predict deploy.parity
+    bench.machine bench.latency bench.record bench.contestants bench.accuracy bench.report bench.doctor bench.stages
+""".split()
 BLOCK = """
 import sys
 class Block:
