@@ -195,3 +195,12 @@ def test_a_folder_with_one_readable_class(tmp_path):
     (tmp_path / "fake" / "a.bmp").touch()
     with pytest.raises(EdgeproofError, match="only one class has readable images"):
         audit_folder(tmp_path, layout="auto")
+
+
+def test_chance_in_a_small_set_is_not_called_a_leak_but_a_shown_one_is():
+    from distill.data.audit import _metadata_check
+
+    chance = _metadata_check(0.62, [0.44, 0.78], limit=0.05)
+    assert chance["passed"] and "0.44 to 0.78" in chance["note"]
+    assert not _metadata_check(0.62, [0.57, 0.66], limit=0.05)["passed"]
+    assert not _metadata_check(0.38, [0.30, 0.46], limit=0.05)["passed"]
