@@ -120,7 +120,8 @@ def _trade_key(ax: Any) -> None:
         for name, m in MARKERS.items()
     ]
     handles.append(Line2D([], [], marker="o", label="INT8 (filled)", **shared))
-    legend(ax, handles=handles, loc="lower right", title="area: file size")
+    # beside the axes: inside, some run or other has a point in every corner
+    legend(ax, handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), title="area: file size")
 
 
 def training(run: RunData, student: str) -> Picture | None:
