@@ -101,7 +101,14 @@ def list_names(
 
     if what is not None and what not in TABLES:
         raise unknown_name(kind="list", given=what, choices=TABLES)
-    names = {key: sorted(table()) for key, table in TABLES.items() if what in (None, key)}
+    names: dict[str, list[str]] = {}
+    for key, table in TABLES.items():
+        try:
+            names.update({key: sorted(table())} if what in (None, key) else {})
+        except ImportError:  # a torch-free installation still lists the rest
+            if what == key:
+                raise
+            typer.echo(f"edgeproof: {key} are left out, they need pip install 'edgeproof[train]'", err=True)
     if as_json:
         typer.echo(json.dumps(names))
         return
@@ -350,6 +357,9 @@ def main() -> None:
     except EdgeproofError as error:
         typer.echo(f"edgeproof: error: {error}", err=True)
         sys.exit(error.exit_code)
+    except ImportError as error:
+        typer.echo(f"edgeproof: error: {error}; pip install 'edgeproof[all]'", err=True)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

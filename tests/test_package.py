@@ -82,6 +82,18 @@ def test_predict_needs_no_torch(finished_run: Path, tmp_path: Path) -> None:
         assert "probability of generated" in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(["list"], 0), (["list", "students"], 2), (["run", "demo"], 2)]
+)
+def test_without_torch_the_command_line_says_what_to_install(arguments: list[str], code: int) -> None:
+    script = f"{BLOCK}\nsys.argv = {['edgeproof', *arguments]!r}\nfrom distill.__main__ import main\nmain()"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert result.returncode == code, result.stderr
+    assert "pip install" in result.stderr and "Traceback" not in result.stderr
+
+
 def test_help_imports_nothing_heavy() -> None:
     heavy = ["torch", "numpy", "PIL", "pydantic", "openvino", "onnxruntime", "matplotlib", "sklearn", "scipy"]
     code = (
