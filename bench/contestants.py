@@ -1,4 +1,4 @@
-"""Contestants from artifact folders and from bare model files, for ONNX Runtime and OpenVINO. Torch-free.
+"""Contestants from artifact folders, for ONNX Runtime and OpenVINO. Torch-free.
 
 Scope ``model`` times the network on uint8 pixels that are ready; ``end_to_end`` starts from JPEG bytes:
 decoding, preprocessing, the network, the calibrated verdict.
@@ -19,14 +19,12 @@ from bench.machine import processor
 from bench.record import Precision, Runtime, Scope
 from deploy.artifact import MODEL_FILES, Manifest, read_manifest
 from deploy.runtime import Detector
-from deploy.sessions import SESSIONS
 from deploy.sessions import Precision as Hint
 from distill.errors import EdgeproofError
 from distill.preprocess import Pixels
 
 NO_BF16 = "this CPU has no bf16 instructions"
 PRECISIONS = ("fp32", "bf16", "int8")
-_RUNTIME_OF_SUFFIX: dict[str, Runtime] = {".onnx": "onnxruntime", ".xml": "openvino"}
 
 
 def artifact_contestants(
@@ -81,47 +79,6 @@ def artifact_contestants(
     return found
 
 
-def file_contestants(
-    path: Path,
-    *,
-    model: str,
-    input_size: int,
-    threads: int,
-    precision: Precision = "fp32",
-    quantizer: str | None = None,
-    params: int | None = None,
-    macs: int | None = None,
-    output: str = "logit",
-    bf16: bool | None = None,
-) -> list[Contestant]:
-    """Model-only contestants of a bare exported graph: ``.onnx`` in ONNX Runtime, ``.xml`` in OpenVINO.
-
-    For latency alone, where untrained weights do; an FP32 ``.xml`` also runs in bf16. The graph is the
-    exporter's: uint8 ``image`` ``[1, S, S, 3]`` in, ``output`` out. The rest is as in
-    :func:`artifact_contestants`.
-
-    Raises:
-        EdgeproofError: the file is neither ``.onnx`` nor ``.xml``.
-
-    """
-    runtime = _RUNTIME_OF_SUFFIX.get(path.suffix)
-    if runtime is None:
-        raise EdgeproofError(f"{path}: cannot be timed, expected a model ending in .onnx or .xml")
-    base = Contestant(
-        model=model,
-        runtime=runtime,
-        precision=precision,
-        quantizer=quantizer,
-        input_size=input_size,
-        threads=threads,
-        bytes=_file_bytes(path),
-        params=params,
-        macs=macs,
-        make=_unmade,
-    )
-    return [replace(variant, make=_file(path, variant, output)) for variant in _variants(base, bf16=bf16)]
-
-
 def sample_jpeg(*, size: int = 256, seed: int = 0) -> bytes:
     """A made-up photo, ``size`` × ``size``: smooth noise at JPEG quality 90, the same for the same seed."""
     noise = np.random.default_rng(seed).integers(0, 256, (size // 8, size // 8, 3), dtype=np.uint8)
@@ -166,25 +123,6 @@ def _artifact(folder: Path, base: Contestant, maker: Callable[[Detector], Runner
     return make
 
 
-def _file(path: Path, base: Contestant, output: str) -> Callable[[], Runner]:
-    def make() -> Runner:
-        hint = _hint(base)
-        session = SESSIONS[base.runtime](path, output=output, threads=base.threads, precision=hint)
-        _check_precision(session.precision, hint)
-        pixels = sample_pixels(base.input_size)
-        if pixels.shape != session.pixels.shape:
-            raise EdgeproofError(f"{path}: input is {session.pixels.shape}, expected {pixels.shape}")
-
-        def run() -> object:
-            # Copied in every call, as Detector.run does, so that bare files and artifacts are timed alike.
-            session.pixels[...] = pixels
-            return session.infer()
-
-        return run
-
-    return make
-
-
 def _model_only(detector: Detector, size: int) -> Runner:
     pixels = sample_pixels(size)
     return lambda: detector.run(pixels)
@@ -203,11 +141,6 @@ def _hint(contestant: Contestant) -> Hint:
 def _check_precision(found: str, wanted: str) -> None:
     if found != wanted:
         raise EdgeproofError(f"the runtime computes in {found}, although {wanted} was asked for")
-
-
-def _file_bytes(path: Path) -> int | None:
-    files = [path, path.with_suffix(".bin")] if path.suffix == ".xml" else [path]
-    return sum(file.stat().st_size for file in files) if all(file.is_file() for file in files) else None
 
 
 def _unmade() -> Runner:

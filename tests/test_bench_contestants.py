@@ -9,12 +9,11 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
-from bench.contestants import NO_BF16, artifact_contestants, file_contestants, sample_jpeg
+from bench.contestants import NO_BF16, artifact_contestants, sample_jpeg
 from bench.latency import measure
 from bench.torch_contestant import count_macs, count_params, reference_contestant, torch_contestants
 from deploy.artifact import write_artifact
 from distill.calibration import Calibration
-from distill.errors import EdgeproofError
 from distill.preprocess import PreprocessSpec
 from students.output import ModelOutput
 
@@ -133,51 +132,6 @@ def test_a_tampered_artifact_fails_its_rows_with_the_reason(artifact, tmp_path):
     rows = [row for row in measure(found, rounds=1).rows if row.status != "skipped"]
     assert {row.status for row in rows} == {"failed"}
     assert all("sha256" in row.reason for row in rows)
-
-
-def test_bare_files_run_in_their_runtime(models):
-    found = [
-        contestant
-        for name in ("model.onnx", "model.xml")
-        for contestant in file_contestants(
-            models / name, model="tiny", input_size=SIZE, threads=1, macs=5, bf16=False
-        )
-    ]
-    assert [identity(c) for c in found] == [
-        ("onnxruntime", "fp32", "model", None),
-        ("openvino", "fp32", "model", None),
-        ("openvino", "bf16", "model", NO_BF16),
-    ]
-    rows = measure(found, rounds=1, iterations=1, warmup=1).rows
-    assert [row.status for row in rows] == ["ok", "ok", "skipped"]
-    assert rows[0].bytes == (models / "model.onnx").stat().st_size
-    assert rows[1].bytes > (models / "model.bin").stat().st_size
-
-
-def test_int8_files_have_no_bf16_row(models):
-    found = file_contestants(
-        models / "model.xml",
-        model="t",
-        input_size=SIZE,
-        threads=1,
-        precision="int8",
-        quantizer="nncf",
-        bf16=True,
-    )
-    assert [(c.precision, c.quantizer) for c in found] == [("int8", "nncf")]
-
-
-def test_bare_files_that_do_not_fit(models, tmp_path):
-    with pytest.raises(
-        EdgeproofError, match=r"weights\.pt: cannot be timed, expected a model ending in \.onnx"
-    ):
-        file_contestants(tmp_path / "weights.pt", model="t", input_size=SIZE, threads=1)
-    wrong = file_contestants(models / "model.onnx", model="t", input_size=32, threads=1)
-    gone = file_contestants(tmp_path / "gone.onnx", model="t", input_size=SIZE, threads=1)
-    rows = measure([*wrong, *gone], rounds=1).rows
-    assert [row.status for row in rows] == ["failed", "failed"]
-    assert "input is (1, 16, 16, 3), expected (1, 32, 32, 3)" in rows[0].reason
-    assert rows[1].bytes is None
 
 
 class OneConv(nn.Module):
