@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field
 
 from distill.errors import EdgeproofError
@@ -113,6 +113,8 @@ def read_image(path: Path | str) -> Image.Image:
         raise EdgeproofError(
             f"{path}: more than {MAX_PIXELS} pixels, refused as a decompression bomb"
         ) from None
+    except UnidentifiedImageError:  # its own message names a Python object
+        raise EdgeproofError(f"{path}: cannot be decoded as an image (no known format)") from None
     except MemoryError:
         raise EdgeproofError(f"{path}: too large to decode in this machine's memory") from None
     except Exception as error:  # Pillow's plugins raise whatever their format met

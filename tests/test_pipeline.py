@@ -149,11 +149,9 @@ def test_changed_recipe_redoes_what_depends_on_it(run_copy: Path) -> None:
     result = edgeproof("distill", run_copy, "--set", "distillation.label_weight=0.25")
     assert result.returncode == 0, result.stderr
     done = [line.split()[1] for line in result.stderr.splitlines() if line.startswith("  done")]
-    assert done == [
-        "student:small_cnn:seed0:distilled",
-        "student:small_cnn:seed1:distilled",
-        "choose:small_cnn",
-    ]
+    # the two seeds run side by side, so either may end first
+    assert set(done[:2]) == {"student:small_cnn:seed0:distilled", "student:small_cnn:seed1:distilled"}
+    assert done[2:] == ["choose:small_cnn"]
 
 
 def test_failed_accuracy_gate_exits_1_and_still_writes_the_report(run_copy: Path) -> None:
