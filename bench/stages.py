@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from deploy.stages import deployed_models, model_folder, model_sizes
+from distill.data.storage import read_bytes
 from distill.errors import GateFailedError
 from distill.files import read_json, write_json
 from distill.precision import thread_count
@@ -119,7 +120,7 @@ def _photos(run: Run) -> list[bytes]:
     """JPEG files of the test split, for the end-to-end scope."""
     dataset = load_dataset(run.folder)
     jpegs = [s for s in dataset.split("test") if s.path.lower().endswith((".jpg", ".jpeg"))]
-    return [(dataset.root / sample.path).read_bytes() for sample in jpegs[:_PHOTOS]]
+    return [read_bytes(dataset.root, sample) for sample in jpegs[:_PHOTOS]]
 
 
 def make_report(run: Run, progress: Progress) -> None:

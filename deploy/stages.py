@@ -220,7 +220,7 @@ def calibration_images(run: Run, *, preprocess: PreprocessSpec) -> list[Pixels]:
         picks = random.permutation(len(samples))[: (wanted + 1 - label) // 2]
         chosen.append([samples[index] for index in picks])
     mixed = [sample for pair in zip(*chosen, strict=False) for sample in pair]
-    return [decode(dataset.root / sample.path, spec=preprocess)[None] for sample in mixed]
+    return [decode(dataset.root, sample, spec=preprocess)[None] for sample in mixed]
 
 
 def check_parity(run: Run, progress: Progress) -> None:

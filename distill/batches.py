@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from distill.data.pixels import PixelSource
 from distill.data.samples import Sample
+from distill.data.storage import open_binary
 from distill.methods.objective import Batch
 from distill.preprocess import PreprocessSpec
 from distill.teacher_outputs import TeacherOutputs
@@ -89,7 +90,7 @@ def _box(sample: Sample, *, pixels: PixelSource) -> tuple[float, ...]:
         return (float("nan"),) * 4
     if pixels.spec.policy == "resize" or not any(sample.box):
         return tuple(edge * size for edge in sample.box)
-    with Image.open(pixels.root / sample.path) as image:  # reads the header alone
+    with open_binary(pixels.root, sample) as file, Image.open(file) as image:  # reads the header alone
         scale = max(1.0, size / min(image.size))
         width, height = (round(side * scale) for side in image.size)
     left, top = (width - size) // 2, (height - size) // 2

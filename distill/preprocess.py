@@ -5,7 +5,7 @@ part runs on Pillow and NumPy everywhere, and its normalization is exported insi
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -103,23 +103,33 @@ def read_image(path: Path | str) -> Image.Image:
         raise EdgeproofError(f"{path}: no such image file")
     if path.stat().st_size == 0:
         raise EdgeproofError(f"{path}: the file is empty (0 bytes), expected an image")
+    # an open file, not its name: Pillow maps a named uncompressed TIFF with the rotated size and scrambles it
+    with path.open("rb") as file:
+        return decode_image(file, name=str(path))
+
+
+def decode_image(file: BinaryIO, *, name: str) -> Image.Image:
+    """Like :func:`read_image`, from an open file; ``name`` stands in every message.
+
+    Raises:
+        EdgeproofError: truncated, enormous or no image.
+    """
     try:
-        # an open file, not its name: Pillow maps a named uncompressed TIFF with the rotated size and scrambles it
-        with path.open("rb") as file, Image.open(file) as image:
+        with Image.open(file) as image:
             return to_rgb(image)
     except EdgeproofError as error:
-        raise EdgeproofError(f"{path}: {error}") from None
+        raise EdgeproofError(f"{name}: {error}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise EdgeproofError(
-            f"{path}: more than {MAX_PIXELS} pixels, refused as a decompression bomb"
+            f"{name}: more than {MAX_PIXELS} pixels, refused as a decompression bomb"
         ) from None
     except UnidentifiedImageError:  # its own message names a Python object
-        raise EdgeproofError(f"{path}: cannot be decoded as an image (no known format)") from None
+        raise EdgeproofError(f"{name}: cannot be decoded as an image (no known format)") from None
     except MemoryError:
-        raise EdgeproofError(f"{path}: too large to decode in this machine's memory") from None
+        raise EdgeproofError(f"{name}: too large to decode in this machine's memory") from None
     except Exception as error:  # Pillow's plugins raise whatever their format met
         raise EdgeproofError(
-            f"{path}: cannot be decoded as an image ({error or type(error).__name__})"
+            f"{name}: cannot be decoded as an image ({error or type(error).__name__})"
         ) from None
 
 

@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from distill.data.augmentation_settings import AugmentationSettings
+from distill.data.layouts.columns import ManifestColumns
 from distill.data.simulate.settings import SimulationSettings
 from distill.errors import EdgeproofError, unknown_name
 from distill.preprocess import PreprocessSpec
@@ -32,10 +34,15 @@ class _Section(BaseModel):
 
 
 class DataSettings(_Section):
-    """Where the images come from: the user's ``path``; without one, ``simulate`` renders them into the run folder."""
+    """Where the images come from: the user's ``path``; without one, ``simulate`` renders them into the run folder.
+
+    ``unlabelled`` names a folder (or shards) of further images that only distillation sees.
+    """
 
     path: str = ""
     layout: str = "auto"
+    columns: ManifestColumns = ManifestColumns()
+    unlabelled: str = ""
     valid_share: Share = 0.15
     test_share: Share = 0.15
     max_bad_share: Share = 0.01
@@ -142,13 +149,24 @@ class QuantizationSettings(_Section):
     samples: Count = 256
 
 
+class DegradationSettings(_Section):
+    """The sweep over degraded test images: how many of them, drawn by group; 0 leaves the sweep out."""
+
+    samples: Annotated[int, Field(ge=0)] = 1000
+
+
 class GateSettings(_Section):
-    """What must hold, otherwise exit 1 (with the report written all the same)."""
+    """What must hold, otherwise exit 1 (with the report written all the same).
+
+    ``accept`` names checks that may fail (``metadata``, ``near_duplicates_across_splits``, ...).
+    """
 
     auc_drop: NonNegative = 0.02
     tpr_at_5fpr_drop: NonNegative = 0.10
     parity_fp32: Positive = 1e-3
     metadata_auc: Share = 0.05
+    flip_drop: Share = 0.10
+    near_duplicates: Share = 0.001
     identity_auc: Share = 0.05
     teacher_auc: Share = 0.0
     accept: tuple[str, ...] = ()
@@ -178,7 +196,9 @@ class Recipe(_Section):
     distillation: DistillationSettings = DistillationSettings()
     loss: LossSettings = LossSettings()
     training: TrainingSettings = TrainingSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
     quantization: QuantizationSettings = QuantizationSettings()
+    degradations: DegradationSettings = DegradationSettings()
     gates: GateSettings = GateSettings()
     bench: BenchSettings = BenchSettings()
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from distill.data.samples import Dataset, Sample, Skipped
 from distill.errors import EdgeproofError
-from distill.preprocess import Pixels, PreprocessSpec, read_image
+from distill.data.storage import open_image
+from distill.preprocess import Pixels, PreprocessSpec
 
 Progress = Callable[[int, int], None]
 _CHUNK = 256
@@ -31,7 +32,7 @@ class PixelSource:
         if self.cache is not None:
             pixels: Pixels = self.cache[index]
             return pixels
-        return decode(self.root / self.samples[index].path, spec=self.spec)
+        return decode(self.root, self.samples[index], spec=self.spec)
 
     def batch(self, indices: Sequence[int]) -> Pixels:
         """``uint8 [N, size, size, 3]``."""
@@ -41,10 +42,10 @@ class PixelSource:
         return np.stack([self[index] for index in indices])
 
 
-def decode(path: Path, *, spec: PreprocessSpec) -> Pixels:
+def decode(root: Path, sample: Sample, *, spec: PreprocessSpec) -> Pixels:
     """One image as ``uint8 [size, size, 3]``; training and evaluation take the middle tile of ``tiles``."""
     crop = spec if spec.policy != "tiles" else spec.model_copy(update={"policy": "center_crop"})
-    pixels: Pixels = crop.apply(read_image(path))[0]
+    pixels: Pixels = crop.apply(open_image(root, sample))[0]
     return pixels
 
 
@@ -63,7 +64,7 @@ def find_unreadable(
         for start in range(0, total, _CHUNK):
             chunk = dataset.samples[start : start + _CHUNK]
             for sample, reason in zip(
-                chunk, pool.map(lambda s: _problem(dataset.root / s.path), chunk), strict=True
+                chunk, pool.map(lambda s: _problem(dataset.root, s), chunk), strict=True
             ):
                 if reason:
                     bad.append(Skipped(path=sample.path, reason=reason))
@@ -81,11 +82,11 @@ def find_unreadable(
     return replace(dataset, samples=tuple(good), skipped=tuple(bad))
 
 
-def _problem(path: Path) -> str:
+def _problem(root: Path, sample: Sample) -> str:
     try:
-        read_image(path)
+        open_image(root, sample)
     except EdgeproofError as error:
-        return str(error).removeprefix(f"{path}: ")
+        return str(error).removeprefix(f"{root / sample.path}: ")
     return ""
 
 
@@ -104,7 +105,7 @@ def open_pixels(
         return PixelSource(root=root, samples=samples, spec=spec, cache=None)
     cache = np.empty((len(samples), spec.size, spec.size, 3), dtype=np.uint8)
     for index, sample in enumerate(samples):
-        cache[index] = decode(root / sample.path, spec=spec)
+        cache[index] = decode(root, sample, spec=spec)
         if progress and index % _CHUNK == 0:
             progress(index, len(samples))
     return PixelSource(root=root, samples=samples, spec=spec, cache=cache)

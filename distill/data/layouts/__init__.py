@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Protocol
 
 from distill.data.layouts import class_folders, simulated
+from distill.data.layouts.columns import ManifestColumns
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError, unknown_name
 
@@ -18,17 +19,22 @@ class Layout(Protocol):
         """The samples, with labels, splits, generators and groups as far as the layout tells them."""
 
 
-LAYOUTS: dict[str, Layout] = {"class_folders": class_folders, "simulated": simulated}
+LAYOUTS: dict[str, Layout] = {
+    "class_folders": class_folders,
+    "simulated": simulated,
+}
 
 
-def load_dataset(root: Path, *, layout: str = "auto") -> Dataset:
-    """Read the data set under ``root``.
+def load_dataset(root: Path, *, layout: str = "auto", columns: ManifestColumns | None = None) -> Dataset:
+    """Read the data set that ``root`` names, a folder or a single file (a manifest, a tar).
+
+    ``columns`` are those of a manifest; other layouts have none.
 
     Raises:
         EdgeproofError: no such folder, unknown layout, no or several layouts match.
     """
-    if not root.is_dir():
-        raise EdgeproofError(f"{root}: no such folder, expected a data set ({', '.join(LAYOUTS)})")
+    if not root.exists():
+        raise EdgeproofError(f"{root}: no such file or folder, expected a data set ({', '.join(LAYOUTS)})")
     if layout == "auto":
         layout = _recognise(root)
     elif layout not in LAYOUTS:

@@ -1,0 +1,68 @@
+"""Where an image's bytes lie: in a file of its own, or inside a tar, which is read in place. Torch-free."""
+
+import io
+import os
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image
+
+from distill.data.samples import Sample
+from distill.errors import EdgeproofError
+from distill.preprocess import decode_image, read_image
+
+_OPEN_TARS = 64
+
+
+def open_image(root: Path, sample: Sample) -> Image.Image:
+    """The sample's picture as upright 8-bit RGB (see :func:`distill.preprocess.read_image`).
+
+    Raises:
+        EdgeproofError: missing, empty, truncated, enormous or no image.
+    """
+    if sample.span is None:
+        return read_image(root / sample.path)
+    name = str(root / sample.path)
+    if sample.span[1] == 0:
+        raise EdgeproofError(f"{name}: the file is empty (0 bytes), expected an image")
+    return decode_image(io.BytesIO(read_bytes(root, sample)), name=name)
+
+
+def open_binary(root: Path, sample: Sample) -> BinaryIO:
+    """The sample's encoded bytes as a file."""
+    return (root / sample.path).open("rb") if sample.span is None else io.BytesIO(read_bytes(root, sample))
+
+
+def read_bytes(root: Path, sample: Sample) -> bytes:
+    """The sample's encoded bytes.
+
+    Raises:
+        EdgeproofError: the tar ends before the image does.
+        OSError: the file cannot be opened.
+    """
+    if sample.span is None:
+        return (root / sample.path).read_bytes()
+    offset, length = sample.span
+    data = os.pread(_open_tar(root, tar_of(sample)).fileno(), length, offset)
+    if len(data) < length:
+        raise EdgeproofError(f"{root / sample.path}: the tar is cut short inside this image")
+    return data
+
+
+def byte_count(root: Path, sample: Sample) -> int:
+    """Length of the encoded image in bytes."""
+    return (root / sample.path).stat().st_size if sample.span is None else sample.span[1]
+
+
+def tar_of(sample: Sample) -> str:
+    """The path of the tar that holds the sample, "" for a file of its own."""
+    if sample.span is None:
+        return ""
+    head, dot_tar, _ = sample.path.partition(".tar/")
+    return head + dot_tar.removesuffix("/")
+
+
+@lru_cache(maxsize=_OPEN_TARS)
+def _open_tar(root: Path, tar: str) -> BinaryIO:
+    return (root / tar).open("rb")  # stays open, to be read at any offset by any thread; the cache closes it
