@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from distill.data.samples import Dataset, Sample, Skipped
-from distill.errors import EdgeproofError
 from distill.data.storage import open_image
+from distill.errors import EdgeproofError
 from distill.preprocess import Pixels, PreprocessSpec
 
 Progress = Callable[[int, int], None]
