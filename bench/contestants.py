@@ -21,7 +21,7 @@ from deploy.artifact import MODEL_FILES, Manifest, read_manifest
 from deploy.runtime import Detector
 from deploy.sessions import Precision as Hint
 from distill.errors import EdgeproofError
-from distill.preprocess import Pixels
+from distill.preprocess import Pixels, decode_image
 
 NO_BF16 = "this CPU has no bf16 instructions"
 PRECISIONS = ("fp32", "bf16", "int8")
@@ -130,7 +130,8 @@ def _model_only(detector: Detector, size: int) -> Runner:
 
 def _end_to_end(detector: Detector, photos: tuple[bytes, ...]) -> Runner:
     turn = cycle(photos)
-    return lambda: detector.predict(Image.open(io.BytesIO(next(turn))))
+    smallest = detector.manifest.preprocess.smallest_decoded
+    return lambda: detector.predict(decode_image(io.BytesIO(next(turn)), name="photo", smallest=smallest))
 
 
 def _hint(contestant: Contestant) -> Hint:

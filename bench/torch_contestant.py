@@ -5,14 +5,13 @@ from collections.abc import Callable, Sequence
 from itertools import cycle
 
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.contestants import sample_jpeg, sample_pixels
 from bench.latency import Contestant, Runner
 from bench.record import Scope
-from distill.preprocess import Pixels, PreprocessSpec, to_rgb
+from distill.preprocess import Pixels, PreprocessSpec, decode_image
 from students import build_student
 
 REFERENCE_NAME = "resnet18 (reference)"
@@ -123,7 +122,7 @@ def _end_to_end(
     forward, turn = _forward(module, threads), cycle(photos)
 
     def run() -> object:
-        image = to_rgb(Image.open(io.BytesIO(next(turn))))
+        image = decode_image(io.BytesIO(next(turn)), name="photo", smallest=preprocess.smallest_decoded)
         output = forward(_tensor(preprocess, preprocess.apply(image)))
         return torch.sigmoid(output.logits).tolist()  # type: ignore[attr-defined]
 

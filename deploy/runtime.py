@@ -133,9 +133,9 @@ class Detector:
         return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
     def _judge(self, images: list[ImageLike]) -> list[Prediction]:
-        predictions = []
+        spec, predictions = self.manifest.preprocess, []
         for image in images:
-            logits = self.run(self.manifest.preprocess.apply(_rgb(image)))
+            logits = self.run(spec.apply(_rgb(image, smallest=spec.smallest_decoded)))
             predictions.append(self._prediction(logits.astype(np.float64).mean(axis=0)))
         return predictions
 
@@ -183,9 +183,9 @@ def _check_shapes(folder: Path, manifest: Manifest, session: Session) -> None:
             )
 
 
-def _rgb(image: ImageLike) -> Image.Image:
+def _rgb(image: ImageLike, *, smallest: int) -> Image.Image:
     if isinstance(image, str | Path):
-        return read_image(image)
+        return read_image(image, smallest=smallest)
     if isinstance(image, Image.Image):
         return to_rgb(image)
     if not isinstance(image, np.ndarray):

@@ -355,3 +355,31 @@ def test_a_header_that_claims_too_much_is_refused_before_decoding(tmp_path, side
     data[18:26] = struct.pack("<ii", side, side)
     path.write_bytes(data)
     assert "pixels" in failure(read_image, path)
+
+
+# decoding no more than is needed
+
+
+def photo(path, *, width=640, height=480):
+    noise = np.random.default_rng(0).integers(0, 256, (height // 16, width // 16, 3), dtype=np.uint8)
+    return saved(Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC), path, quality=92)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(30, (80, 60)), (32, (160, 120)), (64, (320, 240)), (200, (640, 480))]
+)
+def test_a_jpeg_is_decoded_no_larger_than_the_resize_needs(tmp_path, size, expected):
+    spec = PreprocessSpec(size=size, policy="resize")
+    assert read_image(photo(tmp_path / "a.jpg"), smallest=spec.smallest_decoded).size == expected
+
+
+def test_pixels_hardly_differ_from_those_of_the_whole_picture(tmp_path):
+    spec = PreprocessSpec(size=48, policy="resize")
+    path = photo(tmp_path / "a.jpg")
+    small, whole = (spec.apply(read_image(path, smallest=n)).astype(int) for n in (spec.smallest_decoded, 0))
+    assert np.abs(small - whole).mean() < 1.0
+
+
+@pytest.mark.parametrize("policy", ["center_crop", "tiles"])
+def test_native_policies_need_all_pixels(policy):
+    assert PreprocessSpec(size=32, policy=policy).smallest_decoded == 0

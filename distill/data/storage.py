@@ -15,18 +15,18 @@ from distill.preprocess import decode_image, read_image
 _OPEN_TARS = 64
 
 
-def open_image(root: Path, sample: Sample) -> Image.Image:
-    """The sample's picture as upright 8-bit RGB (see :func:`distill.preprocess.read_image`).
+def open_image(root: Path, sample: Sample, *, smallest: int = 0) -> Image.Image:
+    """The sample's picture as upright 8-bit RGB (see :func:`distill.preprocess.read_image`, also for ``smallest``).
 
     Raises:
         EdgeproofError: missing, empty, truncated, enormous or no image.
     """
     if sample.span is None:
-        return read_image(root / sample.path)
+        return read_image(root / sample.path, smallest=smallest)
     name = str(root / sample.path)
     if sample.span[1] == 0:
         raise EdgeproofError(f"{name}: the file is empty (0 bytes), expected an image")
-    return decode_image(io.BytesIO(read_bytes(root, sample)), name=name)
+    return decode_image(io.BytesIO(read_bytes(root, sample)), name=name, smallest=smallest)
 
 
 def open_binary(root: Path, sample: Sample) -> BinaryIO:
