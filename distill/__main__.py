@@ -132,13 +132,15 @@ def simulate(
     out: Annotated[Path, typer.Argument(help="Folder for the images; an unfinished set is completed.")],
     recipe: Annotated[str, typer.Option(help="Take [data.simulate] from this recipe.")] = "demo",
     overrides: SetOption = None,
+    shards: Annotated[bool, typer.Option("--shards", help="Write WebDataset shards instead of files.")] = False,
 ) -> None:
     """Render the simulated set: camera photos and generated images of the same scenes."""
     from distill.data.simulate.writer import simulate as render
     from distill.precision import thread_count
     from distill.recipe import load_recipe
 
-    settings = load_recipe(recipe, overrides=overrides or []).data.simulate
+    asked = [*(overrides or []), *(["data.simulate.storage=shards"] if shards else [])]
+    settings = load_recipe(recipe, overrides=asked).data.simulate
     if settings is None:
         raise EdgeproofError(
             f"recipe {recipe} has no [data.simulate] section; choose one that has, such as demo"

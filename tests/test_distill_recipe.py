@@ -204,7 +204,7 @@ def test_an_unknown_key_comes_with_a_suggestion(values, line):
         ({"data": {}}, "data: given {}, expected data.path to name a folder"),
         (
             {"data": {"simulate": {"families": ["gan"]}}},
-            "data.simulate: given {'families': ['gan']}, expected unknown generator family 'gan'",
+            "data.simulate: given {'families': ['gan']}, expected known generator families, not 'gan'",
         ),
     ],
 )

@@ -44,7 +44,8 @@ def read_bytes(root: Path, sample: Sample) -> bytes:
     if sample.span is None:
         return (root / sample.path).read_bytes()
     offset, length = sample.span
-    data = os.pread(_open_tar(root, tar_of(sample)).fileno(), length, offset)
+    tar = _open_tar(root, tar_of(sample))  # held here: another thread may push it out of the cache, which closes it
+    data = os.pread(tar.fileno(), length, offset)
     if len(data) < length:
         raise EdgeproofError(f"{root / sample.path}: the tar is cut short inside this image")
     return data

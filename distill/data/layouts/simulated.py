@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from distill.data.samples import Dataset
 from distill.data.simulate.manifest import MANIFEST, SCHEMA_VERSION, SETTINGS, Manifest
+from distill.data.storage import tar_of
 from distill.errors import EdgeproofError
 from distill.files import read_json
 
@@ -30,7 +31,8 @@ def load_simulated(root: Path) -> Dataset:
     if not path.is_file():
         raise EdgeproofError(f"{path}: no such file, expected the manifest of a finished simulated set")
     manifest = _parse(path)
-    names = [name for record in manifest.samples for name in (record.path, record.mask) if name]
+    paths = {tar_of(record.to_sample()) or record.path for record in manifest.samples}
+    names = sorted(paths | {record.mask for record in manifest.samples if record.mask})
     missing = [name for name in names if not (root / name).is_file()]
     if missing:
         raise EdgeproofError(

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from distill.data.samples import GENERATED, REAL, Box, Dataset, Sample
+from distill.data.simulate.plan import ScenePlan
 from distill.data.simulate.settings import SimulationSettings
 
 SCHEMA_VERSION = 1
@@ -24,6 +25,7 @@ class Record(BaseModel):
         landmarks: left eye, right eye, nose, left and right corner of the mouth, relative.
         mask: relative path of what was altered; ``None`` on a generated image means all of it, except for the
             control's ``identity``, which altered nothing.
+        span: offset and length inside the shard that ``path`` names; ``None`` for a file of its own.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,12 +46,13 @@ class Record(BaseModel):
     box: Box | None
     landmarks: tuple[tuple[float, float], ...] | None
     mask: str | None
+    span: tuple[int, int] | None = None
 
     def to_sample(self) -> Sample:
         """What the pipeline needs of it."""
         return Sample(
             path=self.path, label=self.label, split=self.split, generator=self.generator, group=self.group,
-            box=self.box, mask=self.mask,
+            box=self.box, mask=self.mask, span=self.span,
         )  # fmt: skip
 
 
@@ -82,9 +85,17 @@ class Manifest(Header):
         )
 
 
-def image_path(split: str, label: int, name: str) -> str:
-    """Relative path of an image: a class-folder layout inside each split."""
-    return f"{split}/{ {REAL: 'real', GENERATED: 'fake'}[label] }/{name}.jpg"
+def image_path(settings: SimulationSettings, plan: ScenePlan, label: int) -> str:
+    """Relative path of an image: a class-folder layout inside each split, or a member of a shard."""
+    name = {REAL: "real", GENERATED: "fake"}[label]
+    if settings.storage == "files":
+        return f"{plan.split}/{name}/{plan.name}.jpg"
+    return f"{shard_path(settings, plan)}/{plan.name}-{name}.jpg"
+
+
+def shard_path(settings: SimulationSettings, plan: ScenePlan) -> str:
+    """Relative path of the shard that holds a scene."""
+    return f"{plan.split}-{plan.index // settings.shard_scenes:06d}.tar"
 
 
 def mask_path(name: str) -> str:

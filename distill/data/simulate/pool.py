@@ -13,9 +13,10 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from distill.data.simulate.manifest import PARTS, Part, Record
+from distill.data.simulate.manifest import PARTS, Part, Record, shard_path
 from distill.data.simulate.plan import ScenePlan
 from distill.data.simulate.settings import SimulationSettings
+from distill.data.simulate.store import write_files, write_shard
 from distill.files import write_text
 
 _GRACE_S = 2.0  # for workers to write down what they rendered
@@ -105,21 +106,44 @@ def _follow_parent() -> None:
 def _do(job: Job) -> list[Record]:
     from distill.data.simulate.render import train_generator
 
-    settings, root, stop = _worker["settings"], _worker["root"], _worker["stop"]
+    settings, root = _worker["settings"], _worker["root"]
     if job.generator:
         train_generator(settings, root, *job.generator)
         return []
+    if settings.storage == "shards":
+        return _render_shard(settings, root, job)
     records: list[Record] = []
     try:
         for plan in job.plans:
-            if stop is not None and stop.is_set():
+            if _stopping():
                 break
-            records += _worker["renderer"].render(plan)
+            records += write_files(root, _worker["renderer"].render(plan))
     finally:  # also on Ctrl-C: what is rendered is not rendered again
-        if records:
-            part = Part(settings=settings, samples=tuple(records))
-            write_text(root / PARTS / f"{job.plans[0].name}.json", part.model_dump_json())
+        _note(settings, root, job, records)
     return records
+
+
+def _render_shard(settings: SimulationSettings, root: Path, job: Job) -> list[Record]:
+    """A whole shard or none: a tar cannot be completed later without changing its bytes."""
+    rendered: list[Any] = []
+    for plan in job.plans:
+        if _stopping():
+            return []
+        rendered += _worker["renderer"].render(plan)
+    records = write_shard(root, shard_path(settings, job.plans[0]), rendered)
+    _note(settings, root, job, records)
+    return records
+
+
+def _stopping() -> bool:
+    return _worker["stop"] is not None and bool(_worker["stop"].is_set())
+
+
+def _note(settings: SimulationSettings, root: Path, job: Job, records: list[Record]) -> None:
+    """Write down what is rendered, for a run that goes on from here."""
+    if records:
+        part = Part(settings=settings, samples=tuple(records))
+        write_text(root / PARTS / f"{job.plans[0].name}.json", part.model_dump_json())
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ from distill.data.simulate.plan import CAMERAS, ScenePlan, random_stream
 from distill.data.simulate.scenes import render_scene
 from distill.data.simulate.settings import CONTROL, FAMILIES, SPLITS, SimulationSettings
 from distill.data.simulate.textures import Plane
-from distill.files import write_bytes
 
 if TYPE_CHECKING:
     from distill.data.simulate.autoencoders import Autoencoder, Denoiser
@@ -39,15 +39,24 @@ def get_camera(settings: SimulationSettings, split: str, number: int, size: int)
     return make_camera(rng, name=f"{split}-{number}", size=size)
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """One image as bytes, what is known of it, and its mask if it has one."""
+
+    record: Record
+    image: bytes
+    mask: bytes | None
+
+
 class SceneRenderer:
-    """Renders scenes of one set into its folder."""
+    """Renders the scenes of one set; :mod:`distill.data.simulate.store` writes them."""
 
     def __init__(self, settings: SimulationSettings, root: Path) -> None:
         self.settings, self.root = settings, root
         self._load: Callable[[str, int], Autoencoder | Denoiser] | None = None
 
-    def render(self, plan: ScenePlan) -> list[Record]:
-        """Render both images of a scene, write those that are planned, and describe them."""
+    def render(self, plan: ScenePlan) -> list[Rendered]:
+        """Both images of a scene as far as they are planned, encoded and described."""
         settings = self.settings
         rng = random_stream(settings, "scene", SPLITS.index(plan.split), plan.index)
         size = sensor_size(settings.size)
@@ -61,25 +70,23 @@ class SceneRenderer:
         files = level_sizes(*(finish.encode(finish.resize(picture)) for picture in (pair.real, pair.fake)))
         mask = None
         if pair.mask is not None and plan.write_fake:
-            mask = mask_path(plan.name)
-            write_bytes(self.root / mask, encode_mask(finish.resize(as_mask(pair.mask))))
+            mask = encode_mask(finish.resize(as_mask(pair.mask)))
         shared = _shared_fields(plan, camera, noise, finish, scene.face)
-        records = []
+        rendered = []
         wanted = (plan.write_real, plan.write_fake)
         for label in (label for label in (REAL, GENERATED) if wanted[label]):
             record = Record(
-                path=image_path(plan.split, label, plan.name),
+                path=image_path(settings, plan, label),
                 label=label,
                 generator=plan.family if label else "",
                 instance=plan.instance if label else None,
                 bytes=len(files[label]),
                 sha256=hashlib.sha256(files[label]).hexdigest(),
-                mask=mask if label else None,
+                mask=mask_path(plan.name) if mask and label else None,
                 **shared,
             )
-            write_bytes(self.root / record.path, files[label])
-            records.append(record)
-        return records
+            rendered.append(Rendered(record=record, image=files[label], mask=mask if label else None))
+        return rendered
 
     def _model(self, plan: ScenePlan) -> "Autoencoder | Denoiser | None":
         if plan.family == CONTROL:

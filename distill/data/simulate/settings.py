@@ -1,10 +1,10 @@
 """What a simulated set consists of. Torch-free and light: recipes import it."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from distill.errors import EdgeproofError, unknown_name
+from distill.errors import EdgeproofError
 
 FAMILIES = ("transposed", "nearest", "bilinear", "vae8", "diffusion", "blend")
 SPLITS = ("train", "valid", "test", "heldout", "control")
@@ -38,6 +38,7 @@ class SimulationSettings(BaseModel):
         fake_share: share of generated images in every split but ``control``, which stays balanced.
         strength: how much of a generator's output is kept (1 = all; towards 0 it fades into the photo).
         seed: of everything that is drawn.
+        storage: ``files``, or WebDataset ``shards`` of ``shard_scenes`` scenes each (masks stay files).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,21 +51,25 @@ class SimulationSettings(BaseModel):
     fake_share: float = Field(default=0.5, gt=0.0, lt=1.0)
     strength: float = Field(default=1.0, gt=0.0, le=1.0)
     seed: int = Field(default=0, ge=0)
+    storage: Literal["files", "shards"] = "files"
+    shard_scenes: int = Field(default=250, ge=1, le=100_000)
 
     @model_validator(mode="after")
     def _families_are_known_and_apart(self) -> "SimulationSettings":
         given = (*self.families, *self.held_out)
         for name in given:
             if name not in FAMILIES:
-                raise ValueError(str(unknown_name(kind="generator family", given=name, choices=FAMILIES)))
+                raise ValueError(
+                    f"known generator families, not {name!r}; choose among: {', '.join(sorted(FAMILIES))}"
+                )
         for name in given:
             if given.count(name) > 1:
                 raise ValueError(
-                    f"generator family {name!r} is listed twice in families and held_out together"
+                    f"each generator family once in families and held_out together, not {name!r} twice"
                 )
         if self.scenes.heldout and not self.held_out:
             raise ValueError(
-                f"scenes.heldout is {self.scenes.heldout} but held_out names no generator family"
+                f"a generator family in held_out for its {self.scenes.heldout} scenes (scenes.heldout)"
             )
         return self
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from itertools import groupby
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,10 +18,12 @@ from distill.data.simulate.manifest import (
     Part,
     Record,
     image_path,
+    shard_path,
 )
 from distill.data.simulate.plan import ScenePlan, plan_scenes
 from distill.data.simulate.pool import Job, one_thread, start_workers
 from distill.data.simulate.settings import CONTROL, SPLITS, SimulationSettings, check_supported
+from distill.data.storage import tar_of
 from distill.errors import EdgeproofError
 from distill.files import write_text
 
@@ -39,7 +42,8 @@ def simulate(
 
     Args:
         settings: what to render.
-        root: folder of this set alone; images go to ``{split}/{real,fake}/*.jpg`` below it.
+        root: folder of this set alone; images go to ``{split}/{real,fake}/*.jpg`` below it, or into
+            ``{split}-{number}.tar``.
         workers: processes; 1 renders in this one.
         progress: called with the number of scenes done and the number of all scenes.
 
@@ -126,9 +130,15 @@ def _read(kind: "type[Manifest | Part]", path: Path, header: Header) -> "Manifes
 
 
 def _is_whole(root: Path, record: Record) -> bool:
-    path = root / record.path
-    mask_there = record.mask is None or (root / record.mask).is_file()
-    return mask_there and path.is_file() and path.stat().st_size == record.bytes
+    if record.mask is not None and not (root / record.mask).is_file():
+        return False
+    sample = record.to_sample()
+    path = root / (tar_of(sample) or record.path)
+    if not path.is_file():
+        return False
+    if record.span is None:
+        return path.stat().st_size == record.bytes
+    return path.stat().st_size >= sum(record.span)
 
 
 def _render_missing(
@@ -142,18 +152,19 @@ def _render_missing(
     _sweep(root)
     plans = plan_scenes(settings)
     by_path = {record.path: record for record in records}
-    missing = [plan for plan in plans if not all(path in by_path for path in _paths(plan))]
+    missing = _missing(settings, plans, set(by_path))
+    jobs = _scene_jobs(settings, missing)
     done = len(plans) - len(missing)
     if progress:
         progress(done, len(plans))
-    with one_thread(), start_workers(settings, root, min(workers, -(-len(missing) // _CHUNK))) as run:
-        for batch in (_training_jobs(root, missing), _scene_jobs(missing)):
+    with one_thread(), start_workers(settings, root, min(workers, max(1, len(jobs)))) as run:
+        for batch in (_training_jobs(root, missing), jobs):
             for finished in run(batch):
                 by_path.update({record.path: record for record in finished})
                 done += len({record.group for record in finished})
                 if progress and finished:
                     progress(done, len(plans))
-    return [by_path[path] for plan in plans for path in _paths(plan)]
+    return [by_path[path] for plan in plans for path in _paths(settings, plan)]
 
 
 def _sweep(root: Path) -> None:
@@ -163,9 +174,18 @@ def _sweep(root: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _paths(plan: ScenePlan) -> list[str]:
+def _paths(settings: SimulationSettings, plan: ScenePlan) -> list[str]:
     wanted = (plan.write_real, plan.write_fake)
-    return [image_path(plan.split, label, plan.name) for label in (0, 1) if wanted[label]]
+    return [image_path(settings, plan, label) for label in (0, 1) if wanted[label]]
+
+
+def _missing(settings: SimulationSettings, plans: Sequence[ScenePlan], there: set[str]) -> list[ScenePlan]:
+    """Scenes to render; where one is missing in a shard, all of the shard's."""
+    missing = [plan for plan in plans if not there.issuperset(_paths(settings, plan))]
+    if settings.storage == "files":
+        return missing
+    shards = {shard_path(settings, plan) for plan in missing}
+    return [plan for plan in plans if shard_path(settings, plan) in shards]
 
 
 def _training_jobs(root: Path, plans: Sequence[ScenePlan]) -> list[Job]:
@@ -175,5 +195,8 @@ def _training_jobs(root: Path, plans: Sequence[ScenePlan]) -> list[Job]:
     return [Job(generator=key) for key in needed if not model_path(root, *key).is_file()]
 
 
-def _scene_jobs(plans: Sequence[ScenePlan]) -> list[Job]:
+def _scene_jobs(settings: SimulationSettings, plans: Sequence[ScenePlan]) -> list[Job]:
+    if settings.storage == "shards":
+        shards = groupby(plans, key=lambda plan: shard_path(settings, plan))
+        return [Job(plans=tuple(members)) for _, members in shards]
     return [Job(plans=tuple(plans[start : start + _CHUNK])) for start in range(0, len(plans), _CHUNK)]
