@@ -1,31 +1,14 @@
 import os
 import string
+import subprocess
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_distill_layouts_recognised import failure, left_out, listed, touch
 
 from distill.data.layouts import LAYOUTS, load_dataset
 from distill.data.layouts.class_folders import CLASSES, matches
-from distill.errors import EdgeproofError
-
-
-def touch(root, *paths):
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return root
-
-
-def listed(root, **options):
-    return {(s.path, s.label, s.split) for s in load_dataset(root, **options).samples}
-
-
-def failure(root, **options):
-    with pytest.raises(EdgeproofError) as caught:
-        load_dataset(root, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_cifake(tmp_path):
@@ -150,6 +133,38 @@ def test_a_linked_class_folder_is_read(tmp_path):
     assert listed(tmp_path / "set") == {("real/a.jpg", 0, ""), ("fake/b.jpg", 1, "")}
 
 
+def test_two_folders_that_link_to_each_other(tmp_path):
+    touch(tmp_path, "real/a.jpg", "fake/b.jpg")
+    (tmp_path / "real" / "other").symlink_to(tmp_path / "fake", target_is_directory=True)
+    (tmp_path / "fake" / "other").symlink_to(tmp_path / "real", target_is_directory=True)
+    assert left_out(tmp_path) == {
+        path: "a loop: the link leads back to a folder above it"
+        for path in ("fake/other/other", "real/other/other")
+    }
+
+
+def test_a_tree_deeper_than_the_stack(tmp_path):
+    folder = touch(tmp_path, "real/a.jpg", "fake/b.jpg") / "fake"
+    handle = os.open(folder, os.O_RDONLY)
+    for _ in range(1100):  # over Python's limit of 1000 calls, below the system's for a path
+        os.mkdir("d", dir_fd=handle)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = deeper
+    os.close(os.open("c.jpg", os.O_CREAT, dir_fd=handle))
+    os.close(handle)
+    try:
+        paths = [sample.path for sample in load_dataset(tmp_path).samples]
+    finally:
+        subprocess.run(["rm", "-rf", folder / "d"], check=True)  # Python's own removal has that limit as well
+    assert paths == ["fake/b.jpg", "fake/" + "d/" * 1100 + "c.jpg", "real/a.jpg"]
+
+
+def test_hidden_folders_are_left_out(tmp_path):
+    touch(tmp_path, "real/a.jpg", "fake/b.jpg", "fake/.ipynb_checkpoints/b-checkpoint.jpg")
+    assert left_out(tmp_path) == {"fake/.ipynb_checkpoints": "a hidden folder"}
+
+
 def test_an_empty_class_is_named(tmp_path):
     touch(tmp_path, "real/a.jpg", "fake/notes.txt")
     assert failure(tmp_path).startswith(
@@ -162,8 +177,8 @@ def test_a_missing_class_is_named(tmp_path):
 
 
 def test_no_such_folder(tmp_path):
-    message = f"{tmp_path}/photos: no such file or folder, expected a data set (class_folders, "
-    assert failure(tmp_path / "photos").startswith(message)
+    message = f"{tmp_path}/photos: no such file or folder, expected a data set ('edgeproof list layouts' names the shapes)"
+    assert failure(tmp_path / "photos") == message
 
 
 def test_no_layout(tmp_path):
@@ -174,10 +189,8 @@ def test_no_layout(tmp_path):
 
 
 def test_unknown_layout(tmp_path):
-    assert (
-        failure(tmp_path, layout="coco")
-        == "unknown layout 'coco'; choose one of: auto, class_folders, simulated"
-    )
+    choices = ", ".join(sorted(["auto", *LAYOUTS]))
+    assert failure(tmp_path, layout="coco") == f"unknown layout 'coco'; choose one of: {choices}"
 
 
 def test_a_named_layout_that_does_not_fit(tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 Box = tuple[float, float, float, float]
 REAL, GENERATED, UNLABELLED = 0, 1, -1
+UNLABELLED_SPLIT = "unlabelled"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,6 @@
 """Where an image's bytes lie: in a file of its own, or inside a tar, which is read in place. Torch-free."""
 
 import io
-import os
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,8 +9,6 @@ from PIL import Image
 from distill.data.samples import Sample
 from distill.errors import EdgeproofError
 from distill.preprocess import decode_image, read_image
-
-_OPEN_TARS = 64
 
 
 def open_image(root: Path, sample: Sample, *, smallest: int = 0) -> Image.Image:
@@ -44,8 +40,9 @@ def read_bytes(root: Path, sample: Sample) -> bytes:
     if sample.span is None:
         return (root / sample.path).read_bytes()
     offset, length = sample.span
-    tar = _open_tar(root, tar_of(sample))  # held here: another thread may push it out of the cache, which closes it
-    data = os.pread(tar.fileno(), length, offset)
+    with (root / tar_of(sample)).open("rb", buffering=0) as tar:
+        tar.seek(offset)
+        data = tar.read(length)
     if len(data) < length:
         raise EdgeproofError(f"{root / sample.path}: the tar is cut short inside this image")
     return data
@@ -63,7 +60,3 @@ def tar_of(sample: Sample) -> str:
     head, dot_tar, _ = sample.path.partition(".tar/")
     return head + dot_tar.removesuffix("/")
 
-
-@lru_cache(maxsize=_OPEN_TARS)
-def _open_tar(root: Path, tar: str) -> BinaryIO:
-    return (root / tar).open("rb")  # stays open, to be read at any offset by any thread; the cache closes it

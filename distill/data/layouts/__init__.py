@@ -1,12 +1,32 @@
 """The layouts that a data set may have on disk: one file each, one explicit table, recognised by themselves."""
 
+import os
 from pathlib import Path
 from typing import Protocol
 
-from distill.data.layouts import class_folders, simulated
+from distill.data.layouts import (
+    artifact,
+    celeb_df,
+    class_folders,
+    community_forensics,
+    deepfakebench,
+    dfdc,
+    faceforensics,
+    faces_140k,
+    forensynths,
+    genimage,
+    grip,
+    manifest,
+    simulated,
+    unbiased_genimage,
+    webdataset,
+)
 from distill.data.layouts.columns import ManifestColumns
+from distill.data.layouts.walk import is_file, one_line
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError, unknown_name
+
+_SHOWN = 5
 
 
 class Layout(Protocol):
@@ -20,8 +40,21 @@ class Layout(Protocol):
 
 
 LAYOUTS: dict[str, Layout] = {
+    "artifact": artifact,
+    "celeb_df": celeb_df,
     "class_folders": class_folders,
+    "community_forensics": community_forensics,
+    "deepfakebench": deepfakebench,
+    "dfdc": dfdc,
+    "faceforensics": faceforensics,
+    "faces_140k": faces_140k,
+    "forensynths": forensynths,
+    "genimage": genimage,
+    "grip": grip,
+    "manifest": manifest,
     "simulated": simulated,
+    "unbiased_genimage": unbiased_genimage,
+    "webdataset": webdataset,
 }
 
 
@@ -33,23 +66,56 @@ def load_dataset(root: Path, *, layout: str = "auto", columns: ManifestColumns |
     Raises:
         EdgeproofError: no such folder, unknown layout, no or several layouts match.
     """
-    if not root.exists():
-        raise EdgeproofError(f"{root}: no such file or folder, expected a data set ({', '.join(LAYOUTS)})")
+    if not _exists(root):
+        raise EdgeproofError(
+            f"{one_line(root)}: no such file or folder, expected a data set ('edgeproof list layouts' names the shapes)"
+        )
     if layout == "auto":
         layout = _recognise(root)
     elif layout not in LAYOUTS:
         raise unknown_name(kind="layout", given=layout, choices=["auto", *LAYOUTS])
+    if layout == "manifest":
+        return manifest.load(root, columns=columns or ManifestColumns())
     return LAYOUTS[layout].load(root)
 
 
+def _exists(root: Path) -> bool:
+    try:
+        return root.exists()
+    except OSError:  # in a folder that is closed, or too long a name
+        return False
+
+
 def _recognise(root: Path) -> str:
-    if simulated.matches(root):  # a simulated set is made of class folders too; its manifest tells more
+    if _matches(simulated, root):  # a simulated set is made of class folders too; its manifest tells more
         return "simulated"
-    found = [name for name, layout in LAYOUTS.items() if layout.matches(root)]
+    found = [name for name, layout in LAYOUTS.items() if _matches(layout, root)]
     if not found:
         raise EdgeproofError(
-            f"{root}: no known layout, expected class folders such as real/ and fake/ (also below train/, test/)"
+            f"{one_line(root)}: no known layout, expected class folders such as real/ and fake/ (also below train/, "
+            f"test/) or another of 'edgeproof list layouts'; found {_seen(root)}"
         )
     if len(found) > 1:
-        raise EdgeproofError(f"{root}: several layouts match ({', '.join(found)}); name one with data.layout")
+        raise EdgeproofError(
+            f"{one_line(root)}: several layouts match ({', '.join(found)}); "
+            "choose one with --layout NAME or data.layout"
+        )
     return found[0]
+
+
+def _matches(layout: Layout, root: Path) -> bool:
+    try:
+        return layout.matches(root)
+    except OSError:
+        return False
+
+
+def _seen(root: Path) -> str:
+    if is_file(root):
+        return f"a file that is no known list ({root.suffix or 'no suffix'})"
+    try:
+        names = sorted(entry.name for entry in os.scandir(root))
+    except OSError as error:
+        return f"a folder that cannot be read ({error.strerror})"
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(f"{name!r:.60}" for name in names[:_SHOWN]) + more if names else "an empty folder"

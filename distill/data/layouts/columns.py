@@ -1,6 +1,10 @@
 """Which columns of a manifest mean what. Torch-free and light: recipes import it."""
 
+from collections.abc import Sequence
+
 from pydantic import BaseModel, ConfigDict
+
+from distill.errors import EdgeproofError, unknown_name
 
 
 class ManifestColumns(BaseModel):
@@ -21,3 +25,22 @@ class ManifestColumns(BaseModel):
     generator: str = "generator"
     group: str = "group"
     fake: str = ""
+
+
+def parse_columns(pairs: Sequence[str]) -> ManifestColumns:
+    """``["label=target", "fake=ai"]`` from a command line.
+
+    Raises:
+        EdgeproofError: no ``KEY=NAME``, an unknown key, or a key given twice.
+    """
+    names: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, name = pair.partition("=")
+        if not equals or not name:
+            raise EdgeproofError(f"--column {pair!r}: expected KEY=NAME, such as label=target")
+        if key not in ManifestColumns.model_fields:
+            raise unknown_name(kind="column", given=key, choices=ManifestColumns.model_fields)
+        if key in names:
+            raise EdgeproofError(f"--column {key!r} is given twice, as {names[key]!r} and as {name!r}")
+        names[key] = name
+    return ManifestColumns(**names)

@@ -1,5 +1,7 @@
 """The words that data sets use for classes and splits, and their one meaning here: generated = 1. Torch-free."""
 
+from collections.abc import Container
+
 from distill.data.samples import GENERATED, REAL
 
 CLASSES = {
@@ -16,9 +18,10 @@ UNNAMED = "generated"
 """The generator's name where a layout tells none."""
 
 
-def label_of(word: str) -> int | None:
-    """1 or 0 for a word that names a class, in any case; ``None`` for any other."""
-    return CLASSES.get(word.strip().lower())
+def label_of(word: str, *, among: Container[str] = CLASSES) -> int | None:
+    """1 or 0 for a word that names a class, in any case; ``None`` for any other, or one that is not ``among``."""
+    key = word.strip().lower()
+    return CLASSES.get(key) if key in among else None
 
 
 def split_of(word: str) -> str | None:

@@ -1,0 +1,134 @@
+"""Any CSV or Parquet manifest: a row for each image, with its path and label and, if known, split, generator, group.
+
+Generated is the class that a word such as *fake* names, or the number 1 (also ``1.0`` and ``true``); where a table has
+it otherwise, ``data.columns.fake`` names the value that means generated.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from distill.data.layouts.columns import ManifestColumns
+from distill.data.layouts.table import SUFFIXES, csv_header, place, read_rows
+from distill.data.layouts.table_samples import (
+    KNOWN_HEADERS,
+    TableSamples,
+    clean_path,
+    label_value,
+    split_value,
+    table_dataset,
+)
+from distill.data.layouts.vocabulary import CLASSES, SPLITS, UNNAMED
+from distill.data.layouts.walk import is_file, one_line
+from distill.data.samples import GENERATED, REAL, Dataset, Sample
+from distill.errors import EdgeproofError
+
+NAMES = ("manifest.csv", "manifest.parquet")
+_DEFAULT = ManifestColumns()
+_MOST_VALUES = 8  # that a label is seen to have before the reading stops: two are right
+
+
+def matches(root: Path) -> bool:
+    """Whether ``root`` is a table, unless another layout knows it by its header, or a folder with a manifest."""
+    if not is_file(root):
+        return any(is_file(root / name) for name in NAMES)
+    if root.suffix.lower() not in SUFFIXES:
+        return False
+    header = csv_header(root)
+    return not any(known <= header for known in KNOWN_HEADERS)
+
+
+def load(root: Path, *, columns: ManifestColumns = _DEFAULT) -> Dataset:
+    """Read a table without looking for its files; paths are relative to its folder, or absolute.
+
+    Raises:
+        EdgeproofError: two manifests or none, a missing column, a label or split that is unknown or missing, one
+            path with both labels, no whole table.
+    """
+    table = _table(root)
+    labels = _Labels(table, columns)
+    rows = TableSamples(table)
+    names = (columns.split, columns.generator, columns.group)
+    usual = (_DEFAULT.split, _DEFAULT.generator, _DEFAULT.group)
+    for number, (path, label, *more) in read_rows(
+        table,
+        # a column that somebody names is meant to be there
+        required=[columns.path, columns.label, *sorted(set(names) - {*usual, ""})],
+        optional=names,
+        hint=f"(data.columns has path={columns.path!r}, label={columns.label!r})",
+    ):
+        split, generator, group = more[-3:]
+        rows.add(number, _sample(table, number, path, labels.read(number, label), split, generator, group))
+    labels.check()
+    return table_dataset(table.parent, layout="manifest", samples=rows.samples, problems=rows.problems)
+
+
+def _table(root: Path) -> Path:
+    if is_file(root):
+        return root
+    found = [name for name in NAMES if is_file(root / name)]
+    if len(found) == 1:
+        return root / found[0]
+    has = f"holds both {' and '.join(found)}" if found else "holds no manifest"
+    raise EdgeproofError(f"{one_line(root)}: {has}, expected one of {', '.join(NAMES)}, or the file itself")
+
+
+def _sample(
+    table: Path, number: int, path: str, label: int, split: str, generator: str, group: str
+) -> Sample:
+    path = clean_path(path)
+    if not path:
+        raise EdgeproofError(f"{place(table, number)}: no path, expected that of an image")
+    known_split = split_value(split)
+    if known_split is None:
+        raise EdgeproofError(
+            f"{place(table, number)}: split {split!r}, expected {', '.join(SPLITS)}, or nothing"
+        )
+    return Sample(
+        path=path,
+        label=label,
+        split=known_split,
+        generator=sys.intern(generator.strip() or UNNAMED) if label == GENERATED else "",
+        group=sys.intern(group.strip()) or path,
+    )
+
+
+class _Labels:
+    """Words and numbers → 0 or 1; with ``columns.fake``, that value and one other."""
+
+    def __init__(self, table: Path, columns: ManifestColumns) -> None:
+        self._table, self._fake = table, _number_as_integer(columns.fake)
+        self._found: dict[str, int] = {}
+
+    def read(self, number: int, text: str) -> int:
+        value = _number_as_integer(text)
+        if value in self._found:
+            return self._found[value]
+        label = self._label(value)
+        if label is None or not value:
+            raise EdgeproofError(f"{place(self._table, number)}: label {text!r}, expected {self._expected()}")
+        self._found[value] = label
+        if self._fake and len(self._found) > _MOST_VALUES:
+            self.check()
+        return label
+
+    def check(self) -> None:
+        """With ``columns.fake``: whether it is one of two values."""
+        if self._fake and self._found and (self._fake not in self._found or len(self._found) > 2):
+            raise EdgeproofError(
+                f"{one_line(self._table)}: labels are {', '.join(map(repr, self._found))}, expected "
+                f"{self._fake!r} (data.columns.fake) and one other"
+            )
+
+    def _label(self, value: str) -> int | None:
+        return (GENERATED if value == self._fake else REAL) if self._fake else label_value(value)
+
+    def _expected(self) -> str:
+        if self._fake:
+            return f"{self._fake!r} (data.columns.fake) or the one other value"
+        return f"{', '.join(CLASSES)}, 0 (real) or 1 (generated), or data.columns.fake to name the value for generated"
+
+
+def _number_as_integer(text: str) -> str:
+    """Whole numbers without decimals, as 1.0 is 1 in a table that also has empty cells."""
+    return re.sub(r"^(-?\d+)\.0+$", r"\1", text.strip())
