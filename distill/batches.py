@@ -1,72 +1,68 @@
 """Batches of pixels, labels, boxes and cached teacher outputs.
 
 A *view* is the image as it is (0) or mirrored (1). The sampler draws the view with the index, so the data set
-stays a pure function of (index, view), and the cached teacher saw exactly what the student sees
-("consistent teaching", Beyer et al. 2022, arXiv 2106.05237).
+stays a pure function of its keys, and the cached teacher saw the view that the student sees ("consistent teaching",
+Beyer et al. 2022, arXiv 2106.05237), before augmentation degrades it for the student.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
+from distill.data.augment import augment
+from distill.data.augmentation_settings import AugmentationSettings
 from distill.data.pixels import PixelSource
 from distill.data.samples import Sample
-from distill.data.storage import open_binary
+from distill.data.storage import open_binary, tar_of
+from distill.memory import keep_freed_memory
 from distill.methods.objective import Batch
 from distill.preprocess import PreprocessSpec
+from distill.sampler import EpochBatches, Key, PlainBatches
 from distill.teacher_outputs import TeacherOutputs
 
-Key = tuple[int, int]
 Floats = npt.NDArray[np.float32]
 
 
-class ViewSampler(Sampler[Key]):
-    """A fresh order and fresh views every epoch, both drawn from (seed, epoch) alone, so a resumed run repeats them."""
-
-    def __init__(self, *, length: int, views: int, seed: int) -> None:
-        self.length, self.views, self.seed, self.epoch = length, views, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[Key]:
-        random = np.random.default_rng([self.seed, self.epoch])
-        order = random.permutation(self.length)
-        views = random.integers(0, self.views, self.length)
-        return iter(zip(order.tolist(), views.tolist(), strict=True))
-
-
 class BatchDataset(Dataset[Batch]):
-    """Keys → one :class:`Batch` with ``uint8 [N, H, W, 3]`` images (normalized on the device, see :func:`normalize`)."""
+    """Keys → one :class:`Batch` with ``uint8 [N, H, W, 3]`` images (normalized on the device, see :func:`normalize`).
 
-    def __init__(self, pixels: PixelSource, *, teacher: TeacherOutputs | None = None) -> None:
+    ``augmentation`` is for training data alone.
+    """
+
+    def __init__(
+        self,
+        pixels: PixelSource,
+        *,
+        teacher: TeacherOutputs | None = None,
+        augmentation: AugmentationSettings | None = None,
+    ) -> None:
         self.pixels = pixels
         self.teacher = teacher
+        self.augmentation = augmentation if augmentation and augmentation.active else None
         self.labels = np.array([sample.label for sample in pixels.samples], dtype=np.float32)
         self.boxes = boxes_in_pixels(pixels)
 
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def __getitems__(self, keys: Sequence[Key]) -> Batch:
-        """One whole batch at once: torch's fetcher prefers this over item by item."""
-        indices = np.array([index for index, _ in keys])
-        views = np.array([view for _, view in keys])
+    def __getitem__(self, keys: Sequence[Key]) -> Batch:
+        """One whole batch at once."""
+        indices, views, draws = (np.array(column) for column in zip(*keys, strict=True))
         images = self.pixels.batch(indices.tolist())
         boxes = self.boxes[indices]
         mirrored = views == 1
         images[mirrored] = images[mirrored, :, ::-1]
         boxes[mirrored] = mirror(boxes[mirrored], width=self.pixels.spec.size)
+        if self.augmentation:
+            for place, draw in enumerate(draws):
+                rng = np.random.default_rng(draw)
+                images[place] = augment(images[place], settings=self.augmentation, rng=rng)
         teacher = self.teacher
         return Batch(
             images=torch.from_numpy(images),
@@ -91,8 +87,10 @@ def _box(sample: Sample, *, pixels: PixelSource) -> tuple[float, ...]:
     if pixels.spec.policy == "resize" or not any(sample.box):
         return tuple(edge * size for edge in sample.box)
     with open_binary(pixels.root, sample) as file, Image.open(file) as image:  # reads the header alone
-        scale = max(1.0, size / min(image.size))
-        width, height = (round(side * scale) for side in image.size)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # boxes refer to the upright image
+        upright = image.size[::-1] if turned else image.size
+    scale = max(1.0, size / min(upright))
+    width, height = (round(side * scale) for side in upright)
     left, top = (width - size) // 2, (height - size) // 2
     x1, y1, x2, y2 = sample.box
     cropped = np.clip([x1 * width - left, y1 * height - top, x2 * width - left, y2 * height - top], 0, size)
@@ -115,29 +113,52 @@ def normalize(images: Tensor, *, spec: PreprocessSpec) -> Tensor:
 
 
 def train_loader(
-    dataset: BatchDataset, *, batch_size: int, views: int, seed: int, workers: int
+    dataset: BatchDataset, *, batch_size: int, views: int, seed: int, workers: int, total: int = 0
 ) -> DataLoader[Batch]:
-    """Shuffled batches; the last incomplete one is dropped, since batch norm suffers from tiny batches."""
-    sampler = ViewSampler(length=len(dataset), views=views, seed=seed)
+    """Shuffled batches of nearly equal size, every sample once an epoch (see :class:`distill.sampler.EpochBatches`)."""
+    batches = EpochBatches(
+        length=len(dataset), batch_size=batch_size, views=views, seed=seed, total=total,
+        shards=shard_numbers(dataset.pixels.samples) if dataset.pixels.cache is None else (),
+    )  # fmt: skip
     return DataLoader(
         dataset,
-        batch_size=min(batch_size, len(dataset)),
-        sampler=sampler,
-        drop_last=True,
-        collate_fn=_as_it_is,
+        batch_size=None,  # a key is a batch already
+        sampler=batches,
         num_workers=workers,
         persistent_workers=workers > 0,
+        worker_init_fn=_start_worker,
+        collate_fn=_as_it_is,
         # its own: a loader draws a seed when it starts, and at another moment in a resumed run than in a whole one
-        generator=torch.Generator(),
+        generator=_OwnGenerator(),
     )
+
+
+class _OwnGenerator(torch.Generator):
+    """Goes to other processes as a new one: its state would travel in shared memory that is gone on arrival."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _OwnGenerator, ()
 
 
 def plain_loader(
     dataset: BatchDataset, *, batch_size: int, view: int = 0, workers: int = 0
 ) -> DataLoader[Batch]:
     """Every sample once, in order, in one fixed view."""
-    keys = [(index, view) for index in range(len(dataset))]
-    return DataLoader(dataset, batch_size=batch_size, sampler=keys, collate_fn=_as_it_is, num_workers=workers)  # type: ignore[arg-type]
+    batches = PlainBatches(length=len(dataset), batch_size=batch_size, view=view)
+    return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is, num_workers=workers)
+
+
+def shard_numbers(samples: Sequence[Sample]) -> list[int]:
+    """The number of the tar that each sample lies in; nothing where they are files of their own."""
+    tars = [tar_of(sample) for sample in samples]
+    if not any(tars):
+        return []
+    numbers = {tar: number for number, tar in enumerate(dict.fromkeys(tars))}
+    return [numbers[tar] for tar in tars]
+
+
+def _start_worker(_: int) -> None:
+    keep_freed_memory()  # pictures come and go: half of the time of an augmentation was fresh memory
 
 
 def _as_it_is(batch: Any) -> Any:

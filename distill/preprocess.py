@@ -9,7 +9,7 @@ from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field
 
 from distill.errors import EdgeproofError
@@ -154,14 +154,16 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         raise EdgeproofError(f"{image.width}x{image.height} pixels, at most {MAX_PIXELS} are allowed")
     image.load()
-    upright = ImageOps.exif_transpose(image) or image
+    # only where it turns anything: it copies the picture in any case, which costs as much as decoding it
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    upright = (ImageOps.exif_transpose(image) or image) if turned else image
     if upright.mode.startswith("I;16") or upright.mode == "I":
         return _from_16_bit(upright)
     if upright.mode == "P" or "A" in upright.getbands() or "transparency" in upright.info:
         rgba = upright.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return upright.convert("RGB")
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
 def _from_16_bit(image: Image.Image) -> Image.Image:

@@ -18,8 +18,10 @@ from torch.utils.data import DataLoader
 
 from distill.batches import BatchDataset, normalize, plain_loader, train_loader
 from distill.checkpoint import SafetensorsIO, save_weights
+from distill.distributed import gather, plain_errors, relayed, strategy
 from distill.errors import EdgeproofError
-from distill.files import write_json
+from distill.files import read_json, write_json
+from distill.memory import keep_freed_memory
 from distill.methods.objective import Batch, Objective
 from distill.metrics import roc_auc
 from distill.precision import choose_precision
@@ -28,7 +30,7 @@ from distill.recipe import Schedule, TrainingSettings
 
 Progress = Callable[[int, int], None]
 _WARMUP_SHARE = 0.1
-_RESUME = "resume.safetensors"
+_RESUME, _EPOCHS = "resume.safetensors", "epochs.json"  # of an unfinished training
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,16 @@ class EpochRecord(Callback):
     progress: Progress | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     seconds: float = 0.0
+    threads: int = field(default_factory=torch.get_num_threads)
     _started: float = field(default_factory=time.monotonic)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrived in a process that was started for one device: set what the stage's own process has set."""
+        self.__dict__.update(state)
+        _quiet()
+        keep_freed_memory()
+        torch.set_num_threads(self.threads)
+        _ignore_warnings()
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
         """Start the clock."""
@@ -120,7 +131,7 @@ class EpochRecord(Callback):
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *args: Any) -> None:
         """Tell how far the training is."""
-        if self.progress:
+        if self.progress and trainer.is_global_zero:
             self.progress(trainer.global_step, int(trainer.estimated_stepping_batches))
 
     def on_validation_epoch_end(
@@ -128,7 +139,8 @@ class EpochRecord(Callback):
     ) -> None:
         """Record the epoch."""
         module = _trainable(pl_module)
-        logits, labels = (torch.cat(parts) for parts in zip(*module.valid_outputs, strict=True))
+        outputs = gather(module.valid_outputs)
+        logits, labels = (torch.cat(parts) for parts in zip(*outputs, strict=True))
         module.valid_outputs.clear()
         means = {name: float(value) / module.steps for name, value in module.parts.items()}
         module.parts, module.steps = {}, 0
@@ -147,12 +159,20 @@ class EpochRecord(Callback):
         }
         best = max((item["valid_auc"] for item in self.history), default=-1.0)
         self.history.append(entry)
-        if entry["valid_auc"] > best:
-            save_weights(
-                module.model,
-                self.folder / "weights.safetensors",
-                sidecar={**self.sidecar, "epoch": entry["epoch"]},
-            )
+        if trainer.is_global_zero:
+            if entry["valid_auc"] > best:
+                sidecar = {**self.sidecar, "epoch": entry["epoch"]}
+                save_weights(module.model, self.folder / "weights.safetensors", sidecar=sidecar)
+            write_json(self.folder / _EPOCHS, self.summary())
+
+    def summary(self) -> dict[str, Any]:
+        """What ``history.json`` holds."""
+        best = max(self.history, key=lambda entry: entry["valid_auc"])
+        return {
+            "epochs": self.history,
+            "best_epoch": int(best["epoch"]),
+            "seconds": self.seconds + time.monotonic() - self._started,
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
@@ -181,35 +201,36 @@ def fit(
     sidecar: dict[str, Any],
     progress: Progress | None = None,
     workers: int = 0,
+    total: int = 0,
 ) -> dict[str, Any]:
     """Train ``model`` and leave ``weights.safetensors`` (best epoch), ``last.safetensors`` and ``history.json``.
 
-    A killed training goes on after its last whole epoch and ends with the same weights.
+    A killed training goes on after its last whole epoch and ends with the same weights. ``total`` is the number of
+    images in an epoch if it is not that of ``data.train``: for a control at equal budget.
 
     Returns:
         ``{"epochs": [...], "best_epoch", "seconds"}``, also written as ``history.json``.
     """
     _quiet()
-    record = EpochRecord(folder=folder, sidecar={**sidecar, "seed": seed}, progress=progress)
     module = Trainable(
         model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         objectives=objectives, schedule=schedule, spec=data.spec,
     )  # fmt: skip
     views = 2 if settings.horizontal_flip else 1
-    train = train_loader(data.train, batch_size=schedule.batch_size, views=views, seed=seed, workers=workers)
-    valid = plain_loader(data.valid, batch_size=256, workers=workers)
-    _run(
-        _trainer(settings, schedule=schedule, record=record), module, train=train, valid=valid, folder=folder
+    train = train_loader(
+        data.train, batch_size=schedule.batch_size, views=views, seed=seed, workers=workers, total=total
     )
-    best = max(record.history, key=lambda entry: entry["valid_auc"])
-    history = {
-        "epochs": record.history,
-        "best_epoch": int(best["epoch"]),
-        "seconds": record.state_dict()["seconds"],
-    }
-    save_weights(model, folder / "last.safetensors", sidecar={**record.sidecar, "epoch": len(record.history)})
+    valid = plain_loader(data.valid, batch_size=256, workers=workers)
+    with relayed(progress, devices=settings.devices) as tell:
+        record = EpochRecord(folder=folder, sidecar={**sidecar, "seed": seed}, progress=tell)
+        trainer = _trainer(settings, schedule=schedule, record=record)
+        _run(trainer, module, train=train, valid=valid, folder=folder)
+    history: dict[str, Any] = read_json(folder / _EPOCHS)  # written by whichever process trained
+    sidecar = {**record.sidecar, "epoch": len(history["epochs"])}
+    save_weights(model, folder / "last.safetensors", sidecar=sidecar)
     write_json(folder / "history.json", history)
-    (folder / _RESUME).unlink(missing_ok=True)
+    for name in (_RESUME, _EPOCHS):
+        (folder / name).unlink(missing_ok=True)
     return history
 
 
@@ -226,6 +247,8 @@ def _trainer(settings: TrainingSettings, *, schedule: Schedule, record: EpochRec
         max_epochs=schedule.epochs,
         accelerator=settings.accelerator,
         devices=settings.devices,
+        strategy=strategy(settings.devices),
+        use_distributed_sampler=False,  # our batches know their process, and repeat no image to fill up
         precision=choose_precision(settings.precision, accelerator=settings.accelerator),
         callbacks=[record, keep],
         plugins=[SafetensorsIO()],
@@ -249,10 +272,8 @@ def _run(
     resume = folder / _RESUME
     handler = signal.getsignal(signal.SIGINT)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
-            warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
+        with warnings.catch_warnings(), plain_errors():
+            _ignore_warnings()
             trainer.fit(module, train, valid, ckpt_path=resume if resume.is_file() else None)
     except SystemExit:
         # Lightning turns Ctrl-C into exit(1) and leaves SIGINT ignored; the caller must see the Ctrl-C
@@ -263,3 +284,9 @@ def _run(
 def _quiet() -> None:
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _ignore_warnings() -> None:
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")

@@ -1,7 +1,16 @@
 """The work of the students' stages: one training each, and the choice of what is deployed."""
 
+from distill.data.samples import UNLABELLED_SPLIT
 from distill.files import write_bytes
-from distill.runfolder import PREDICTIONS, TEACHER, WEIGHTS, chosen_folder, load_predictions, training_folder
+from distill.runfolder import (
+    PREDICTIONS,
+    TEACHER,
+    WEIGHTS,
+    chosen_folder,
+    load_dataset,
+    load_predictions,
+    training_folder,
+)
 from distill.stage import Progress, Run
 from distill.work_teacher import cached_outputs
 from distill.work_training import calibrate, ground_truth, labels_of, predict_evaluated, train
@@ -32,6 +41,9 @@ def train_student(run: Run, progress: Progress, *, name: str, seed: int, kind: s
         folder=folder,
         progress=progress,
         teacher=cached_outputs(run) if kind == "distilled" else None,
+        images=len(
+            load_dataset(run.folder).split("train", UNLABELLED_SPLIT)
+        ),  # also without a teacher: equal budget
     )
     predict_evaluated(run, name, folder)
 

@@ -14,8 +14,8 @@ from distill.work_training import (
     describe,
     ground_truth,
     on_device,
-    pixels_of,
     predict_evaluated,
+    taught_pixels,
     train,
 )
 
@@ -83,9 +83,7 @@ def cache_teacher(run: Run, progress: Progress) -> None:
     teacher = freeze(on_device(run, load_model(run.recipe, TEACHER, run.folder / TEACHER / WEIGHTS)))
     features = wanted_features(run.recipe.distillation.methods, teacher=channels(teacher))
     views = 2 if run.recipe.training.horizontal_flip else 1
-    outputs = teacher_outputs(
-        teacher, pixels_of(run, "train"), features=features, views=views, progress=progress
-    )
+    outputs = teacher_outputs(teacher, taught_pixels(run), features=features, views=views, progress=progress)
     save_outputs(outputs, run.folder / TEACHER_OUTPUTS, key=_outputs_key(run))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from distill.data.samples import UNLABELLED_SPLIT
 from distill.files import read_json, sha256, write_json
 from distill.preprocess import PreprocessSpec
 from distill.recipe import Schedule
@@ -34,8 +35,13 @@ def train(
     folder: Path,
     progress: Progress,
     teacher: Any = None,
+    images: int = 0,
 ) -> None:
-    """Train ``model`` into ``folder``; see :func:`distill.training.fit`. ``teacher`` holds cached outputs."""
+    """Train ``model`` into ``folder``; see :func:`distill.training.fit`.
+
+    ``teacher`` holds cached outputs: with them, images without a label train too. ``images`` is the length of an
+    epoch if it is not that of the images trained on.
+    """
     import torch
 
     from distill.batches import BatchDataset
@@ -44,7 +50,11 @@ def train(
 
     torch.set_num_threads(training_threads(run.recipe.training))
     data = TrainingData(
-        train=BatchDataset(pixels_of(run, "train"), teacher=teacher),
+        train=BatchDataset(
+            taught_pixels(run) if teacher else pixels_of(run, "train"),
+            teacher=teacher,
+            augmentation=run.recipe.augmentation,
+        ),
         valid=BatchDataset(pixels_of(run, "valid")),
         spec=run.recipe.preprocess,
     )
@@ -59,6 +69,7 @@ def train(
         sidecar=describe(run, name, seed=seed),
         progress=progress,
         workers=run.recipe.data.workers,
+        total=images,
     )
 
 
@@ -112,21 +123,29 @@ def ground_truth(run: Run, *, weight: float = 1.0) -> Any:
     )
 
 
-def pixels_of(run: Run, split: str) -> Any:
-    """The pixels of a split, decoded once in this process."""
+def taught_pixels(run: Run) -> Any:
+    """What a teacher teaches on: the training split, and the images without a label if there are any."""
+    extra = [UNLABELLED_SPLIT] if load_dataset(run.folder).split(UNLABELLED_SPLIT) else []
+    return pixels_of(run, "train", *extra)
+
+
+def pixels_of(run: Run, *splits: str) -> Any:
+    """The pixels of one or more splits, decoded once in this process."""
     recipe = run.recipe
-    return _open_split(
-        run.folder, split, recipe.preprocess, recipe.data.memory_mb, sha256(run.folder / SAMPLES)
+    return _open_splits(
+        run.folder, splits, recipe.preprocess, recipe.data.memory_mb, sha256(run.folder / SAMPLES)
     )
 
 
 @lru_cache(maxsize=len(EVALUATED) + 1)
-def _open_split(folder: Path, split: str, spec: PreprocessSpec, memory_mb: int, samples_hash: str) -> Any:
+def _open_splits(
+    folder: Path, splits: tuple[str, ...], spec: PreprocessSpec, memory_mb: int, samples_hash: str
+) -> Any:
     """Decoded once for all trainings of a run; another list of samples is another entry."""
     from distill.data.pixels import open_pixels
 
     dataset = load_dataset(folder)
-    return open_pixels(dataset.root, dataset.split(split), spec=spec, memory_mb=memory_mb)
+    return open_pixels(dataset.root, dataset.split(*splits), spec=spec, memory_mb=memory_mb)
 
 
 def labels_of(run: Run, split: str) -> Any:

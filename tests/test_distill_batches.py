@@ -1,19 +1,17 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from distill.batches import (
     BatchDataset,
-    ViewSampler,
     boxes_in_pixels,
     mirror,
     normalize,
     plain_loader,
     train_loader,
 )
+from distill.data.augmentation_settings import AugmentationSettings
 from distill.data.pixels import PixelSource
 from distill.data.samples import Sample
 from distill.preprocess import PreprocessSpec
@@ -42,52 +40,11 @@ def teacher():
     return TeacherOutputs(logits=logits, features={"f": logits[:, :, None, None, None].half()})
 
 
-# sampler
-
-
-def drawn(*, seed=0, epoch=0, length=50, views=2):
-    sampler = ViewSampler(length=length, views=views, seed=seed)
-    sampler.set_epoch(epoch)
-    return list(sampler)
-
-
-@given(
-    seed=st.integers(0, 1000), epoch=st.integers(0, 1000), length=st.integers(1, 40), views=st.integers(1, 2)
-)
-@settings(max_examples=50, deadline=None)
-def test_an_epoch_is_a_permutation_that_seed_and_epoch_repeat(seed, epoch, length, views):
-    keys = drawn(seed=seed, epoch=epoch, length=length, views=views)
-    assert sorted(index for index, _ in keys) == list(range(length))
-    assert {view for _, view in keys} <= set(range(views))
-    assert keys == drawn(seed=seed, epoch=epoch, length=length, views=views)
-
-
-def test_epochs_and_seeds_differ_in_order_and_views():
-    first = drawn()
-    for other in (drawn(epoch=1), drawn(seed=1)):
-        assert [index for index, _ in first] != [index for index, _ in other]
-        assert dict(first) != dict(other)
-
-
-def test_both_views_are_drawn_evenly():
-    views = [view for _, view in drawn(length=4000)]
-    assert np.mean(views) == pytest.approx(0.5, abs=0.03)
-
-
-def test_an_epoch_does_not_depend_on_those_before():
-    sampler = ViewSampler(length=50, views=2, seed=0)
-    for epoch in range(3):
-        sampler.set_epoch(epoch)
-        last = list(sampler)
-    assert last == drawn(epoch=2)
-    assert len(sampler) == 50
-
-
 # batches
 
 
 def test_a_batch_is_what_its_keys_say(pixels, teacher):
-    batch = BatchDataset(pixels, teacher=teacher).__getitems__([(3, 0), (4, 1), (3, 1)])
+    batch = BatchDataset(pixels, teacher=teacher)[[(3, 0, 0), (4, 1, 0), (3, 1, 0)]]
     assert batch.images.dtype == torch.uint8 and batch.images.shape == (3, 16, 16, 3)
     assert batch.images[:, 0, 0, 0].tolist() == [103, 4, 3]
     assert batch.images[:, 0, -1, 0].tolist() == [3, 104, 103]  # mirrored
@@ -102,18 +59,18 @@ def test_mirroring_leaves_the_source_alone(pixels):
     before = pixels.cache.copy()
     data = BatchDataset(pixels)
     boxes = data.boxes.copy()
-    data.__getitems__([(index, 1) for index in range(COUNT)])
+    data[[(index, 1, 0) for index in range(COUNT)]]
     np.testing.assert_array_equal(pixels.cache, before)
     np.testing.assert_array_equal(data.boxes, boxes)
 
 
 def test_without_a_teacher_there_are_no_outputs(pixels):
-    batch = BatchDataset(pixels).__getitems__([(0, 0)])
+    batch = BatchDataset(pixels)[[(0, 0, 0)]]
     assert batch.teacher_logits is None and batch.teacher_features is None
 
 
-@pytest.mark.parametrize(("size", "lengths"), [(4, [4, 4]), (5, [5, 5]), (64, [10])])
-def test_training_drops_the_incomplete_batch(pixels, size, lengths):
+@pytest.mark.parametrize(("size", "lengths"), [(4, [4, 3, 3]), (5, [5, 5]), (9, [5, 5]), (64, [10])])
+def test_training_evens_out_its_batches(pixels, size, lengths):
     loader = train_loader(BatchDataset(pixels), batch_size=size, views=2, seed=0, workers=0)
     assert [len(batch.labels) for batch in loader] == lengths
 
@@ -122,9 +79,8 @@ def test_a_loader_follows_the_sampler(pixels):
     loader = train_loader(BatchDataset(pixels), batch_size=10, views=1, seed=4, workers=0)
     loader.sampler.set_epoch(2)
     [batch] = loader
-    assert batch.images[:, 0, 5, 0].tolist() == [
-        index for index, _ in drawn(seed=4, epoch=2, length=COUNT, views=1)
-    ]
+    [keys] = loader.sampler
+    assert batch.images[:, 0, 5, 0].tolist() == [index for index, _, _ in keys]
 
 
 def test_a_loader_leaves_torchs_random_state_alone(pixels):
@@ -222,3 +178,48 @@ def test_normalize_is_the_specs():
     assert found.shape == (2, 3, 5, 7) and found.dtype == torch.float32
     assert found.is_contiguous(memory_format=torch.channels_last)
     np.testing.assert_allclose(found.permute(0, 2, 3, 1).numpy(), spec.normalize(pixels), atol=2e-6)
+
+
+# augmentation
+
+STRONG = AugmentationSettings(
+    noise={"probability": 0.9, "range": (0.2, 0.3)}, jpeg={"probability": 0.9, "range": (10, 30)}
+)
+
+
+def test_augmentation_follows_the_draw_alone(pixels, teacher):
+    """The same draw gives the same picture, whatever else is in the batch and whether a teacher speaks."""
+    before = pixels.cache.copy()
+    data = BatchDataset(pixels, augmentation=STRONG)
+    first = data[[(3, 0, 11), (4, 1, 12), (3, 0, 13)]].images
+    taught = BatchDataset(pixels, teacher=teacher, augmentation=STRONG)
+    second = taught[[(3, 0, 13), (3, 0, 11)]].images
+    assert torch.equal(first[0], second[1]) and torch.equal(first[2], second[0])
+    assert not torch.equal(first[0], first[2])
+    np.testing.assert_array_equal(pixels.cache, before)
+
+
+def test_only_the_images_are_augmented(pixels, teacher):
+    keys = [(3, 0, 1), (4, 1, 2), (3, 1, 3)]
+    plain = BatchDataset(pixels, teacher=teacher)[keys]
+    augmented = BatchDataset(pixels, teacher=teacher, augmentation=STRONG)[keys]
+    assert not torch.equal(plain.images, augmented.images)
+    assert augmented.images.dtype == torch.uint8 and augmented.images.shape == plain.images.shape
+    for name in ("labels", "boxes", "teacher_logits"):
+        assert torch.equal(getattr(plain, name).nan_to_num(-1), getattr(augmented, name).nan_to_num(-1))
+
+
+def test_augmentation_comes_after_mirroring(pixels):
+    half = AugmentationSettings(cutout={"probability": 1.0, "range": (0.3, 0.3)})
+    plain, mirrored = (BatchDataset(pixels, augmentation=half)[[(3, view, 5)]].images[0] for view in (0, 1))
+    hidden = [(image == 128).all(dim=2) for image in (plain, mirrored)]
+    assert torch.equal(*hidden) and hidden[0].any()
+
+
+@pytest.mark.parametrize(
+    "settings", [None, AugmentationSettings(), AugmentationSettings(jpeg={"probability": 0.0})]
+)
+def test_nothing_active_is_nothing(pixels, settings):
+    keys = [(index, index % 2, index) for index in range(COUNT)]
+    found = BatchDataset(pixels, augmentation=settings)[keys].images
+    assert torch.equal(found, BatchDataset(pixels)[keys].images)

@@ -10,15 +10,19 @@ from torch import nn
 
 from distill.batches import BatchDataset
 from distill.checkpoint import load_weights, read_sidecar
+from distill.data.augmentation_settings import AugmentationSettings
 from distill.data.pixels import PixelSource
 from distill.data.samples import Sample
 from distill.errors import EdgeproofError
+from distill.files import write_json
 from distill.methods.ground_truth import GroundTruth
 from distill.methods.hint import Hint
 from distill.methods.logit_mse import LogitMSE
 from distill.methods.objective import Objective
 from distill.preprocess import PreprocessSpec
-from distill.recipe import Schedule, TrainingSettings
+from distill.recipe import Schedule, TrainingSettings, load_recipe
+from distill.stage import Run, stage_keys
+from distill.stages import distill_stages
 from distill.teacher_outputs import TeacherOutputs
 from distill.training import Trainable, TrainingData, _rate, fit
 from students.output import ModelOutput
@@ -193,7 +197,9 @@ def test_a_killed_training_ends_like_an_uninterrupted_one(data, whole, tmp_path,
 
 def test_a_training_killed_after_its_last_epoch_only_finishes_writing(data, whole, tmp_path, monkeypatch):
     def killed(path, value):
-        raise KeyboardInterrupt
+        if path.name == "history.json":
+            raise KeyboardInterrupt
+        write_json(path, value)
 
     with monkeypatch.context() as patch:
         patch.setattr("distill.training.write_json", killed)
@@ -273,7 +279,7 @@ def test_a_loss_that_is_not_finite_names_the_learning_rate(data, tmp_path):
 def test_objectives_of_one_name_all_count(data):
     hints = [LogitMSE(weight=weight) for weight in (1.0, 10.0)]
     module = Trainable(model().eval(), objectives=hints, schedule=SCHEDULE, spec=SPEC)
-    batch = data.train.__getitems__([(0, 0), (1, 0)])
+    batch = data.train[[(0, 0, 0), (1, 0, 0)]]
     loss = module.training_step(batch, 0)
     alone = Trainable(module.model, objectives=hints[:1], schedule=SCHEDULE, spec=SPEC).training_step(
         batch, 0
@@ -305,3 +311,77 @@ def test_the_data_is_not_changed_by_training(data, tmp_path):
     before = copy.deepcopy(data.train.pixels.cache)
     train(tmp_path, data, schedule=SCHEDULE.model_copy(update={"epochs": 1}))
     np.testing.assert_array_equal(data.train.pixels.cache, before)
+
+
+# augmentation
+
+WILD = AugmentationSettings(
+    noise={"probability": 0.7, "range": (0.1, 0.3)}, jpeg={"probability": 0.7}, blur={"probability": 0.5}
+)
+
+
+@pytest.fixture(scope="module")
+def wild(data):
+    train = BatchDataset(data.train.pixels, teacher=data.train.teacher, augmentation=WILD)
+    return TrainingData(train=train, valid=data.valid, spec=SPEC)
+
+
+def test_a_killed_training_with_augmentation_ends_like_an_uninterrupted_one(wild, whole, tmp_path):
+    def kill(done, total):
+        if done == 6:  # of 12: in the second epoch
+            raise KeyboardInterrupt
+
+    train(tmp_path / "whole", wild, objectives=taught())
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "killed", wild, objectives=taught(), progress=kill)
+    train(tmp_path / "killed", wild, objectives=taught())
+    same(tmp_path / "whole", tmp_path / "killed", "last.safetensors")
+    clean, augmented = (load_file(folder / "last.safetensors") for folder in (whole[0], tmp_path / "whole"))
+    assert not torch.equal(clean["head.weight"], augmented["head.weight"])
+
+
+def test_validation_images_are_never_augmented(wild, tmp_path, monkeypatch):
+    seen = []
+    step = Trainable.validation_step
+
+    def watch(self, batch, number):
+        seen.append(batch.images.clone())
+        step(self, batch, number)
+
+    monkeypatch.setattr(Trainable, "validation_step", watch)
+    train(tmp_path, wild, schedule=SCHEDULE.model_copy(update={"epochs": 2}))
+    assert len(seen) == 2
+    for images_seen in seen:
+        np.testing.assert_array_equal(images_seen.numpy(), wild.valid.pixels.cache)
+
+
+def test_a_change_of_augmentation_redoes_the_trainings_and_not_the_data():
+    keys = []
+    for overrides in ((), ("augmentation.jpeg.probability=0.5",)):
+        recipe = load_recipe("demo", overrides=overrides)
+        keys.append(stage_keys(distill_stages(recipe), recipe))
+    before, after = keys
+    kept = {name for name in before if before[name] == after[name]}
+    assert kept == {"data", "audit"}
+
+
+def test_teacher_student_and_control_train_under_the_recipes_augmentation(tmp_path, monkeypatch):
+    """All three in the same words: equal budget."""
+    import distill.training
+    import distill.work_training as work
+
+    recipe = load_recipe("demo", overrides=["augmentation.blur.probability=0.25"])
+    given = []
+    monkeypatch.setattr(work, "pixels_of", lambda run, split: images(8, seed=0))
+    monkeypatch.setattr(work, "taught_pixels", lambda run: images(8, seed=0))
+    monkeypatch.setattr(work, "describe", lambda *args, **options: {})
+    monkeypatch.setattr(distill.training, "fit", lambda *args, data, **options: given.append(data))
+    settings = recipe.students["small_cnn"]
+    outputs = TeacherOutputs(logits=torch.zeros(8, 2), features={})
+    for teacher in (None, outputs):
+        work.train(
+            Run(folder=tmp_path, recipe=recipe), model(), name="small_cnn", objectives=[], schedule=settings,
+            seed=0, folder=tmp_path, progress=lambda done, total: None, teacher=teacher,
+        )  # fmt: skip
+    assert [data.train.augmentation for data in given] == [recipe.augmentation] * 2
+    assert [data.valid.augmentation for data in given] == [None] * 2

@@ -35,11 +35,14 @@ class GroundTruth(Objective):
         self.register_buffer("pos_weight", torch.tensor(pos_weight), persistent=False)
 
     def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
-        """Scalar loss against ``batch.labels``."""
-        logits = output.logits.float()
+        """Scalar loss against ``batch.labels``; images without a label (-1) take no part."""
+        known = batch.labels >= 0
+        logits, labels = output.logits.float()[known], batch.labels[known]
+        if not len(labels):
+            return output.logits.float().sum() * 0.0
         if logits.ndim == 2:
-            return F.cross_entropy(logits, batch.labels.long())
+            return F.cross_entropy(logits, labels.long())
         pos_weight = self.pos_weight
         if not isinstance(pos_weight, Tensor):
             raise TypeError("pos_weight is no tensor")
-        return focal_loss(logits, batch.labels, gamma=self.gamma, pos_weight=pos_weight)
+        return focal_loss(logits, labels, gamma=self.gamma, pos_weight=pos_weight)

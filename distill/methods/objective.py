@@ -12,7 +12,7 @@ class Batch(NamedTuple):
 
     Attributes:
         images: normalized float ``[N, 3, H, W]``.
-        labels: float ``[N]`` in {0, 1} for the binary task, long ``[N]`` for K classes.
+        labels: float ``[N]`` in {0, 1} for the binary task, long ``[N]`` for K classes; -1 = unknown.
         boxes: ``[N, 4]`` face boxes in pixels of the input; a row of zeros: known to have no face;
             a row of NaN: unknown.
         teacher_logits: cached, ``[N]`` or ``[N, K]``; ``None`` where no teacher is listened to.

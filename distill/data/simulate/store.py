@@ -26,7 +26,10 @@ def write_shard(root: Path, shard: str, scenes: "Sequence[Rendered]") -> list[Re
     """One tar of images, a JSON beside each, as WebDataset has it; records say where each image lies."""
     write_masks(root, scenes)
     records = []
-    with atomic_path(root / shard) as temporary, tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar:
+    with (
+        atomic_path(root / shard) as temporary,
+        tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
         for item in scenes:
             name = PurePosixPath(item.record.path).name
             offset = _add(tar, name, item.image)

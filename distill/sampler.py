@@ -1,0 +1,110 @@
+"""Which samples make which batch of an epoch, on which of the processes that train together."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch.distributed
+from torch.utils.data import Sampler
+
+from distill.errors import EdgeproofError
+
+Key = tuple[int, int, int]
+"""Sample, view (1 = mirrored), and the draw that its augmentation is seeded with."""
+
+_SHARDS_AT_ONCE = 8  # open at a time: few enough for the disk to read ahead, enough to mix
+_DRAWS = 2**31
+
+
+class EpochBatches(Sampler[list[Key]]):
+    """Every sample once an epoch, in batches whose sizes differ by one at most, the same number in every process.
+
+    Order, views and draws come from (seed, epoch) alone, so a resumed run repeats them. No batch is dropped or
+    filled up: a tiny last one would harm batch norm, and unequal numbers would stop distributed training.
+
+    Args:
+        length: number of samples.
+        batch_size: largest size of a batch in one process.
+        views: number of views to draw from.
+        seed: of everything that is drawn.
+        total: samples that make up an epoch, 0 = ``length``; more repeat some of them.
+        shards: the number of the tar that each sample lies in; samples of one tar then stay near each other, and
+            each process reads tars of its own, so that they are streamed.
+    """
+
+    def __init__(
+        self,
+        *,
+        length: int,
+        batch_size: int,
+        views: int,
+        seed: int,
+        total: int = 0,
+        shards: Sequence[int] = (),
+    ) -> None:
+        self.length, self.batch_size, self.views, self.seed = length, batch_size, views, seed
+        self.total, self.shards, self.epoch = total or length, np.asarray(shards), 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        _, processes = rank_and_processes()
+        if self.total < processes:
+            raise EdgeproofError(
+                f"{self.total} training images for {processes} processes, expected at least one for each"
+            )
+        return -(-self.total // (self.batch_size * processes))
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        rank, processes = rank_and_processes()
+        random = np.random.default_rng([self.seed, self.epoch])
+        order = self._order(random)
+        views = random.integers(0, self.views, self.total)
+        draws = random.integers(0, _DRAWS, self.total)
+        steps = len(self)
+        batches = np.array_split(np.arange(self.total), steps * processes)
+        for batch in batches[rank * steps : (rank + 1) * steps]:
+            yield list(zip(order[batch].tolist(), views[batch].tolist(), draws[batch].tolist(), strict=True))
+
+    def _order(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        rounds = -(-self.total // self.length)
+        return np.concatenate([self._round(random) for _ in range(rounds)])[: self.total]
+
+    def _round(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Every sample once: at random, or tar by tar, shuffled over a few of them."""
+        if not self.shards.size:
+            return random.permutation(self.length)
+        by_shard = np.argsort(self.shards, kind="stable")
+        members = np.split(by_shard, np.flatnonzero(np.diff(self.shards[by_shard])) + 1)
+        turns = random.permutation(len(members))
+        windows = [turns[start : start + _SHARDS_AT_ONCE] for start in range(0, len(turns), _SHARDS_AT_ONCE)]
+        mixed = [random.permutation(np.concatenate([members[turn] for turn in window])) for window in windows]
+        return np.concatenate(mixed)
+
+
+class PlainBatches(Sampler[list[Key]]):
+    """Every sample once, in order and in one view; processes that work together take a stretch each."""
+
+    def __init__(self, *, length: int, batch_size: int, view: int) -> None:
+        self.length, self.batch_size, self.view = length, batch_size, view
+
+    def __len__(self) -> int:
+        return len(self._starts())
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        starts = self._starts()
+        for start in starts:
+            yield [(i, self.view, 0) for i in range(start, min(start + self.batch_size, starts.stop))]
+
+    def _starts(self) -> range:
+        rank, processes = rank_and_processes()
+        return range(self.length * rank // processes, self.length * (rank + 1) // processes, self.batch_size)
+
+
+def rank_and_processes() -> tuple[int, int]:
+    """Number of the process, and how many train together; asked when needed, since they start after the loaders."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1

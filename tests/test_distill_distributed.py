@@ -1,0 +1,135 @@
+"""Two real processes train together on sharded images: every image once an epoch, and one set of weights."""
+
+import collections
+import io
+import json
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from distill.batches import BatchDataset
+from distill.data.pixels import PixelSource
+from distill.data.samples import Sample
+from distill.errors import EdgeproofError
+from distill.methods.ground_truth import GroundTruth
+from distill.preprocess import PreprocessSpec
+from distill.recipe import Schedule, TrainingSettings
+from distill.training import TrainingData, fit
+from students.output import ModelOutput
+
+SPEC = PreprocessSpec(size=16)
+COUNT, EPOCHS = 23, 2  # odd: two processes cannot share it evenly
+
+
+class Net(nn.Module):
+    feature_channels: dict[str, int] = {}
+
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 1)
+
+    def forward(self, images):
+        return ModelOutput(logits=self.head(images.mean((2, 3))).squeeze(1), features={})
+
+
+class WritesDown(BatchDataset):
+    """Notes which samples this process was asked for."""
+
+    def __init__(self, pixels, folder):
+        super().__init__(pixels)
+        self.folder = folder
+
+    def __getitem__(self, keys):
+        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        with (self.folder / f"rank{rank}.txt").open("a") as file:
+            file.writelines(f"{index}\n" for index, _, _ in keys)
+        return super().__getitem__(keys)
+
+
+def shards(root, *, count, brightest=255):
+    """Images in tars of four, generated ones brighter, read in place."""
+    samples = []
+    for start in range(0, count, 4):
+        name = f"train-{start // 4:06d}.tar"
+        with tarfile.open(root / name, "w") as tar:
+            for i in range(start, min(start + 4, count)):
+                buffer = io.BytesIO()
+                Image.new("RGB", (16, 16), (brightest * (i % 2), i, 50)).save(buffer, "PNG")
+                member = tarfile.TarInfo(f"{i}.png")
+                member.size = len(buffer.getvalue())
+                offset = tar.offset + 512
+                tar.addfile(member, io.BytesIO(buffer.getvalue()))
+                samples.append(Sample(path=f"{name}/{i}.png", label=i % 2, span=(offset, member.size)))
+    return PixelSource(root=root, samples=tuple(samples), spec=SPEC, cache=None)
+
+
+def train(folder, root, *, devices, learning_rate=2e-2, progress=None):
+    torch.manual_seed(0)
+    pixels = shards(root, count=COUNT)
+    model = Net()
+    history = fit(
+        model,
+        objectives=[GroundTruth()],
+        data=TrainingData(train=WritesDown(pixels, folder), valid=BatchDataset(pixels), spec=SPEC),
+        schedule=Schedule(epochs=EPOCHS, batch_size=4, learning_rate=learning_rate),
+        settings=TrainingSettings(precision="fp32", accelerator="cpu", threads=1, devices=devices),
+        seed=0,
+        folder=folder,
+        sidecar={},
+        progress=progress,
+    )
+    return model, history
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """A training of two processes, and what it told."""
+    folder, root, told = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("shards"), []
+    model, history = train(folder, root, devices=2, progress=lambda *step: told.append(step))
+    return folder, model, history, told
+
+
+def test_each_image_once_an_epoch_in_one_of_the_processes(together):
+    folder, _, _, _ = together
+    parts = [(folder / f"rank{rank}.txt").read_text().split() for rank in (0, 1)]
+    seen = collections.Counter(int(index) for part in parts for index in part)
+    assert seen == dict.fromkeys(range(COUNT), EPOCHS)
+    assert abs(len(parts[0]) - len(parts[1])) <= EPOCHS * 3, "each does half of the work"
+
+
+def test_the_parent_gets_weights_history_and_progress(together):
+    folder, model, history, told = together
+    assert [entry["epoch"] for entry in history["epochs"]] == [1, 2]
+    assert history == json.loads((folder / "history.json").read_text())
+    assert (folder / "weights.safetensors").is_file() and (folder / "last.safetensors").is_file()
+    assert not (folder / "resume.safetensors").exists()
+    torch.manual_seed(0)
+    assert not torch.equal(model.head.weight, Net().head.weight), "the trained weights came back"
+    assert told[-1] == (EPOCHS * 3, EPOCHS * 3)
+
+
+def test_validation_covers_every_image_whichever_process_saw_it(together, tmp_path):
+    """One image decides the AUC: it is the last one, in the second process's share."""
+    _, model, history, _ = together
+    pixels = shards(tmp_path, count=COUNT)
+    model.eval()
+    with torch.inference_mode():
+        batch = BatchDataset(pixels)[[(i, 0, 0) for i in range(COUNT)]]
+        from distill.batches import normalize
+        from distill.metrics import roc_auc
+
+        logits = model(normalize(batch.images, spec=SPEC)).logits
+    assert history["epochs"][-1]["valid_auc"] == pytest.approx(roc_auc(batch.labels.numpy(), logits.numpy()))
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.labels)
+    assert history["epochs"][-1]["valid_loss"] == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_an_error_in_a_process_is_one_line_here(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(EdgeproofError) as caught, np.errstate(all="ignore"):
+        train(tmp_path / "run", tmp_path, devices=2, learning_rate=1e38)
+    assert "expected finite numbers" in str(caught.value) and "\n" not in str(caught.value)

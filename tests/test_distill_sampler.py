@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from distill import sampler
+from distill.errors import EdgeproofError
+from distill.sampler import EpochBatches, PlainBatches
+
+
+def epoch(*, number=0, **options):
+    batches = EpochBatches(**{"length": 50, "batch_size": 8, "views": 2, "seed": 0, **options})
+    batches.set_epoch(number)
+    found = list(batches)
+    assert len(found) == len(batches)
+    return found
+
+
+def indices(batches):
+    return [index for batch in batches for index, _, _ in batch]
+
+
+def shared_out(monkeypatch, processes, **options):
+    """What each of the processes gets."""
+    found = []
+    for rank in range(processes):
+        monkeypatch.setattr(sampler, "rank_and_processes", lambda rank=rank: (rank, processes))
+        found.append(epoch(**options))
+    return found
+
+
+@given(
+    seed=st.integers(0, 1000), number=st.integers(0, 100), length=st.integers(1, 60), batch=st.integers(1, 20),
+    shards=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_an_epoch_holds_every_sample_once_in_even_batches(seed, number, length, batch, shards):
+    options = {
+        "seed": seed, "number": number, "length": length, "batch_size": batch,
+        "shards": [i // 7 for i in range(length)] if shards else (),
+    }  # fmt: skip
+    found = epoch(**options)
+    assert sorted(indices(found)) == list(range(length))
+    sizes = [len(keys) for keys in found]
+    assert max(sizes) <= batch and max(sizes) - min(sizes) <= 1
+    assert found == epoch(**options)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+@pytest.mark.parametrize("length", [7, 16, 33, 100])
+@pytest.mark.parametrize("shards", [False, True])
+def test_processes_share_an_epoch_without_overlap(monkeypatch, processes, length, shards):
+    parts = shared_out(
+        monkeypatch,
+        processes,
+        length=length,
+        batch_size=4,
+        shards=[i % 5 for i in range(length)] if shards else (),
+    )
+    assert sorted(index for part in parts for index in indices(part)) == list(range(length))
+    assert len({len(part) for part in parts}) == 1, "unequal numbers of steps hang distributed training"
+
+
+def test_fewer_samples_than_processes_is_an_error(monkeypatch):
+    with pytest.raises(EdgeproofError, match="1 training images for 2 processes"):
+        shared_out(monkeypatch, 2, length=1)
+
+
+def test_tars_are_read_a_few_at_a_time_and_by_one_process(monkeypatch):
+    shards = np.repeat(np.arange(40), 100)
+    parts = shared_out(monkeypatch, 2, length=4000, shards=shards.tolist())
+    read = [shards[indices(part)] for part in parts]
+    assert len(set(read[0]) & set(read[1])) <= 8, "only the window on the border is shared"
+    for window in np.split(read[0][:1600], 2):
+        assert len(set(window)) <= 8
+    assert len(set(read[0][:100])) > 4, "and yet they are mixed"
+
+
+def test_epochs_and_seeds_differ_in_order_views_and_draws():
+    first = epoch()
+    for other in (epoch(number=1), epoch(seed=1)):
+        assert indices(first) != indices(other)
+        assert sorted(k for b in first for k in b) != sorted(k for b in other for k in b)
+
+
+def test_both_views_are_drawn_evenly():
+    views = [view for batch in epoch(length=4000) for _, view, _ in batch]
+    assert np.mean(views) == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_longer_epoch_repeats_samples_evenly():
+    counts = np.bincount(indices(epoch(length=10, total=25)), minlength=10)
+    assert counts.sum() == 25 and set(counts) == {2, 3}
+
+
+def test_plain_batches_in_order_shared_out_in_stretches(monkeypatch):
+    assert list(PlainBatches(length=5, batch_size=2, view=1)) == [
+        [(0, 1, 0), (1, 1, 0)], [(2, 1, 0), (3, 1, 0)], [(4, 1, 0)],
+    ]  # fmt: skip
+    monkeypatch.setattr(sampler, "rank_and_processes", lambda: (1, 2))
+    second = PlainBatches(length=5, batch_size=2, view=0)
+    assert len(second) == 2 and list(second) == [[(2, 0, 0), (3, 0, 0)], [(4, 0, 0)]]
