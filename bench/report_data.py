@@ -19,6 +19,7 @@ FILES = {
     "accuracy": "accuracy.json",
     "parity": "parity.json",
     "bench": "bench.json",
+    "degradations": "degradations.json",
 }
 RUNTIMES = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 _PRECISIONS = ("fp32", "bf16", "int8")
@@ -116,6 +117,7 @@ class RunData:
     accuracy: Json
     parity: Json
     bench: Json
+    degradations: Json
     recipe_text: str
     histories: tuple[History, ...]
     problems: dict[str, str]

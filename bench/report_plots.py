@@ -76,8 +76,14 @@ def _smaller(png: bytes) -> bytes:
 
 
 def axes(figure: Any, *, x: str, y: str) -> Any:
-    """One plain axes: two spines, a light grid, axis titles with their units."""
+    """One plain axes; the titles name their units."""
     ax = figure.add_subplot()
+    dress(ax, x=x, y=y)
+    return ax
+
+
+def dress(ax: Any, *, x: str = "", y: str = "") -> None:
+    """Two spines, a light grid, small titles."""
     ax.set_facecolor(PAPER)
     ax.set_xlabel(x, color=FAINT, fontsize=9)
     ax.set_ylabel(y, color=FAINT, fontsize=9)
@@ -88,7 +94,6 @@ def axes(figure: Any, *, x: str, y: str) -> Any:
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(FAINT)
         spine.set_linewidth(0.8)
-    return ax
 
 
 def legend(ax: Any, **options: Any) -> None:

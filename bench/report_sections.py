@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 
+from bench import report_degradations as degraded
 from bench import report_figures as figures
+from bench import report_figures_degradations as degradation_figures
 from bench import report_figures_quality as quality
 from bench import report_proof as proof
 from bench import report_tables as tables
@@ -32,7 +34,9 @@ _ECE = Terms(
 
 def all_sections(run: RunData, verdict: Verdict) -> list[Section]:
     """Every section of the report."""
-    parts = (_results, _curves, _quality, _families, _costs, _proofs, _data, _machine, _reproduce)
+    parts = (
+        _results, _curves, _quality, _families, _degradations, _costs, _proofs, _data, _machine, _reproduce,
+    )  # fmt: skip
     return [part(run, verdict) for part in parts]
 
 
@@ -108,6 +112,23 @@ def _families(run: RunData, verdict: Verdict) -> Section:
     models = [c for c in dict.fromkeys(shown) if c.kind != "control"]
     blocks = _filled(run, *pictures, tables.families(run, models), files=("accuracy.json",))
     return Section("Generator by generator", [intro, *blocks])
+
+
+def _degradations(run: RunData, verdict: Verdict) -> Section:
+    title = "Degraded images"
+    if degraded.left_out(run):
+        return Section(title, [Text(degraded.LEFT_OUT, muted=True)])
+    int8 = {name: _int8_of(run, name, verdict.chosen) for name in run.students}
+    shown = dict.fromkeys(item for name in run.students for item in quality.team(run, name, int8[name]))
+    blocks = [
+        degraded.introduction(run),
+        *_per_student(run, verdict, degradation_figures.sweep),
+        degraded.overview(run, list(shown)),
+        degraded.flip_test(run, list(shown)),
+        degraded.detail(run, verdict.chosen),
+        degraded.steps(run),
+    ]
+    return Section(title, _filled(run, *(b for b in blocks if b), files=("degradations.json",)))
 
 
 def _costs(run: RunData, verdict: Verdict) -> Section:

@@ -16,6 +16,7 @@ from distill.runfolder import WEIGHTS, chosen_folder, load_dataset
 from distill.stage import STATE, Progress, Run, Stage
 
 ACCURACY, BENCH, REPORT = "accuracy.json", "bench.json", ("report.md", "report.html")
+DEGRADATIONS = "degradations.json"
 _PHOTOS = 16
 _PACKAGES = (
     "edgeproof", "torch", "torchvision", "timm", "lightning", "numpy", "pillow",
@@ -37,6 +38,7 @@ def bench_stages(recipe: Recipe, stages: list[Stage]) -> list[Stage]:
             (ACCURACY,),
             cost=25,
         ),
+        *_sweep_stages(recipe),
         Stage(
             "bench",
             "bench",
@@ -49,6 +51,13 @@ def bench_stages(recipe: Recipe, stages: list[Stage]) -> list[Stage]:
         ),
         Stage("report", "report", make_report, _nothing, (), REPORT, cost=8, always=True, alone=True),
     ]
+
+
+def _sweep_stages(recipe: Recipe) -> list[Stage]:
+    if recipe.degradations.samples == 0:
+        return []
+    action, needs = judge_degradations, ("degradations:outputs",)
+    return [Stage("degradations", "evaluate", action, _nothing, needs, (DEGRADATIONS,), cost=5)]
 
 
 def _bench_cost(recipe: Recipe) -> float:
@@ -68,6 +77,13 @@ def check_accuracy(run: Run, progress: Progress) -> None:
     ]
     if failed:
         raise GateFailedError(f"accuracy gate failed: {'; '.join(failed)}")
+
+
+def judge_degradations(run: Run, progress: Progress) -> None:
+    """Write ``degradations.json``."""
+    from bench.degradations import evaluate
+
+    write_json(run.folder / DEGRADATIONS, evaluate(run, progress))
 
 
 def run_bench(run: Run, progress: Progress) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deploy.artifact import read_manifest, write_artifact
+from deploy.degradations import OUTPUTS, predict_degraded
 from distill.calibration import Calibration
 from distill.errors import GateFailedError, unknown_name
 from distill.files import read_json, write_json
@@ -31,6 +32,7 @@ from distill.stage import Progress, Run, Stage
 
 PARITY = "parity.json"
 FP32_FILES = {"onnxruntime": ("model.onnx",), "openvino": ("model.xml", "model.bin")}
+_SECONDS_A_SAMPLE = 0.08  # of the sweep, in the demo
 _LATENCY_ONLY_SAMPLES = 8  # enough for ranges that nobody will judge images with
 
 
@@ -42,7 +44,22 @@ def deploy_stages(recipe: Recipe) -> list[Stage]:
             stages += _model_stages(recipe, model, size=size)
     needs = tuple(stage.name for stage in stages if not stage.name.endswith(f"@{like_for_like(recipe)}"))
     parity = Stage("parity", "verify", check_parity, _reads_parity, needs, (PARITY,), cost=6)
-    return [*stages, parity]
+    return [*stages, parity, *_sweep_stages(recipe, stages)]
+
+
+def _sweep_stages(recipe: Recipe, stages: list[Stage]) -> list[Stage]:
+    """What every model says of degraded images; judged in ``bench``."""
+    if recipe.degradations.samples == 0:
+        return []
+    chosen = [f"choose:{name}{control}" for name in recipe.students for control in ("", "/control")]
+    int8 = [s.name for s in stages if s.verb == "quantize" and f"@{recipe.preprocess.size}:" in s.name]
+    needs = ("teacher:choice", *chosen, *int8)
+    cost = _SECONDS_A_SAMPLE * recipe.degradations.samples
+    return [
+        Stage(
+            "degradations:outputs", "evaluate", predict_degraded, _reads_sweep, needs, (OUTPUTS,), cost=cost
+        )
+    ]
 
 
 def deployed_models(recipe: Recipe) -> list[str]:
@@ -301,6 +318,10 @@ def _reads_export(recipe: Recipe) -> Any:
 
 def _reads_quantization(recipe: Recipe) -> Any:
     return [recipe.quantization.samples, recipe.seed]
+
+
+def _reads_sweep(recipe: Recipe) -> Any:
+    return [recipe.degradations.samples, recipe.seed]
 
 
 def _reads_parity(recipe: Recipe) -> Any:

@@ -34,6 +34,12 @@ SetOption = Annotated[
 ]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on in a folder that already holds a run.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="KEY=NAME", help="Name a manifest's column, such as label=target (repeatable)."
+    ),
+]
 
 
 @app.command()
@@ -132,7 +138,9 @@ def simulate(
     out: Annotated[Path, typer.Argument(help="Folder for the images; an unfinished set is completed.")],
     recipe: Annotated[str, typer.Option(help="Take [data.simulate] from this recipe.")] = "demo",
     overrides: SetOption = None,
-    shards: Annotated[bool, typer.Option("--shards", help="Write WebDataset shards instead of files.")] = False,
+    shards: Annotated[
+        bool, typer.Option("--shards", help="Write WebDataset shards instead of files.")
+    ] = False,
 ) -> None:
     """Render the simulated set: camera photos and generated images of the same scenes."""
     from distill.data.simulate.writer import simulate as render
@@ -159,13 +167,27 @@ def simulate(
 def inspect(
     path: Annotated[Path, typer.Argument(help="A data set's folder.")],
     layout: Annotated[str, typer.Option(help="Name the layout instead of recognising it.")] = "auto",
+    columns: ColumnOption = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write an HTML page with examples, spectra and fingerprints."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say which layout a folder has, what it holds, and what would be left out."""
-    from distill.data.inspect import inspect_folder, print_inspection
+    from distill.data.inspect import describe, print_inspection, read_folder
+    from distill.data.layouts.columns import parse_columns
+    from distill.data.look.report import check_target, write_page
 
+    named = parse_columns(columns) if columns else None
+    if report:
+        check_target(report)
     with _bar("reading") as progress:
-        found = inspect_folder(path, layout=layout, progress=progress)
+        dataset, scanned = read_folder(path, layout=layout, columns=named, progress=progress)
+    found = describe(dataset)
+    if report:
+        with _bar("looking") as progress:
+            write_page(report, dataset, scanned, found, source=path, progress=progress)
     print_inspection(found, as_json=as_json)
 
 
@@ -173,15 +195,42 @@ def inspect(
 def audit(
     path: Annotated[Path, typer.Argument(help="A data set's folder.")],
     layout: Annotated[str, typer.Option(help="Name the layout instead of recognising it.")] = "auto",
+    columns: ColumnOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check whether metadata, duplicates or groups give the labels away. Exit code 1 if they do."""
     from distill.data.audit import audit_folder, print_audit
+    from distill.data.layouts.columns import parse_columns
 
-    report = audit_folder(path, layout=layout)
+    report = audit_folder(path, layout=layout, columns=parse_columns(columns) if columns else None)
     print_audit(report, as_json=as_json)
     if not report["passed"]:
         raise typer.Exit(1)
+
+
+@data_app.command()
+def shard(
+    path: Annotated[Path, typer.Argument(help="A data set: a folder, a manifest, tars.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the shards; an unfinished set is completed.")],
+    layout: Annotated[str, typer.Option(help="Name the layout instead of recognising it.")] = "auto",
+    columns: ColumnOption = None,
+    size: Annotated[int, typer.Option(help="Images in a shard.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the order, in which classes are mixed.")] = 0,
+) -> None:
+    """Pack a data set of any layout into WebDataset shards, images as they are."""
+    from distill.data.layouts import load_dataset
+    from distill.data.layouts.columns import parse_columns
+    from distill.data.shard import write_shards
+
+    dataset = load_dataset(path, layout=layout, columns=parse_columns(columns) if columns else None)
+    try:
+        with _bar("packing") as progress:
+            shards = write_shards(dataset, out=out, shard_size=size, seed=seed, progress=progress)
+    except KeyboardInterrupt:
+        raise EdgeproofError(
+            f"stopped by Ctrl-C; the shards in {out} are whole, the same command goes on there"
+        ) from None
+    typer.echo(f"{len(shards)} shards in {out}; what they hold and what was left out: {out / 'index.json'}")
 
 
 def _teachers() -> list[str]:

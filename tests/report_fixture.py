@@ -6,6 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
+from report_fixture_degradations import degradations
+
 STUDENTS = ("small_cnn", "mobilenet_v2")
 TRAINED, HELD_OUT = ("transposed", "nearest", "bilinear", "vae"), ("denoise", "blend")
 AUC = {
@@ -84,6 +86,7 @@ def contents() -> dict[str, Any]:
             for arm in ("distilled", "control")
         },
         "accuracy.json": _accuracy(),
+        "degradations.json": degradations(AUC, STUDENTS, metrics=metrics, describe=_model),
         "parity.json": _parity(),
         "bench.json": _bench(),
     }

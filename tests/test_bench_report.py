@@ -95,7 +95,7 @@ def test_html_reaches_for_nothing_outside_itself(whole: Path) -> None:
 def test_every_picture_is_inline_and_beside_the_markdown(whole: Path) -> None:
     pictures = sorted(path.name for path in (whole / "plots").glob("*.png"))
     students = ("mobilenet_v2", "small_cnn")
-    kinds = ("calibration", "confusion", "generators", "roc", "training")
+    kinds = ("calibration", "confusion", "degradations", "generators", "roc", "training")
     expected = [f"{kind}_{student}.png" for kind in kinds for student in students]
     assert pictures == sorted(["accuracy_latency.png", "training_teacher.png", *expected])
     markdown = (whole / "report.md").read_text()

@@ -14,7 +14,9 @@ PACKAGES = {"teachers", "students", "distill", "deploy", "bench"}
 TORCH_FREE = """
     distill.preprocess distill.errors distill.files distill.recipe distill.stage distill.metrics distill.__main__
     deploy.artifact deploy.runtime deploy.predict deploy.parity
-    bench.machine bench.latency bench.record bench.contestants bench.accuracy bench.report bench.doctor bench.stages
+    deploy.degradations distill.data.augment distill.data.degradations distill.data.inspect distill.data.layouts
+    distill.data.look.report distill.data.scan distill.data.shard distill.data.unlabelled
+    bench.data_scale bench.data_throughput bench.degradations bench.machine bench.latency bench.record bench.contestants bench.accuracy bench.report bench.doctor bench.stages
 """.split()
 BLOCK = """
 import sys

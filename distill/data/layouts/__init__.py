@@ -27,6 +27,8 @@ from distill.data.samples import Dataset
 from distill.errors import EdgeproofError, unknown_name
 
 _SHOWN = 5
+_LISTS = frozenset({"grip", "unbiased_genimage"})  # come with a tree of folders, of which the list tells more
+_SHAPES = frozenset({"class_folders", "community_forensics", "forensynths", "genimage"})
 
 
 class Layout(Protocol):
@@ -76,6 +78,10 @@ def load_dataset(root: Path, *, layout: str = "auto", columns: ManifestColumns |
         raise unknown_name(kind="layout", given=layout, choices=["auto", *LAYOUTS])
     if layout == "manifest":
         return manifest.load(root, columns=columns or ManifestColumns())
+    if columns and columns != ManifestColumns():
+        raise EdgeproofError(
+            f"{one_line(root)}: columns are given, but the layout {layout!r} has none to name"
+        )
     return LAYOUTS[layout].load(root)
 
 
@@ -90,6 +96,8 @@ def _recognise(root: Path) -> str:
     if _matches(simulated, root):  # a simulated set is made of class folders too; its manifest tells more
         return "simulated"
     found = [name for name, layout in LAYOUTS.items() if _matches(layout, root)]
+    if not _LISTS.isdisjoint(found):
+        found = [name for name in found if name not in _SHAPES]
     if not found:
         raise EdgeproofError(
             f"{one_line(root)}: no known layout, expected class folders such as real/ and fake/ (also below train/, "

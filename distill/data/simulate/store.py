@@ -1,14 +1,12 @@
 """Rendered scenes onto the disk: one file an image, or one WebDataset shard a job. The same bytes either way."""
 
-import io
-import json
-import tarfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from distill.data.shard_writer import ShardWriter
 from distill.data.simulate.manifest import Record
-from distill.files import atomic_path, write_bytes
+from distill.files import write_bytes
 
 if TYPE_CHECKING:
     from distill.data.simulate.render import Rendered
@@ -26,15 +24,11 @@ def write_shard(root: Path, shard: str, scenes: "Sequence[Rendered]") -> list[Re
     """One tar of images, a JSON beside each, as WebDataset has it; records say where each image lies."""
     write_masks(root, scenes)
     records = []
-    with (
-        atomic_path(root / shard) as temporary,
-        tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as tar,
-    ):
+    with ShardWriter(root / shard) as writer:
         for item in scenes:
-            name = PurePosixPath(item.record.path).name
-            offset = _add(tar, name, item.image)
-            _add(tar, f"{PurePosixPath(name).stem}.json", _label(item.record))
-            records.append(item.record.model_copy(update={"span": (offset, len(item.image))}))
+            path = PurePosixPath(item.record.path)
+            span = writer.add(path.stem, item.image, path.suffix, _label(item.record))
+            records.append(item.record.model_copy(update={"span": span}))
     return records
 
 
@@ -45,21 +39,5 @@ def write_masks(root: Path, scene: "Sequence[Rendered]") -> None:
             write_bytes(root / item.record.mask, item.mask)
 
 
-def _add(tar: tarfile.TarFile, name: str, data: bytes) -> int:
-    """Append a member without owner or time, so that bytes depend on the content alone; its data's offset."""
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    offset = tar.offset + tarfile.BLOCKSIZE
-    tar.addfile(member, io.BytesIO(data))
-    return offset
-
-
-def _label(record: Record) -> bytes:
-    fields = {
-        "label": record.label,
-        "generator": record.generator,
-        "group": record.group,
-        "split": record.split,
-        "box": record.box,
-    }
-    return json.dumps(fields).encode()
+def _label(record: Record) -> dict[str, Any]:
+    return record.model_dump(mode="json", include={"label", "generator", "group", "split", "box"})
