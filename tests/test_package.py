@@ -16,7 +16,8 @@ TORCH_FREE = """
     deploy.artifact deploy.runtime deploy.predict deploy.parity
     deploy.degradations distill.data.augment distill.data.degradations distill.data.inspect distill.data.layouts
     distill.data.look.report distill.data.scan distill.data.shard distill.data.unlabelled
-    bench.data_scale bench.data_throughput bench.degradations bench.machine bench.latency bench.record bench.contestants bench.accuracy bench.report bench.doctor bench.stages
+    bench.data_scale bench.data_throughput bench.degradations
+    bench.machine bench.latency bench.record bench.contestants bench.accuracy bench.report bench.doctor bench.stages
 """.split()
 BLOCK = """
 import sys

@@ -37,7 +37,10 @@ class PixelSource:
         if self.cache is not None:
             pixels: Pixels = self.cache[np.asarray(indices)]
             return pixels
-        return np.stack([self[index] for index in indices])
+        batch = np.empty((len(indices), self.spec.size, self.spec.size, 3), dtype=np.uint8)
+        for place, index in enumerate(indices):
+            batch[place] = self[index]
+        return batch
 
 
 def one_crop(spec: PreprocessSpec) -> PreprocessSpec:
