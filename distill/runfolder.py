@@ -1,6 +1,10 @@
 """Where things stand in a run folder. Torch-free; the only home of these names."""
 
-from dataclasses import asdict
+import json
+import sys
+from dataclasses import asdict, fields, replace
+from functools import lru_cache
+from itertools import starmap
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +13,12 @@ import numpy.typing as npt
 
 from distill.data.samples import Dataset, Sample, Skipped
 from distill.errors import EdgeproofError
-from distill.files import atomic_path, read_json, write_json
+from distill.files import atomic_path, read_json
 
 EVALUATED = ("valid", "test", "heldout", "control")
 SAMPLES = "data/samples.json"
 SUMMARY = "data/summary.json"
+SCAN = "data/scan.npz"
 AUDIT = "data/audit.json"
 TEACHER = "teacher"
 TEACHER_OUTPUTS = "teacher/outputs.safetensors"
@@ -43,36 +48,90 @@ def artifact_predictions(model: str, *, runtime: str, precision: str) -> str:
 
 
 def save_dataset(dataset: Dataset, run: Path) -> None:
-    """Remember the samples that every later stage uses."""
-    content = {
+    """Remember the samples that every later stage uses: one JSON file, a line for each column.
+
+    A column that says nothing is left out, and a group is null where it is the sample's own path.
+    """
+    head = {
         "root": str(dataset.root.resolve()),
         "layout": dataset.layout,
-        "samples": [asdict(sample) for sample in dataset.samples],
+        "problems": dataset.problems,
         "skipped": [asdict(item) for item in dataset.skipped],
     }
-    write_json(run / SAMPLES, content)
+    with atomic_path(run / SAMPLES) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write("{\n")
+        file.writelines(f"{_json(key)}: {_json(value)},\n" for key, value in head.items())
+        file.write('"columns": {')
+        for number, field in enumerate(fields(Sample)):
+            values = [_stored(sample, field.name) for sample in dataset.samples]
+            if number == 0 or any(value is not None for value in values):
+                file.write(f"{',' if number else ''}\n{_json(field.name)}: {_json(values)}")
+        file.write("\n}\n}\n")
 
 
 def load_dataset(run: Path) -> Dataset:
-    """The data set of a run."""
+    """The data set of a run; read once, however many stages ask, until the file changes.
+
+    Raises:
+        EdgeproofError: the data stage has left no list of samples, or not one of this version.
+    """
     path = run / SAMPLES
     if not path.is_file():
         raise EdgeproofError(f"{path}: no such file, expected the list of samples that the data stage writes")
-    content = read_json(path)
-    root = Path(content["root"])
-    if not root.is_dir() and (run / "data" / "simulated").is_dir():
-        root = run / "data" / "simulated"  # the run folder was moved
-    return Dataset(
-        root=root,
-        layout=content["layout"],
-        samples=tuple(_sample(item) for item in content["samples"]),
-        skipped=tuple(Skipped(**item) for item in content["skipped"]),
+    status = path.stat()
+    dataset = _load_dataset(path, status.st_mtime_ns, status.st_size)
+    if not dataset.root.is_dir() and (run / "data" / "simulated").is_dir():
+        return replace(dataset, root=run / "data" / "simulated")  # the run folder was moved
+    return dataset
+
+
+@lru_cache(maxsize=1)
+def _load_dataset(path: Path, mtime_ns: int, size: int) -> Dataset:
+    try:
+        content = read_json(path)
+        return Dataset(
+            root=Path(content["root"]),
+            layout=content["layout"],
+            samples=_samples(content["columns"]),
+            skipped=tuple(Skipped(**item) for item in content["skipped"]),
+            problems=tuple(content["problems"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise EdgeproofError(
+            f"{path}: cannot be read ({error!r}), expected the list of samples of this version's data stage"
+        ) from None
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _stored(sample: Sample, name: str) -> Any:
+    return None if name == "group" and sample.group == sample.path else getattr(sample, name)
+
+
+def _samples(columns: dict[str, list[Any]]) -> tuple[Sample, ...]:
+    paths = columns["path"]
+    nothing = [None] * len(paths)
+    rows = zip(
+        paths,
+        columns["label"],
+        map(sys.intern, columns["split"]),  # a million rows share a few names
+        map(sys.intern, columns["generator"]),
+        (
+            path if group is None else group
+            for path, group in zip(paths, columns.get("group", nothing), strict=True)
+        ),
+        map(_tuple, columns.get("box", nothing)),
+        columns.get("mask", nothing),
+        map(_tuple, columns.get("span", nothing)),
+        strict=True,
     )
+    return tuple(starmap(Sample, rows))
 
 
-def _sample(item: dict[str, Any]) -> Sample:
-    box = item["box"]
-    return Sample(**{**item, "box": tuple(box) if box is not None else None})
+def _tuple(value: list[Any] | None) -> Any:
+    return None if value is None else tuple(value)
 
 
 def save_predictions(path: Path, logits: dict[str, npt.NDArray[Any]]) -> None:

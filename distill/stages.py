@@ -1,6 +1,7 @@
 """The stages of this package: data, audit, teacher, its outputs, students, and the choice among seeds."""
 
 import os
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from distill.runfolder import (
     KINDS,
     PREDICTIONS,
     SAMPLES,
+    SCAN,
     SUMMARY,
     TEACHER,
     TEACHER_OUTPUTS,
@@ -30,9 +32,9 @@ TRAINED = (WEIGHTS, "weights.json", "last.safetensors", "history.json", PREDICTI
 def distill_stages(recipe: Recipe) -> list[Stage]:
     """Everything up to the students that will be deployed."""
     return [
-        Stage("data", "data", make_data, _reads_data, outputs=(SAMPLES, SUMMARY), cost=90, alone=True),
+        Stage("data", "data", make_data, _reads_data, outputs=(SAMPLES, SUMMARY, SCAN), cost=90, alone=True),
         Stage(
-            "audit", "data", audit_data, _reads_audit, needs=("data",), outputs=(AUDIT,), cost=5, stops=True
+            "audit", "data", audit_data, _reads_audit, needs=("data",), outputs=(AUDIT,), cost=15, stops=True
         ),
         Stage(
             "teacher",
@@ -91,7 +93,7 @@ def _training_stage(recipe: Recipe, name: str, *, seed: int, kind: str) -> Stage
     def reads(recipe: Recipe) -> Any:
         settings = recipe.training.model_copy(update={"seeds": (0,), "processes": 0})
         student = recipe.students[name].model_copy(update={"seeds": ()})
-        parts = [student, recipe.loss, settings, recipe.preprocess]
+        parts = [student, recipe.loss, settings, recipe.preprocess, recipe.augmentation]
         return _dump(*parts, *([recipe.distillation] if kind == "distilled" else []))
 
     return Stage(
@@ -118,21 +120,32 @@ def _reads_data(recipe: Recipe) -> Any:
         *_dump(recipe.data.model_copy(update={"workers": 0, "memory_mb": 1})),
         recipe.seed,
         _fingerprint(recipe.data.path),
+        _fingerprint(recipe.data.unlabelled),
     ]
 
 
 def _fingerprint(path: str) -> list[float]:
     """Number, total size and newest change of the user's files: other files make another data set."""
-    if not path:
-        return []
-    stats = [Path(p, n).lstat() for p, _, names in os.walk(Path(path).expanduser()) for n in names]
-    return [len(stats), sum(s.st_size for s in stats), max((s.st_mtime for s in stats), default=0)]
+    count, size, newest = 0, 0, 0.0
+    for file in _files(Path(path).expanduser()) if path else ():
+        status = file.lstat()
+        count, size, newest = count + 1, size + status.st_size, max(newest, status.st_mtime)
+    return [count, size, newest]
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():  # a manifest or a tar
+        yield path
+    for folder, _, names in os.walk(path):
+        yield from (Path(folder, name) for name in names)
 
 
 def _reads_audit(recipe: Recipe) -> Any:
-    return [recipe.gates.metadata_auc, recipe.gates.accept, recipe.seed]
+    gates = recipe.gates
+    return [gates.metadata_auc, gates.flip_drop, gates.near_duplicates, gates.accept, recipe.seed]
 
 
 def _reads_teacher(recipe: Recipe) -> Any:
     settings = recipe.training.model_copy(update={"seeds": (0,), "processes": 0})
-    return [*_dump(recipe.teacher, recipe.loss, settings, recipe.preprocess), recipe.seed]
+    parts = _dump(recipe.teacher, recipe.loss, settings, recipe.preprocess, recipe.augmentation)
+    return [*parts, recipe.seed]

@@ -332,6 +332,14 @@ def test_two_manifests(tmp_path):
     assert "holds both manifest.csv and manifest.parquet" in failure(tmp_path)
 
 
+def test_a_manifest_beside_class_folders_is_a_question(tmp_path):
+    write(tmp_path / "manifest.csv", "path,label\nreal/1.jpg,real\n")
+    for name in ("real/1.jpg", "fake/1.jpg"):
+        write(tmp_path / name, b"")
+    assert "several layouts match (class_folders, manifest)" in failure(tmp_path)
+    assert len(load_dataset(tmp_path, layout="manifest").samples) == 1
+
+
 def test_no_manifest(tmp_path):
     assert "holds no manifest" in failure(tmp_path, layout="manifest")
 
@@ -482,6 +490,14 @@ def test_unbiased_genimage_never_guesses(tmp_path, text, message):
     assert message in failure(tmp_path)
 
 
+def test_unbiased_genimage_is_told_from_the_tree_that_it_lists(tmp_path):
+    write(tmp_path / "metadata.csv", UNBIASED + "ADM/x/train/nature/2.JPEG,nature,0,train,500,375,96\n")
+    for name in ("train/nature/2.JPEG", "train/ai/1.PNG"):
+        write(tmp_path / "ADM/x" / name, b"")
+    assert load_dataset(tmp_path).layout == "unbiased_genimage"
+    assert load_dataset(tmp_path, layout="genimage").layout == "genimage"
+
+
 def test_another_metadata_csv_is_not_unbiased_genimage(tmp_path):
     write(tmp_path / "metadata.csv", "path,generator\n1,ADM\n")
     assert not unbiased_genimage.matches(tmp_path)
@@ -520,6 +536,15 @@ def test_grip_beside_other_tables(tmp_path):
 )
 def test_grip_traps(tmp_path, row, message):
     assert message in failure(write(tmp_path / "list.csv", f"filename,typ\n{row}\n"))
+
+
+def test_grip_is_told_from_the_folders_that_it_lists(tmp_path):
+    write(tmp_path / "list.csv", "filename,typ\nreal/1.jpg,real\nfirefly/1.jpg,firefly\n")
+    for name in ("real/1.jpg", "firefly/1.jpg"):
+        write(tmp_path / name, b"")
+    assert load_dataset(tmp_path).layout == "grip"
+    write(tmp_path / "manifest.csv", "path,label\nreal/1.jpg,real\n")
+    assert "several layouts match (grip, manifest)" in failure(tmp_path)
 
 
 def test_two_grip_lists(tmp_path):

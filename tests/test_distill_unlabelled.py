@@ -2,12 +2,22 @@ import io
 import tarfile
 
 import pytest
+import torch
+from conftest import TINY
 from PIL import Image
 
-from distill.data.samples import UNLABELLED
+from distill.data.samples import UNLABELLED, Dataset, Sample
 from distill.data.storage import open_image
 from distill.data.unlabelled import load_unlabelled
 from distill.errors import EdgeproofError
+from distill.methods.ground_truth import GroundTruth
+from distill.methods.objective import Batch
+from distill.recipe import load_recipe
+from distill.runfolder import save_dataset
+from distill.stage import Run
+from distill.teacher_outputs import TeacherOutputs
+from distill.work_student import train_student
+from students.output import ModelOutput
 
 
 def png():
@@ -41,3 +51,48 @@ def test_nothing_there(tmp_path):
         load_unlabelled(tmp_path)
     with pytest.raises(EdgeproofError, match="no such folder"):
         load_unlabelled(tmp_path / "nowhere")
+
+
+def test_the_labels_loss_leaves_unlabelled_images_out():
+    logits = torch.tensor([1.0, -2.0, 5.0], requires_grad=True)
+    batch = Batch(
+        images=torch.zeros(3, 3, 4, 4), labels=torch.tensor([1.0, 0.0, -1.0]), boxes=torch.zeros(3, 4)
+    )
+    loss = GroundTruth()(ModelOutput(logits=logits, features={}), batch)
+    known = torch.nn.functional.binary_cross_entropy_with_logits(logits[:2], batch.labels[:2])
+    assert loss.item() == pytest.approx(known.item())
+    loss.backward()
+    assert logits.grad[2] == 0 and (logits.grad[:2] != 0).all()
+
+
+def test_a_batch_without_any_label_is_no_loss_and_no_nan():
+    logits = torch.ones(2, requires_grad=True)
+    batch = Batch(images=torch.zeros(2, 3, 4, 4), labels=-torch.ones(2), boxes=torch.zeros(2, 4))
+    loss = GroundTruth()(ModelOutput(logits=logits, features={}), batch)
+    loss.backward()
+    assert loss.item() == 0 and logits.grad.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("kind", ["distilled", "control"])
+def test_both_students_get_as_many_steps_and_the_control_no_unlabelled_image(tmp_path, monkeypatch, kind):
+    (tmp_path / "real").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "real" / f"{name}.png").write_bytes(png())
+    labelled = [Sample(path=f"real/{name}.png", label=i, split="train") for i, name in enumerate("ab")]
+    extra = [Sample(path="real/a.png", label=UNLABELLED, split="unlabelled")] * 3
+    save_dataset(Dataset(root=tmp_path, layout="test", samples=(*labelled, *extra)), tmp_path)
+    recipe = load_recipe(str(TINY), overrides=["distillation.methods=[{name='soft_bce'}]"])
+    run = Run(folder=tmp_path, recipe=recipe)
+    seen = {}
+
+    def fit(model, *, data, total, **_):
+        seen.update(images=len(data.train), total=total, labels=data.train.labels.tolist())
+
+    outputs = TeacherOutputs(logits=torch.zeros(5, 2), features={})
+    monkeypatch.setattr("distill.training.fit", fit)
+    monkeypatch.setattr("distill.work_student.cached_outputs", lambda _: outputs)
+    monkeypatch.setattr("distill.work_student.predict_evaluated", lambda *_: None)
+    monkeypatch.setattr("distill.work_training.describe", lambda *_, **__: {})
+    train_student(run, lambda done, total: None, name="small_cnn", seed=0, kind=kind)
+    assert seen["total"] == 5
+    assert seen["labels"] == ([0, 1, -1, -1, -1] if kind == "distilled" else [0, 1])

@@ -1,63 +1,90 @@
-"""Does the data leak its labels? A classifier that sees only metadata must stay near AUC 0.5 (PROTOCOL, rule 1)."""
+"""Does the data leak its labels? Everything that can be asked before the first training (PROTOCOL, rule 1)."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from distill.data.samples import GENERATED, REAL, Dataset, Sample
+from distill.data.duplicates import exact_duplicates, near_duplicates, straddling_groups
+from distill.data.findings import Facts, Finding, facts_of
+from distill.data.flips import flip_tests
+from distill.data.layouts.columns import ManifestColumns
+from distill.data.probes import interval_of, out_of_fold
+from distill.data.samples import GENERATED, REAL, UNLABELLED, Dataset
+from distill.data.scan import FORMATS, Scan
 from distill.errors import EdgeproofError, GateFailedError
-from distill.files import sha256
 from distill.metrics import roc_auc
-from distill.statistics import bootstrap_ci
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+if TYPE_CHECKING:
+    from distill.recipe import GateSettings
+
+Progress = Callable[[int, int], None]
+
+CHECKS = (
+    "metadata", "compression", "flip_jpeg96", "flip_jpeg95_fakes", "flip_png", "duplicates_across_splits",
+    "duplicates_across_classes", "near_duplicates_across_splits", "near_duplicates_across_classes",
+    "groups_across_splits",
+)  # fmt: skip
+"""What may fail, and be accepted by name."""
+
+NOTES = ("class_balance", "generator_balance", "corrupt_files")
+_ACCURACY_CHECKS = ("AUC drop", "TPR at 5 % FPR drop", "identity generator |AUC - 0.5|", "teacher AUC")
 _SEEN_AT_MOST = 20_000
+_FEATURES = ("format", "JPEG quality", "width", "height", "bytes")
+_UNLIKE_TRAIN = 0.2  # difference in the share of fakes that is worth a warning
 
 
-def audit(dataset: Dataset, *, metadata_limit: float, accept: Sequence[str], seed: int) -> dict[str, Any]:
+def audit(
+    dataset: Dataset, scan: Scan, *, gates: "GateSettings", seed: int, progress: Progress | None = None
+) -> dict[str, Any]:
     """Check a data set before anything is trained on it.
 
+    Args:
+        dataset: its samples; unlabelled ones take no part in classifiers.
+        scan: what their files say, row by row.
+        gates: limits, and the names of checks that may fail.
+        seed: of probes, draws and intervals.
+        progress: told how many pictures have been re-encoded.
+
     Returns:
-        ``{"passed", "metadata_auc", "metadata_ci", "checks": [{"name", "value", "limit", "passed", "note"}]}``;
-        a check named in ``accept`` does not fail the audit, and its note says that it was accepted.
+        ``{"passed", "metadata_auc", "metadata_ci", "checks": [{"name", "value", "limit", "passed", "accepted",
+        "note", "examples"}]}``. A check that failed and is named in ``gates.accept`` counts as passed and says so;
+        a note has no limit.
+
+    Raises:
+        EdgeproofError: an unknown name in ``gates.accept``, or fewer than two groups in a class.
     """
-    samples = [sample for sample in dataset.samples if sample.split != "control"]
-    auc, interval = metadata_auc(dataset.root, samples, seed=seed)
-    hashes = [sha256(dataset.root / sample.path) for sample in dataset.samples]
+    _check_names(gates.accept)
+    facts = facts_of(dataset)
+    _check_groups(dataset, facts)
+    auc, interval, metadata = _metadata(facts, scan, limit=gates.metadata_auc, seed=seed)
+    findings = {
+        "metadata": metadata,
+        **flip_tests(dataset, facts, scan, seed=seed, progress=progress),
+        **exact_duplicates(dataset.samples, facts, scan),
+        **near_duplicates(dataset.samples, facts, scan),
+        "groups_across_splits": straddling_groups(dataset.samples, facts),
+    }
+    limits = {
+        "metadata": gates.metadata_auc,
+        **dict.fromkeys(("compression", "flip_jpeg96", "flip_jpeg95_fakes", "flip_png"), gates.flip_drop),
+        **dict.fromkeys(
+            ("near_duplicates_across_splits", "near_duplicates_across_classes"), gates.near_duplicates
+        ),
+    }
     checks = [
-        _metadata_check(auc, interval, limit=metadata_limit),
-        _check(
-            "duplicates_across_splits",
-            _shared(dataset.samples, hashes, key="split"),
-            0,
-            "identical files in two splits",
-        ),
-        _check(
-            "duplicates_across_classes",
-            _shared(dataset.samples, hashes, key="label"),
-            0,
-            "identical files in both classes",
-        ),
-        _check(
-            "groups_across_splits",
-            _straddling(dataset.samples),
-            0,
-            "groups (scene, identity) that stand in two splits",
-        ),
+        _judge(name, findings[name], limit=limits.get(name, 0.0), accepted=name in gates.accept)
+        for name in CHECKS
     ]
-    for check in checks:
-        if not check["passed"] and check["name"] in accept:
-            check.update(passed=True, note=f"ACCEPTED by the recipe: {check['note']}")
     return {
         "passed": all(check["passed"] for check in checks),
         "metadata_auc": auc,
-        "metadata_ci": interval,
-        "checks": checks,
+        "metadata_ci": list(interval),
+        "checks": checks + [_note(name, found) for name, found in _notes(dataset, facts).items()],
     }
 
 
@@ -74,84 +101,138 @@ def require_passed(report: dict[str, Any], *, where: Path) -> None:
         )
 
 
-def metadata_auc(root: Path, samples: Sequence[Sample], *, seed: int) -> tuple[float, list[float]]:
-    """AUC and 95 % interval of gradient boosting on :func:`metadata_features`, cross-validated by group.
+def metadata_features(scan: Scan) -> npt.NDArray[np.float64]:
+    """Format (its number), JPEG quality (NaN if none), width, height, bytes: all but the pixels, ``[N, 5]``."""
+    columns = (scan.format, scan.quality, scan.width, scan.height, scan.bytes)
+    return np.stack([column.astype(np.float64) for column in columns], axis=1)
 
-    Raises:
-        EdgeproofError: fewer than two groups in a class.
-    """
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
-    if len(samples) > _SEEN_AT_MOST:
-        chosen = np.random.default_rng(seed).choice(len(samples), _SEEN_AT_MOST, replace=False)
-        samples = [samples[index] for index in sorted(chosen)]
-    features = np.array([metadata_features(root / sample.path) for sample in samples])
-    labels = np.array([sample.label for sample in samples])
-    groups = np.unique([sample.group or sample.path for sample in samples], return_inverse=True)[1]
-    per_class = [len(np.unique(groups[labels == label])) for label in (REAL, GENERATED)]
-    if min(per_class) < 2:
+def _check_names(accepted: Sequence[str]) -> None:
+    """The accuracy gate's names are made of a model's name and one of a few endings."""
+    unknown = [name for name in accepted if name not in CHECKS and not name.endswith(_ACCURACY_CHECKS)]
+    if unknown:
         raise EdgeproofError(
-            f"{root}: {per_class[REAL]} real and {per_class[GENERATED]} generated groups, expected at least 2 of each to audit"
+            f"gates.accept: no check is called {unknown[0]!r}; choose among: {', '.join(CHECKS)}, or a name from the "
+            "report's accuracy gate"
         )
-    folds = StratifiedGroupKFold(n_splits=min(5, *per_class))
-    # balanced: otherwise each fold's share of fakes, which runs against its training share, would set the scores
-    model = HistGradientBoostingClassifier(
-        max_iter=50,
-        random_state=seed,
-        class_weight="balanced",
-        min_samples_leaf=max(2, min(20, len(samples) // 20)),  # its default, 20, sees nothing in small sets
+
+
+def _check_groups(dataset: Dataset, facts: Facts) -> None:
+    real, fake = (
+        len(np.unique(facts.groups[facts.labelled & (facts.labels == label)])) for label in (REAL, GENERATED)
     )
-    scores = cross_val_predict(model, features, labels, groups=groups, cv=folds, method="predict_proba")[:, 1]
-    scores = scores.round(6)  # so that rounding ranks nothing
-    interval = bootstrap_ci(labels, scores, groups, seed=seed)
-    return roc_auc(labels, scores), list(interval or ())
-
-
-def metadata_features(path: Path) -> npt.NDArray[np.float64]:
-    """Format, JPEG quality (mean of the quantization table), width, height, bytes: all but the pixels."""
-    with Image.open(path) as image:
-        tables = getattr(image, "quantization", None) or {}
-        quality = float(np.mean(tables[0])) if tables else 0.0
-        kind = [float(image.format == name) for name in FORMATS]
-        return np.array([*kind, quality, image.width, image.height, path.stat().st_size])
-
-
-def _metadata_check(auc: float, interval: Sequence[float], *, limit: float) -> dict[str, Any]:
-    """A leak must be shown: in a small set chance alone takes the AUC beyond the limit."""
-    note = f"AUC of a classifier of format, JPEG quality, size and bytes: {auc:.3f}"
-    check = _check("metadata", abs(auc - 0.5), limit, note)
-    if not check["passed"] and interval and interval[0] <= 0.5 <= interval[1]:
-        low, high = interval
-        check.update(
-            passed=True, note=f"{note}; not shown to be a leak, its interval is {low:.2f} to {high:.2f}"
+    if min(real, fake) < 2:
+        raise EdgeproofError(
+            f"{dataset.root}: {real} real and {fake} generated groups, expected at least 2 of each to audit"
         )
-    return check
 
 
-def _check(name: str, value: float, limit: float, note: str) -> dict[str, Any]:
+def _metadata(
+    facts: Facts, scan: Scan, *, limit: float, seed: int
+) -> tuple[float, tuple[float, float], Finding]:
+    """AUC, 95 % interval and finding of a probe of metadata alone; a leak must be shown, as chance is large in small sets."""
+    rows = np.flatnonzero(facts.labelled)
+    if len(rows) > _SEEN_AT_MOST:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, _SEEN_AT_MOST, replace=False))
+    seen = scan.take(rows)
+    features, labels, groups = metadata_features(seen), facts.labels[rows], facts.groups[rows]
+    (scores,) = out_of_fold(features, labels, groups, seed=seed)
+    auc, (low, high) = roc_auc(labels, scores), interval_of(labels, scores, groups, seed=seed)
+    note = f"AUC of a classifier of format, JPEG quality, size and bytes: {auc:.3f}"
+    shown = not low <= 0.5 <= high
+    if abs(auc - 0.5) > limit:
+        alone = {
+            name: roc_auc(labels, out_of_fold(features[:, [place]], labels, groups, seed=seed)[0])
+            for place, name in enumerate(_FEATURES)
+        }
+        note += f" ({low:.2f} to {high:.2f}); {_where(alone, seen, labels)}"
+    return auc, (low, high), Finding(abs(auc - 0.5), note, shown=shown)
+
+
+def _where(alone: dict[str, float], seen: Scan, labels: npt.NDArray[Any]) -> str:
+    """Which property tells the most on its own, and what each class has of it."""
+    ranked = sorted(alone, key=lambda name: -abs(alone[name] - 0.5))
+    worst = _FEATURES.index(ranked[0])
+    typical = [
+        f"{name} {_typical(metadata_features(seen)[labels == label, worst], ranked[0])}"
+        for label, name in ((REAL, "real"), (GENERATED, "generated"))
+    ]
+    return f"alone: {', '.join(f'{name} {alone[name]:.2f}' for name in ranked)}; {ranked[0]}: {', '.join(typical)}"
+
+
+def _typical(values: npt.NDArray[Any], feature: str) -> str:
+    if feature == "format":
+        number, count = Counter(values.astype(int).tolist()).most_common(1)[0]
+        return f"{FORMATS[number] if number >= 0 else 'other'} ({count / len(values):.0%})"
+    known = values[~np.isnan(values)]
+    return f"median {np.median(known):.0f}" if len(known) else "none"
+
+
+def _judge(name: str, found: Finding, *, limit: float, accepted: bool) -> dict[str, Any]:
+    beyond = found.value > limit
+    failed = beyond and found.shown
+    note = found.note if found.shown or not beyond else f"{found.note}; not shown to be a leak"
     return {
         "name": name,
-        "value": float(value),
+        "value": float(found.value),
         "limit": float(limit),
-        "passed": bool(value <= limit),
-        "note": note,
+        "passed": bool(not failed or accepted),
+        "accepted": bool(failed and accepted),
+        "note": f"ACCEPTED by the recipe: {note}" if failed and accepted else note,
+        "examples": [list(pair) for pair in found.examples],
     }
 
 
-def _shared(samples: Sequence[Sample], hashes: Sequence[str], *, key: str) -> int:
-    seen: dict[str, set[Any]] = {}
-    for sample, digest in zip(samples, hashes, strict=True):
-        if sample.split != "control":  # the identity generator may repeat its camera
-            seen.setdefault(digest, set()).add(getattr(sample, key))
-    return sum(len(values) > 1 for values in seen.values())
+def _note(name: str, found: Finding) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": float(found.value),
+        "limit": None,
+        "passed": True,
+        "accepted": False,
+        "note": found.note,
+        "examples": [],
+    }
 
 
-def _straddling(samples: Sequence[Sample]) -> int:
-    splits: dict[str, set[str]] = {}
-    for sample in samples:
-        splits.setdefault(sample.group or sample.path, set()).add(sample.split)
-    return sum(len(values) > 1 for values in splits.values())
+def _notes(dataset: Dataset, facts: Facts) -> dict[str, Finding]:
+    """What a reader should know; in the order of :data:`NOTES`."""
+    return dict(
+        zip(NOTES, (_class_balance(facts), _generator_balance(dataset), _left_out(dataset)), strict=True)
+    )
+
+
+def _class_balance(facts: Facts) -> Finding:
+    """The largest difference in the share of fakes between a split and the training split."""
+    shares = {}
+    for name in facts.split_names:
+        labels = facts.labels[facts.within(name) & (facts.labels != UNLABELLED)]
+        if len(labels):
+            shares[name] = float((labels == GENERATED).mean())
+    reference = shares.get("train", shares.get("", 0.5))
+    unlike = [name for name, share in shares.items() if abs(share - reference) > _UNLIKE_TRAIN]
+    said = ", ".join(f"{name or 'all'} {share:.0%}" for name, share in shares.items())
+    warning = f"; WARNING: {', '.join(unlike)} unlike train" if unlike else ""
+    value = max((abs(share - reference) for share in shares.values()), default=0.0)
+    return Finding(value, f"share of fakes: {said}{warning}")
+
+
+def _generator_balance(dataset: Dataset) -> Finding:
+    """The largest share of one generator among the fakes that are trained on."""
+    fakes = [sample for sample in dataset.samples if sample.label == GENERATED]
+    trained = Counter(sample.generator for sample in fakes if sample.split in ("train", ""))
+    largest = trained.most_common(5)
+    total = trained.total()
+    said = ", ".join(f"{name or 'unnamed'} {count / total:.0%}" for name, count in largest)
+    more = f" and {len(trained) - len(largest)} more" if len(trained) > len(largest) else ""
+    return Finding(largest[0][1] / total if total else 0.0, f"fakes to train on: {said or 'none'}{more}")
+
+
+def _left_out(dataset: Dataset) -> Finding:
+    """The share of files that were left out."""
+    count, first = len(dataset.skipped), dataset.skipped[:1]
+    example = "".join(f", the first {item.path}: {item.reason}" for item in first)
+    return Finding(count / max(1, count + len(dataset.samples)), f"{count} files left out{example}")
 
 
 def summary(dataset: Dataset, *, held_out: Sequence[str]) -> dict[str, Any]:
@@ -160,6 +241,9 @@ def summary(dataset: Dataset, *, held_out: Sequence[str]) -> dict[str, Any]:
     generators: dict[str, dict[str, Any]] = {}
     for sample in dataset.samples:
         counts = splits.setdefault(sample.split, {"real": 0, "fake": 0})
+        if sample.label == UNLABELLED:
+            counts["unlabelled"] = counts.get("unlabelled", 0) + 1
+            continue
         counts["real" if sample.label == REAL else "fake"] += 1
         if sample.label == GENERATED:
             entry = generators.setdefault(sample.generator, {"split": set(), "count": 0})
@@ -177,16 +261,20 @@ def summary(dataset: Dataset, *, held_out: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def audit_folder(path: Path, *, layout: str) -> dict[str, Any]:
-    """Audit a data set that no recipe names, with the default limits."""
+def audit_folder(
+    path: Path, *, layout: str, columns: ManifestColumns | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Audit a data set that no recipe names, with the default limits; ``progress`` is told of files read."""
     from distill.data.layouts import load_dataset
-    from distill.data.pixels import find_unreadable
+    from distill.data.scan import scan as read_files
     from distill.precision import thread_count
+    from distill.recipe import GateSettings
 
-    dataset = find_unreadable(load_dataset(path, layout=layout), max_bad_share=1.0, threads=thread_count(0))
-    if len({sample.label for sample in dataset.samples}) < 2:
+    dataset = load_dataset(path, layout=layout, columns=columns)
+    dataset, found = read_files(dataset, max_bad_share=1.0, workers=thread_count(0), progress=progress)
+    if not {REAL, GENERATED} <= {sample.label for sample in dataset.samples}:
         raise EdgeproofError(f"{path}: only one class has readable images, expected real and generated ones")
-    report = audit(dataset, metadata_limit=0.05, accept=(), seed=0)
+    report = audit(dataset, found, gates=GateSettings(), seed=0)
     return {**report, "skipped": [{"path": item.path, "reason": item.reason} for item in dataset.skipped]}
 
 
@@ -196,7 +284,10 @@ def print_audit(report: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(report))
         return
     for check in report["checks"]:
-        verdict = "ok  " if check["passed"] else "FAIL"
-        print(f"{verdict} {check['name']}: {check['value']:.3g} (limit {check['limit']:g}); {check['note']}")
+        limit = "" if check["limit"] is None else f" (limit {check['limit']:g})"
+        verdict = "FAIL" if not check["passed"] else "ok  " if limit else "note"
+        print(f"{verdict} {check['name']}: {check['value']:.3g}{limit}; {check['note']}")
+        for first, second in check["examples"]:
+            print(f"       {first} = {second}")
     for item in report["skipped"]:
         print(f"left out {item['path']}: {item['reason']}")

@@ -1,9 +1,10 @@
 """Grouped splits: a group (scene, identity, source video) never straddles two of them."""
 
 import hashlib
+from collections import Counter
 from dataclasses import replace
 
-from distill.data.samples import Dataset, Sample
+from distill.data.samples import GENERATED, REAL, UNLABELLED, Dataset, Sample
 from distill.errors import EdgeproofError
 
 
@@ -11,7 +12,8 @@ def with_splits(dataset: Dataset, *, valid_share: float, test_share: float, seed
     """Give every sample a split, keeping those that the layout states.
 
     A missing ``valid`` (CIFAKE has none) is cut from ``train``, a missing ``test`` likewise. A group's place
-    depends on the seed and its own name alone, so adding images moves no other image.
+    depends on the seed and its own name alone, so adding images moves no other image. Unlabelled images stay
+    where they are.
 
     Raises:
         EdgeproofError: a split would lack one of the two classes.
@@ -22,18 +24,19 @@ def with_splits(dataset: Dataset, *, valid_share: float, test_share: float, seed
         ("test", 0.0 if "test" in stated else test_share),
     ]
     samples = tuple(_assign(sample, cuts=cuts, seed=seed) for sample in dataset.samples)
+    counts = Counter((sample.split, sample.label) for sample in samples)
     for split in ("train", "valid", "test"):
-        counts = [sum(s.split == split and s.label == label for s in samples) for label in (0, 1)]
-        if min(counts) == 0:
+        real, fake = counts[split, REAL], counts[split, GENERATED]
+        if min(real, fake) == 0:
             raise EdgeproofError(
-                f"{dataset.root}: split {split!r} has {counts[0]} real and {counts[1]} fake images, "
+                f"{dataset.root}: split {split!r} has {real} real and {fake} fake images, "
                 "expected both classes; add images or change data.valid_share / data.test_share"
             )
     return replace(dataset, samples=samples)
 
 
 def _assign(sample: Sample, *, cuts: list[tuple[str, float]], seed: int) -> Sample:
-    if sample.split not in ("", "train"):
+    if sample.split not in ("", "train") or sample.label == UNLABELLED:
         return sample
     draw = _uniform(f"{seed}/{sample.group or sample.path}")
     edge = 0.0
@@ -41,7 +44,7 @@ def _assign(sample: Sample, *, cuts: list[tuple[str, float]], seed: int) -> Samp
         edge += share
         if draw < edge:
             return replace(sample, split=split)
-    return replace(sample, split="train")
+    return sample if sample.split else replace(sample, split="train")
 
 
 def _uniform(text: str) -> float:

@@ -59,4 +59,3 @@ def tar_of(sample: Sample) -> str:
         return ""
     head, dot_tar, _ = sample.path.partition(".tar/")
     return head + dot_tar.removesuffix("/")
-

@@ -1,0 +1,293 @@
+"""One pass over a data set's files: each is read once, decoded, hashed and described; bad ones are left out. Torch-free."""
+
+import hashlib
+import io
+import multiprocessing
+import os
+import signal
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from stat import S_ISREG
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from distill.data.jpeg import jpeg_quality
+from distill.data.samples import Dataset, Sample, Skipped
+from distill.data.storage import byte_count, read_bytes
+from distill.errors import EdgeproofError
+from distill.files import atomic_path
+from distill.preprocess import decode_image
+
+Progress = Callable[[int, int], None]
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+_DTYPES = {
+    "format": np.int8, "quality": np.float32, "width": np.int32, "height": np.int32, "bytes": np.int64,
+    "content": np.uint64, "phash": np.uint64, "dhash": np.uint64, "thumbnail": np.uint8,
+}  # fmt: skip
+_WIDTHS = {"content": 2, "thumbnail": 4 * 4 * 3}  # columns of more than one value a row
+_CHUNK = 128  # files a job: enough that sending them costs nothing, few enough that progress moves
+_PROCESSES_FROM = 2000  # files below which starting processes takes longer than reading
+_MAX_BYTES = 2**30  # more than any picture within MAX_PIXELS takes; a file is held in memory whole
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What the files say, column by column; row i belongs to ``dataset.samples[i]``.
+
+    Attributes:
+        format: int8, index in :data:`FORMATS`; -1 is any other.
+        quality: float32, IJG estimate (see :func:`distill.data.jpeg.jpeg_quality`); NaN if it is no JPEG.
+        width, height: int32, as stored, before any EXIF rotation.
+        bytes: int64, length of the file.
+        content: uint64 ``[N, 2]``, the first 128 bits of the file's SHA-256.
+        phash, dhash: uint64, perceptual hashes of the upright picture (imagehash, 8 x 8 bits).
+        thumbnail: uint8 ``[N, 48]``, the upright picture as 4 x 4 pixels of RGB, to confirm what hashes suspect.
+    """
+
+    format: npt.NDArray[np.int8]
+    quality: npt.NDArray[np.float32]
+    width: npt.NDArray[np.int32]
+    height: npt.NDArray[np.int32]
+    bytes: npt.NDArray[np.int64]
+    content: npt.NDArray[np.uint64]
+    phash: npt.NDArray[np.uint64]
+    dhash: npt.NDArray[np.uint64]
+    thumbnail: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.format)
+
+    def take(self, indices: npt.ArrayLike) -> "Scan":
+        """The rows ``indices`` (numbers, or a mask), in that order."""
+        rows = np.asarray(indices)
+        rows = rows if rows.dtype == bool else rows.astype(np.intp)
+        return Scan(**{name: column[rows] for name, column in self.columns().items()})
+
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """Name → column."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+def scan(
+    dataset: Dataset, *, max_bad_share: float, workers: int, progress: Progress | None = None
+) -> tuple[Dataset, Scan]:
+    """Read every file once; the data set without its bad files, and what the others say.
+
+    The outcome does not depend on ``workers``, the number of processes; small sets are read in this one.
+
+    Raises:
+        EdgeproofError: more than ``max_bad_share`` of the files opened here are bad (those that the layout left
+            out do not count), or a process was killed.
+    """
+    total = len(dataset.samples)
+    found, bad = _empty(total), {}
+    with _start_readers(workers if total >= _PROCESSES_FROM else 1) as read:
+        try:
+            for start, part, reasons in read(dataset.root, dataset.samples):
+                stop = start + len(part)
+                for name, column in found.columns().items():
+                    column[start:stop] = getattr(part, name)
+                bad.update({start + row: reason for row, reason in reasons.items()})
+                if progress:
+                    progress(stop, total)
+        except BrokenProcessPool:
+            raise EdgeproofError(
+                f"{dataset.root}: a process that reads the images was killed, most likely for want of memory"
+            ) from None
+    left_out = tuple(Skipped(path=dataset.samples[row].path, reason=reason) for row, reason in bad.items())
+    _check_share(dataset.root, left_out, total=total, max_bad_share=max_bad_share)
+    if bad:
+        good = np.setdiff1d(np.arange(total), list(bad))
+        found = found.take(good)
+        dataset = replace(
+            dataset,
+            samples=tuple(dataset.samples[row] for row in good),
+            skipped=(*dataset.skipped, *left_out),
+        )
+    return dataset, found
+
+
+def save_scan(found: Scan, path: Path) -> None:
+    """Write the columns as a plain ``.npz`` without pickles."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **found.columns())
+
+
+def load_scan(path: Path) -> Scan:
+    """What :func:`save_scan` wrote.
+
+    Raises:
+        EdgeproofError: no such file, or not a whole one.
+    """
+    if not path.is_file():
+        raise EdgeproofError(f"{path}: no such file, expected what the data stage found in the images")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return Scan(**{name: file[name].astype(dtype, copy=False) for name, dtype in _DTYPES.items()})
+    except (BadZipFile, EOFError, KeyError, ValueError) as error:
+        raise EdgeproofError(
+            f"{path}: cannot be read ({error}), expected the columns {', '.join(_DTYPES)}"
+        ) from None
+
+
+def _empty(count: int) -> Scan:
+    shapes = {name: (count, _WIDTHS[name]) if name in _WIDTHS else (count,) for name in _DTYPES}
+    return Scan(**{name: np.zeros(shapes[name], dtype) for name, dtype in _DTYPES.items()})
+
+
+def _check_share(root: Path, bad: Sequence[Skipped], *, total: int, max_bad_share: float) -> None:
+    if len(bad) > max_bad_share * total:
+        examples = "; ".join(f"{item.path}: {item.reason}" for item in bad[:3])
+        raise EdgeproofError(
+            f"{root}: {len(bad)} of {total} files are bad, more than data.max_bad_share = {max_bad_share:g} "
+            f"allows; the first: {examples}"
+        )
+
+
+_Part = tuple[Scan, dict[int, str]]  # rows of one chunk, and the reason of each bad one
+_Reader = Callable[[Path, Sequence[Sample]], Iterator[tuple[int, Scan, dict[int, str]]]]
+
+
+def _read_chunk(root: Path, samples: Sequence[Sample]) -> _Part:
+    part, reasons = _empty(len(samples)), {}
+    for row, sample in enumerate(samples):
+        try:
+            described = _describe(root, sample)
+        except EdgeproofError as error:
+            reasons[row] = str(error).removeprefix(f"{root / sample.path}: ")
+            continue
+        for name, value in described.items():
+            getattr(part, name)[row] = value
+    return part, reasons
+
+
+def _describe(root: Path, sample: Sample) -> dict[str, Any]:
+    """One row.
+
+    Raises:
+        EdgeproofError: missing, empty, truncated, enormous or no image.
+    """
+    data = _read(root, sample)
+    picture = decode_image(io.BytesIO(data), name=str(root / sample.path))
+    with Image.open(io.BytesIO(data)) as header:
+        kind, quality, (width, height) = header.format, jpeg_quality(header), header.size
+    phash, dhash = _perceptual_hashes(picture)
+    return {
+        "format": FORMATS.index(kind) if kind in FORMATS else -1,
+        "quality": np.nan if quality is None else quality,
+        "width": width,
+        "height": height,
+        "bytes": len(data),
+        "content": np.frombuffer(hashlib.sha256(data).digest()[:16], dtype=">u8"),
+        "phash": phash,
+        "dhash": dhash,
+        "thumbnail": np.asarray(picture.resize((4, 4), Image.Resampling.BOX)).ravel(),
+    }
+
+
+def _read(root: Path, sample: Sample) -> bytes:
+    name = str(root / sample.path)
+    try:
+        if sample.span is None and not S_ISREG(Path(name).stat().st_mode):
+            raise EdgeproofError(f"{name}: no such image file")
+        if byte_count(root, sample) > _MAX_BYTES:
+            raise EdgeproofError(f"{name}: more than {_MAX_BYTES} bytes, expected an image")
+        data = read_bytes(root, sample)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        raise EdgeproofError(f"{name}: no such image file") from None
+    except OSError as error:
+        raise EdgeproofError(f"{name}: cannot be read ({error.strerror})") from None
+    if not data:
+        raise EdgeproofError(f"{name}: the file is empty (0 bytes), expected an image")
+    return data
+
+
+def _perceptual_hashes(picture: Image.Image) -> tuple[int, int]:
+    import imagehash
+
+    grey = picture.convert("L")
+    phash, dhash = (
+        int.from_bytes(np.packbits(hashed.hash).tobytes(), "big")
+        for hashed in (imagehash.phash(grey, hash_size=8), imagehash.dhash(grey, hash_size=8))
+    )
+    return phash, dhash
+
+
+@contextmanager
+def _start_readers(workers: int) -> Iterator[_Reader]:
+    """What reads chunks in order, in this process or in several; none of those outlives the block."""
+    if workers <= 1:
+        yield _read_here
+        return
+    context = multiprocessing.get_context("spawn")
+    # readers end when the other end of this pipe does: closed here, or with this process if it is killed
+    lifeline, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(lifeline,))
+
+    def read(root: Path, samples: Sequence[Sample]) -> Iterator[tuple[int, Scan, dict[int, str]]]:
+        waiting: deque[tuple[int, Future[_Part]]] = deque()
+        for start, chunk in _chunks(samples):
+            with _ignoring_interrupts():
+                waiting.append((start, pool.submit(_read_chunk, root, chunk)))
+            if len(waiting) > 2 * workers:  # a million files must not be a million waiting jobs
+                yield _result(*waiting.popleft())
+        while waiting:
+            yield _result(*waiting.popleft())
+
+    try:
+        yield read
+        pool.shutdown(wait=True)
+    finally:  # also on Ctrl-C: nothing is written, so nobody need be waited for
+        held.close()
+        pool.shutdown(wait=True, cancel_futures=True)
+        lifeline.close()
+
+
+def _read_here(root: Path, samples: Sequence[Sample]) -> Iterator[tuple[int, Scan, dict[int, str]]]:
+    for start, chunk in _chunks(samples):
+        yield start, *_read_chunk(root, chunk)
+
+
+def _chunks(samples: Sequence[Sample]) -> Iterator[tuple[int, Sequence[Sample]]]:
+    for start in range(0, len(samples), _CHUNK):
+        yield start, samples[start : start + _CHUNK]
+
+
+def _result(start: int, done: "Future[_Part]") -> tuple[int, Scan, dict[int, str]]:
+    return start, *done.result()
+
+
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    """Processes started in here inherit it: the parent alone answers Ctrl-C, even while they still import."""
+    if threading.current_thread() is not threading.main_thread():  # Python lets no other thread ask
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _start(lifeline: Connection) -> None:
+    warnings.simplefilter("ignore")  # a reader's lines would tear the progress bar; what matters is an error
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+
+
+def _end_with(lifeline: Connection) -> None:
+    lifeline.poll(None)  # nothing is ever sent: this returns when the other end is gone
+    os._exit(1)
