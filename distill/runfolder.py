@@ -25,6 +25,7 @@ TEACHER_OUTPUTS = "teacher/outputs.safetensors"
 WEIGHTS = "weights.safetensors"
 PREDICTIONS = "predictions.npz"
 KINDS = ("distilled", "control")
+_ALWAYS = ("path", "label", "split", "generator")
 
 
 def training_folder(student: str, *, seed: int, kind: str) -> str:
@@ -64,7 +65,7 @@ def save_dataset(dataset: Dataset, run: Path) -> None:
         file.write('"columns": {')
         for number, field in enumerate(fields(Sample)):
             values = [_stored(sample, field.name) for sample in dataset.samples]
-            if number == 0 or any(value is not None for value in values):
+            if field.name in _ALWAYS or any(value is not None for value in values):
                 file.write(f"{',' if number else ''}\n{_json(field.name)}: {_json(values)}")
         file.write("\n}\n}\n")
 

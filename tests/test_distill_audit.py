@@ -4,9 +4,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distill.data.audit import audit, audit_folder, metadata_features, print_audit, require_passed, summary
-from distill.data.samples import Dataset, Sample, Skipped
+from distill.data.audit import (
+    CHECKS,
+    NOTES,
+    audit,
+    audit_folder,
+    metadata_features,
+    print_audit,
+    require_passed,
+    summary,
+)
+from distill.data.samples import UNLABELLED, Dataset, Sample, Skipped
+from distill.data.scan import scan
 from distill.errors import EdgeproofError, GateFailedError
+from distill.recipe import GateSettings
 
 SCENES = 30
 
@@ -31,8 +42,9 @@ def write(root, *, scenes=SCENES, kind=("bmp", "bmp"), **options):
     return Dataset(root=root, layout="class_folders", samples=tuple(samples))
 
 
-def report_of(dataset, **options):
-    report = audit(dataset, **{"metadata_limit": 0.05, "accept": (), "seed": 0, **options})
+def report_of(dataset, **gates):
+    dataset, columns = scan(dataset, max_bad_share=0.0, workers=1)
+    report = audit(dataset, columns, gates=GateSettings(**gates), seed=0)
     return report, {check["name"]: check for check in report["checks"]}
 
 
@@ -49,13 +61,8 @@ def test_a_clean_paired_set_passes(clean):
     report, checks = report_of(clean)
     assert report["passed"] is True
     assert report["metadata_auc"] == 0.5 and report["metadata_ci"] == [0.5, 0.5]
-    assert list(checks) == [
-        "metadata",
-        "duplicates_across_splits",
-        "duplicates_across_classes",
-        "groups_across_splits",
-    ]
-    assert {check["value"] for check in checks.values()} == {0.0}
+    assert list(checks) == [*CHECKS, *NOTES]
+    assert [checks[name]["value"] for name in CHECKS] == [0.0] * len(CHECKS)
     require_passed(report, where=clean.root)
 
 
@@ -76,7 +83,7 @@ def test_a_class_of_its_own_quality_leaks(tmp_path):
 
 
 def test_a_class_of_its_own_format_leaks(tmp_path):
-    assert failed(write(tmp_path, kind=("bmp", "png"))) == ["metadata"]
+    assert failed(write(tmp_path, kind=("bmp", "png"))) == ["metadata", "flip_jpeg96", "flip_png"]
 
 
 def test_a_class_of_its_own_size_leaks(tmp_path):
@@ -96,7 +103,7 @@ def copied(clean, tmp_path, source, target):
 
 def test_a_file_in_two_splits(clean, tmp_path):
     dataset = copied(clean, tmp_path, "0_0.bmp", "0_3.bmp")  # train and test
-    assert failed(dataset) == ["duplicates_across_splits"]
+    assert failed(dataset) == ["duplicates_across_splits", "near_duplicates_across_splits"]
     assert report_of(dataset)[1]["duplicates_across_splits"]["value"] == 1
 
 
@@ -124,11 +131,11 @@ def test_a_group_that_straddles(clean):
 
 def test_accepting_by_name(tmp_path):
     dataset = write(tmp_path, kind=("bmp", "png"))
-    report, checks = report_of(dataset, accept=("metadata",))
+    report, checks = report_of(dataset, accept=("metadata", "flip_jpeg96", "flip_png"))
     assert report["passed"] and checks["metadata"]["passed"]
     assert checks["metadata"]["note"].startswith("ACCEPTED by the recipe: AUC of a classifier")
     assert checks["metadata"]["value"] > checks["metadata"]["limit"]
-    assert failed(dataset, accept=("duplicates_across_splits",)) == ["metadata"]
+    assert failed(dataset, accept=("flip_jpeg96", "duplicates_across_splits")) == ["metadata", "flip_png"]
 
 
 def test_a_failed_audit_names_every_check(clean, tmp_path):
@@ -138,6 +145,7 @@ def test_a_failed_audit_names_every_check(clean, tmp_path):
         require_passed(report, where=tmp_path / "audit.json")
     assert str(caught.value) == (
         "data audit failed: duplicates_across_splits = 1 (limit 0); duplicates_across_classes = 1 (limit 0); "
+        "near_duplicates_across_splits = 0.0357 (limit 0.001); near_duplicates_across_classes = 0.0333 (limit 0.001); "
         f"see {tmp_path}/audit.json, or accept by name in gates.accept"
     )
 
@@ -151,11 +159,11 @@ def test_too_few_to_judge(clean, count):
 def test_metadata_features_of_known_files(tmp_path):
     picture(0).save(tmp_path / "a.bmp")
     picture(0, side=20).save(tmp_path / "a.jpg", quality=50)
-    bmp, jpg = metadata_features(tmp_path / "a.bmp"), metadata_features(tmp_path / "a.jpg")
-    assert bmp.tolist() == [0, 0, 0, 1, 0, 0, 0, 16, 16, 16 * 16 * 3 + 54]
-    assert jpg[:6].tolist() == [1, 0, 0, 0, 0, 0]
-    assert jpg[6] == pytest.approx(57.625, abs=0.01)  # mean of the luminance table of ITU-T T.81, K.1
-    assert jpg[7:].tolist() == [20, 20, (tmp_path / "a.jpg").stat().st_size]
+    samples = (Sample(path="a.bmp", label=0), Sample(path="a.jpg", label=1))
+    _, columns = scan(Dataset(root=tmp_path, layout="x", samples=samples), max_bad_share=0.0, workers=1)
+    bmp, jpg = metadata_features(columns)
+    assert bmp[[0, 2, 3, 4]].tolist() == [3, 16, 16, 16 * 16 * 3 + 54] and np.isnan(bmp[1])
+    assert jpg.tolist() == [0, pytest.approx(50, abs=0.5), 20, 20, (tmp_path / "a.jpg").stat().st_size]
 
 
 def test_summary_by_hand(clean):
@@ -198,9 +206,36 @@ def test_a_folder_with_one_readable_class(tmp_path):
 
 
 def test_chance_in_a_small_set_is_not_called_a_leak_but_a_shown_one_is():
-    from distill.data.audit import _metadata_check
+    from distill.data.audit import _judge
+    from distill.data.findings import Finding
 
-    chance = _metadata_check(0.62, [0.44, 0.78], limit=0.05)
-    assert chance["passed"] and "0.44 to 0.78" in chance["note"]
-    assert not _metadata_check(0.62, [0.57, 0.66], limit=0.05)["passed"]
-    assert not _metadata_check(0.38, [0.30, 0.46], limit=0.05)["passed"]
+    chance = _judge("metadata", Finding(0.12, "AUC", shown=False), limit=0.05, accepted=False)
+    assert chance["passed"] and "not shown to be a leak" in chance["note"]
+    shown = _judge("metadata", Finding(0.12, "AUC", shown=True), limit=0.05, accepted=False)
+    assert not shown["passed"] and not shown["accepted"]
+    accepted = _judge("metadata", Finding(0.12, "AUC", shown=True), limit=0.05, accepted=True)
+    assert accepted["passed"] and accepted["accepted"]
+    harmless = _judge("metadata", Finding(0.01, "AUC", shown=True), limit=0.05, accepted=True)
+    assert harmless["passed"] and not harmless["accepted"], "nothing failed, so nothing was accepted"
+
+
+def test_an_unknown_name_in_accept(clean):
+    with pytest.raises(EdgeproofError, match="no check is called 'metadat'; choose among: metadata, "):
+        report_of(clean, accept=("metadat",))
+    assert report_of(clean, accept=("small_cnn-openvino-int8 AUC drop",))[0]["passed"]
+
+
+def test_notes_warn_and_never_fail(clean):
+    keep = [s for s in clean.samples if not (s.split == "train" and s.label == 1) or s.path == "1_0.bmp"]
+    dataset = replace(clean, samples=tuple(keep), skipped=(Skipped(path="x.jpg", reason="broken"),))
+    checks = report_of(dataset)[1]
+    assert "WARNING: valid, test unlike train" in checks["class_balance"]["note"]
+    assert "1 files left out, the first x.jpg: broken" in checks["corrupt_files"]["note"]
+    assert all(checks[name]["passed"] and checks[name]["limit"] is None for name in NOTES)
+
+
+def test_unlabelled_images_are_searched_for_test_images_and_judged_by_nothing_else(clean, tmp_path):
+    dataset = copied(clean, tmp_path, "0_3.bmp", "extra.bmp")
+    extra = Sample(path="extra.bmp", label=UNLABELLED, split="unlabelled", group="extra.bmp")
+    found = failed(replace(dataset, samples=(*dataset.samples, extra)))
+    assert found == ["duplicates_across_splits", "near_duplicates_across_splits"]

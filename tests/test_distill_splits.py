@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,30 @@ def test_nothing_is_cut_where_all_is_stated():
     stated = pairs(4, split="train") + pairs(4, split="valid", start=4) + pairs(4, split="test", start=8)
     stated += pairs(2, split="heldout", start=12) + pairs(2, split="control", start=14)
     assert places(stated) == {sample.path: sample.split for sample in stated}
+
+
+def test_unlabelled_images_stay_where_they_are_and_count_for_no_class():
+    unlabelled = [
+        Sample(path=f"u/{i}.jpg", label=-1, split=split, group=f"scene{i}")
+        for i, split in enumerate(["unlabelled"] * 20 + [""] * 20 + ["train"] * 20)
+    ]
+    found = places(pairs(80) + unlabelled)
+    assert {sample.path: found[sample.path] for sample in unlabelled} == {
+        sample.path: sample.split for sample in unlabelled
+    }
+    assert {path: found[path] for path in places(pairs(80))} == places(pairs(80))
+    alone = [Sample(path=f"u/{i}.jpg", label=-1, split="valid") for i in range(9)]
+    with pytest.raises(EdgeproofError, match="split 'valid' has 0 real and 0 fake images"):
+        places(pairs(40) + alone)
+
+
+def test_all_but_the_split_is_kept():
+    given = [
+        Sample(path=f"a.tar/{i}.jpg", label=i % 2, generator="g", box=(0, 0, 1, 1), span=(i, 9))
+        for i in range(90)
+    ]
+    found = with_splits(dataset(given), seed=0, **SHARES).samples
+    assert [replace(sample, split="") for sample in found] == given
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ _HEADER, _HISTORY = [0, 1], [_COLUMNS.index("quality")]
 _JPEG, _PNG = FORMATS.index("JPEG"), FORMATS.index("PNG")
 _FPR = 0.05
 _RESAMPLES = 1000
+_LEVEL = 0.99  # of every interval: four questions are asked, and each may be answered wrongly by chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +64,8 @@ class _Drawn:
         return out_of_fold(features, self.labels, self.groups, seed=self.seed, others=others)
 
     def interval(self, scores: Floats) -> Interval:
-        """95 % interval of the AUC."""
-        return interval_of(self.labels, scores, self.groups, seed=self.seed)
+        """99 % interval of the AUC."""
+        return interval_of(self.labels, scores, self.groups, seed=self.seed, level=_LEVEL)
 
 
 def flip_tests(
@@ -84,9 +85,13 @@ def flip_tests(
     header, after_png = drawn.probe(as_is[:, _HEADER], png[:, _HEADER])
     return {
         "compression": _advantage(drawn, history),
-        "flip_jpeg96": _auc_drop(drawn, before, after_96, flip="everything saved as JPEG 96"),
+        "flip_jpeg96": _auc_drop(
+            drawn, before, after_96, sees="compression", flip="everything saved as JPEG 96"
+        ),
         "flip_jpeg95_fakes": _recall_drop(drawn, before, after_95),
-        "flip_png": _auc_drop(drawn, header, after_png, flip="everything saved as PNG"),
+        "flip_png": _auc_drop(
+            drawn, header, after_png, sees="format and JPEG quality", flip="everything saved as PNG"
+        ),
     }
 
 
@@ -136,10 +141,12 @@ def _advantage(drawn: _Drawn, scores: Floats) -> Finding:
     return _finding(auc - 0.5, (low - 0.5, high - 0.5), note)
 
 
-def _auc_drop(drawn: _Drawn, before: Floats, after: Floats, *, flip: str) -> Finding:
+def _auc_drop(drawn: _Drawn, before: Floats, after: Floats, *, sees: str, flip: str) -> Finding:
     kept, left = roc_auc(drawn.labels, before), roc_auc(drawn.labels, after)
-    note = f"AUC of a classifier of compression {kept:.3f}, with {flip} {left:.3f}"
-    drop = paired_bootstrap(drawn.labels, before, after, drawn.groups, n=_RESAMPLES, seed=drawn.seed)
+    note = f"AUC of a classifier of {sees} {kept:.3f}, with {flip} {left:.3f}"
+    drop = paired_bootstrap(
+        drawn.labels, before, after, drawn.groups, n=_RESAMPLES, seed=drawn.seed, level=_LEVEL
+    )
     return _finding(kept - left, drop.ci or (0.0, 0.0), note, above_chance=drawn.interval(before)[0] > 0.5)
 
 
@@ -161,16 +168,16 @@ def _finding(value: float, interval: Interval, note: str, *, above_chance: bool 
     low, high = interval
     return Finding(
         value,
-        f"{note} (95 % interval of the difference: {low:+.2f} to {high:+.2f})",
+        f"{note} (99 % interval of the value: {low:.2f} to {high:.2f})",
         shown=above_chance and low > 0,
     )
 
 
 def _mean_interval(values: Floats, groups: npt.NDArray[Any], *, seed: int) -> Interval:
-    """95 % interval of a mean, by drawing whole groups with replacement."""
+    """99 % interval of a mean, by drawing whole groups with replacement."""
     numbers = np.unique(groups, return_inverse=True)[1]
     sums, sizes = np.bincount(numbers, values), np.bincount(numbers)
     drawn = np.random.default_rng(seed).integers(len(sums), size=(_RESAMPLES, len(sums)))
     means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)

@@ -56,6 +56,8 @@ def out_of_fold(
     return scores
 
 
-def interval_of(labels: npt.NDArray[Any], scores: Floats, groups: npt.NDArray[Any], *, seed: int) -> Interval:
-    """95 % interval of the AUC, groups as units; both classes must be there."""
-    return bootstrap_ci(labels, scores, groups, seed=seed) or (0.0, 1.0)
+def interval_of(
+    labels: npt.NDArray[Any], scores: Floats, groups: npt.NDArray[Any], *, seed: int, level: float = 0.95
+) -> Interval:
+    """Interval of the AUC, groups as units; both classes must be there."""
+    return bootstrap_ci(labels, scores, groups, seed=seed, level=level) or (0.0, 1.0)

@@ -135,9 +135,9 @@ def load_scan(path: Path) -> Scan:
     if not path.is_file():
         raise EdgeproofError(f"{path}: no such file, expected what the data stage found in the images")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return Scan(**{name: file[name].astype(dtype, copy=False) for name, dtype in _DTYPES.items()})
-    except (BadZipFile, EOFError, KeyError, ValueError) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+            return Scan(**{name: found[name].astype(dtype, copy=False) for name, dtype in _DTYPES.items()})
+    except (BadZipFile, EOFError, KeyError, TypeError, ValueError) as error:
         raise EdgeproofError(
             f"{path}: cannot be read ({error}), expected the columns {', '.join(_DTYPES)}"
         ) from None
@@ -240,7 +240,7 @@ def _start_readers(workers: int) -> Iterator[_Reader]:
     def read(root: Path, samples: Sequence[Sample]) -> Iterator[tuple[int, Scan, dict[int, str]]]:
         waiting: deque[tuple[int, Future[_Part]]] = deque()
         for start, chunk in _chunks(samples):
-            with _ignoring_interrupts():
+            with _holding_interrupts():
                 waiting.append((start, pool.submit(_read_chunk, root, chunk)))
             if len(waiting) > 2 * workers:  # a million files must not be a million waiting jobs
                 yield _result(*waiting.popleft())
@@ -271,16 +271,13 @@ def _result(start: int, done: "Future[_Part]") -> tuple[int, Scan, dict[int, str
 
 
 @contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """Processes started in here inherit it: the parent alone answers Ctrl-C, even while they still import."""
-    if threading.current_thread() is not threading.main_thread():  # Python lets no other thread ask
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _holding_interrupts() -> Iterator[None]:
+    """Processes started in here never see Ctrl-C, not even while they import; this one sees it at the end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start(lifeline: Connection) -> None:

@@ -16,10 +16,10 @@ from PIL import Image
 
 Floats = npt.NDArray[np.float32]
 
-STRENGTHS = ("zeros", "blocks", "chroma_zeros", "chroma_blocks", "chroma_blocks_16", "chroma_parity")
+STRENGTHS = ("blocks", "chroma_blocks", "chroma_blocks_16", "chroma_parity")
 TRACES = ("quality", *STRENGTHS)
 _SIDE = 256  # of the middle that is looked at: a thousand blocks
-_LEAST_SIDE = 16
+_LEAST_SIDE = 32  # two blocks of half-size chroma
 _SHOWN = 6.0  # of the comb's statistic: see above
 _QUALITIES = (*range(30, 60, 10), *range(55, 90, 5), 88, *range(90, 99))
 _LUMINANCE = (
@@ -29,8 +29,7 @@ _LUMINANCE = (
 )  # fmt: skip
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.1687, -0.3313, 0.5], [0.5, -0.4187, -0.0813]], np.float32)
 _FREQUENCY = np.add.outer(np.arange(8), np.arange(8))
-_LOW, _HIGH = (_FREQUENCY > 0) & (_FREQUENCY <= 6), _FREQUENCY >= 5
-_NEAR_ZERO = 0.8  # rounding to 8 bits moves a coefficient by about 0.35
+_LOW = (_FREQUENCY > 0) & (_FREQUENCY <= 6)
 
 
 def middle(picture: Image.Image) -> Image.Image:
@@ -119,17 +118,13 @@ def _phase(plane: Floats) -> int:
 
 
 def _strengths(luma: Floats, chroma: list[Floats]) -> list[float]:
-    """In the order of :data:`STRENGTHS`; the chroma planes are averaged."""
-    colour = np.mean(
-        [[_zeros(plane), _blocks(plane, 8), _blocks(plane, 16), _parity(plane)] for plane in chroma], axis=0
-    )
-    return [_zeros(luma), _blocks(luma, 8), *colour.tolist()]
+    """In the order of :data:`STRENGTHS`; the chroma planes are averaged.
 
-
-def _zeros(plane: Floats) -> float:
-    """Share of high frequencies near zero on the grid, beyond that on a shifted one."""
-    on, off = (np.abs(_dct(plane, shift, shift)[:, _HIGH]) < _NEAR_ZERO for shift in (0, 4))
-    return float(on.mean() - off.mean())
+    The share of coefficients that JPEG set to zero is not among them: it sees how smooth a picture is, and on
+    simulated pictures an AUC of 0.1 was lost by a re-encoding that had nothing to reveal.
+    """
+    colour = np.mean([[_blocks(plane, 8), _blocks(plane, 16), _parity(plane)] for plane in chroma], axis=0)
+    return [_blocks(luma, 8), *colour.tolist()]
 
 
 def _blocks(plane: Floats, period: int) -> float:
