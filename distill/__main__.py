@@ -230,7 +230,13 @@ def shard(
         raise EdgeproofError(
             f"stopped by Ctrl-C; the shards in {out} are whole, the same command goes on there"
         ) from None
-    typer.echo(f"{len(shards)} shards in {out}; what they hold and what was left out: {out / 'index.json'}")
+    typer.echo(
+        f"{len(shards)} shards in {out}; what they hold, and which files could not be read: {out / 'index.json'}"
+    )
+    if dataset.skipped:
+        typer.echo(
+            f"{len(dataset.skipped)} files are no part of the set; edgeproof data inspect {path} names them"
+        )
 
 
 def _teachers() -> list[str]:
@@ -298,6 +304,8 @@ def _run(
     resolved, folder = _resolve(source, out=out, overrides=overrides or [])
     _require_training()
     stages = _stages(resolved, verb=verb)
+    if resolved.data.path:
+        _check_data(resolved)
     if dry_run:
         for stage in stages:
             typer.echo(stage.name)
@@ -320,6 +328,13 @@ def _run(
     finally:
         if (folder / "report.html").is_file() and verb == "report":
             _print_result(folder)
+
+
+def _check_data(recipe: "Recipe") -> None:
+    """Complain about the data set's place and layout before a run folder is made."""
+    from distill.data.layouts import find_layout
+
+    find_layout(Path(recipe.data.path).expanduser(), layout=recipe.data.layout)
 
 
 def _resolve(source: str, *, out: Path | None, overrides: list[str]) -> tuple["Recipe", Path]:
@@ -410,6 +425,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except ImportError as error:
         typer.echo(f"edgeproof: error: {error}; pip install 'edgeproof[all]'", err=True)
+        sys.exit(2)
+    except OSError as error:  # a full disk behind standard output, for one
+        typer.echo(f"edgeproof: error: {error.filename or 'output'}: {error.strerror or error}", err=True)
         sys.exit(2)
 
 

@@ -83,7 +83,12 @@ def test_a_class_of_its_own_quality_leaks(tmp_path):
 
 
 def test_a_class_of_its_own_format_leaks(tmp_path):
-    assert failed(write(tmp_path, kind=("bmp", "png"))) == ["metadata", "flip_jpeg96", "flip_png"]
+    assert failed(write(tmp_path, kind=("bmp", "png"))) == [
+        "metadata",
+        "file_bytes",
+        "flip_jpeg96",
+        "flip_png",
+    ]
 
 
 def test_a_class_of_its_own_size_leaks(tmp_path):
@@ -91,7 +96,7 @@ def test_a_class_of_its_own_size_leaks(tmp_path):
     for number, sample in enumerate(dataset.samples):
         if sample.label:
             picture(1000 + number, side=15).save(tmp_path / sample.path)
-    assert failed(dataset) == ["metadata"]
+    assert failed(dataset) == ["metadata", "file_bytes"]
 
 
 def copied(clean, tmp_path, source, target):
@@ -131,11 +136,14 @@ def test_a_group_that_straddles(clean):
 
 def test_accepting_by_name(tmp_path):
     dataset = write(tmp_path, kind=("bmp", "png"))
-    report, checks = report_of(dataset, accept=("metadata", "flip_jpeg96", "flip_png"))
+    report, checks = report_of(dataset, accept=("metadata", "file_bytes", "flip_jpeg96", "flip_png"))
     assert report["passed"] and checks["metadata"]["passed"]
     assert checks["metadata"]["note"].startswith("ACCEPTED by the recipe: AUC of a classifier")
     assert checks["metadata"]["value"] > checks["metadata"]["limit"]
-    assert failed(dataset, accept=("flip_jpeg96", "duplicates_across_splits")) == ["metadata", "flip_png"]
+    assert failed(dataset, accept=("flip_jpeg96", "file_bytes", "duplicates_across_splits")) == [
+        "metadata",
+        "flip_png",
+    ]
 
 
 def test_a_failed_audit_names_every_check(clean, tmp_path):
@@ -239,3 +247,101 @@ def test_unlabelled_images_are_searched_for_test_images_and_judged_by_nothing_el
     extra = Sample(path="extra.bmp", label=UNLABELLED, split="unlabelled", group="extra.bmp")
     found = failed(replace(dataset, samples=(*dataset.samples, extra)))
     assert found == ["duplicates_across_splits", "near_duplicates_across_splits"]
+
+
+def scenes(root, make, *, count=30):
+    """Class folders of pictures that have been JPEGs or not; ``make(image, label)`` saves one."""
+    from test_distill_flips import picture as blobs
+
+    for label, name in enumerate(("real", "fake")):
+        (root / name).mkdir()
+        for index in range(count):
+            make(blobs(2 * index + label), label).save(root / name / f"{index}.png")
+    return root
+
+
+def test_a_leak_that_only_pixels_show(tmp_path):
+    """Everything is PNG, of one size, but the reals have been JPEGs."""
+    from distill.data.traces import jpeg_again
+
+    scenes(tmp_path, lambda image, label: image if label else jpeg_again(image, 90))
+    report = audit_folder(tmp_path, layout="auto")
+    found = [check["name"] for check in report["checks"] if not check["passed"]]
+    assert {"compression", "flip_jpeg96", "flip_jpeg95_fakes"} <= set(found) <= {*CHECKS[:5]}
+
+
+def test_a_metadata_leak_says_where(tmp_path):
+    note = report_of(write(tmp_path, kind=("bmp", "png")))[1]["metadata"]["note"]
+    assert "alone: format 1.00" in note
+    assert note.endswith("format: real BMP (100%), generated PNG (100%)")
+    (tmp_path / "jpg").mkdir()
+    quality = write(tmp_path / "jpg", kind=("jpg", "jpg"), quality=(90, 60))
+    note = report_of(quality)[1]["metadata"]["note"]
+    assert "format 0.50" in note and "JPEG quality: real median 90, generated median 60" in note
+
+
+def test_the_report_is_strict_json_and_marks_what_was_accepted(tmp_path):
+    import json
+
+    dataset = write(tmp_path, kind=("bmp", "png"))
+    report, checks = report_of(dataset, accept=("metadata", "file_bytes", "flip_jpeg96", "flip_png"))
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    accepted = [name for name, check in checks.items() if check["accepted"]]
+    assert accepted == ["metadata", "file_bytes", "flip_jpeg96", "flip_png"]
+    assert set(checks["metadata"]) == {"name", "value", "limit", "passed", "accepted", "note", "examples"}
+
+
+def test_every_check_can_be_accepted_by_its_name(clean):
+    assert report_of(clean, accept=CHECKS)[1]["metadata"]["accepted"] is False
+
+
+def test_limits_come_from_the_recipe(clean, tmp_path):
+    dataset = copied(clean, tmp_path, "0_0.bmp", "0_3.bmp")
+    assert "near_duplicates_across_splits" not in failed(dataset, near_duplicates=0.1)
+    leak = write(tmp_path, kind=("bmp", "png"))
+    assert failed(leak, metadata_auc=0.5, flip_drop=0.5) == []
+
+
+def test_examples_are_listed_and_printed(clean, tmp_path, capsys):
+    report, checks = report_of(copied(clean, tmp_path, "0_0.bmp", "0_3.bmp"))
+    assert checks["duplicates_across_splits"]["examples"] == [["0_0.bmp", "0_3.bmp"]]
+    print_audit({**report, "skipped": []}, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    place = next(i for i, line in enumerate(lines) if line.startswith("FAIL duplicates_across_splits: 1"))
+    assert lines[place + 1].split() == ["0_0.bmp", "=", "0_3.bmp"]
+    assert any(line.startswith("note class_balance: 0; share of fakes: train 50%") for line in lines)
+
+
+def test_the_data_stages_leave_a_scan_that_fits_the_samples(tmp_path):
+    from distill.data.scan import load_scan
+    from distill.recipe import parse_recipe
+    from distill.runfolder import AUDIT, SCAN, SUMMARY, load_dataset
+    from distill.stage import Run
+    from distill.stages import distill_stages
+    from distill.work_data import audit_data, make_data
+
+    scenes(tmp_path, lambda image, label: image)
+    (tmp_path / "real" / "bad.png").touch()
+    (tmp_path / "more").mkdir()
+    picture(7, side=24).save(tmp_path / "more" / "u.png")
+    values = {
+        "name": "x",
+        "data": {"path": str(tmp_path), "unlabelled": str(tmp_path / "more"), "max_bad_share": 0.1},
+        "students": {"s": {"name": "small_cnn"}},
+    }
+    recipe = parse_recipe({**values, "gates": {"accept": ["metadata"]}}, origin="x")
+    run = Run(tmp_path / "run", recipe)
+    make_data(run, lambda done, total: None)
+    dataset, columns = load_dataset(run.folder), load_scan(run.folder / SCAN)
+    assert len(dataset.samples) == len(columns) == 61
+    assert "real/bad.png" in [item.path for item in dataset.skipped]
+    for sample, size in zip(dataset.samples, columns.bytes, strict=True):
+        assert (dataset.root / sample.path).stat().st_size == size
+    assert {sample.split for sample in dataset.samples} == {"train", "valid", "test", "unlabelled"}
+    audit_data(run, lambda done, total: None)
+    stages = {stage.name: stage for stage in distill_stages(recipe)}
+    for name in (*stages["data"].outputs, *stages["audit"].outputs):
+        assert (run.folder / name).is_file(), name
+    assert {SUMMARY, SCAN} <= set(stages["data"].outputs) and stages["audit"].outputs == (AUDIT,)
+    other = recipe.model_copy(update={"gates": GateSettings(flip_drop=0.2)})
+    assert stages["audit"].reads(other) != stages["audit"].reads(recipe)

@@ -244,7 +244,8 @@ def sized(tmp_path, *sides):
     samples = tuple(Sample(path=str(number), label=label) for number, label in enumerate(labels))
     blank = np.zeros(len(samples), np.int64)
     return Dataset(root=tmp_path, layout="", samples=samples), Scan(
-        format=blank, quality=blank, width=widths, height=widths + 9, bytes=blank, content=blank, phash=blank, dhash=blank
+        format=blank, quality=blank, width=widths, height=widths + 9, bytes=blank, content=blank, phash=blank, dhash=blank,
+        thumbnail=blank,
     )  # fmt: skip
 
 
@@ -436,7 +437,7 @@ def test_problems_and_simulated_data_are_named_at_the_top(folder, tmp_path):
 
 
 def test_what_cannot_be_written_or_shown(folder, tmp_path):
-    with pytest.raises(EdgeproofError, match="a folder, expected the name of an HTML file"):
+    with pytest.raises(EdgeproofError, match="a folder, expected the name of an .html file"):
         check_target(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(EdgeproofError, match="cannot be written"):

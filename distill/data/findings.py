@@ -53,7 +53,8 @@ class Facts:
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
         """Judged, and real or generated."""
-        return self.judged & (self.labels != UNLABELLED)
+        known: npt.NDArray[np.bool_] = self.judged & (self.labels != UNLABELLED)
+        return known
 
     def within(self, *names: str) -> npt.NDArray[np.bool_]:
         """Which rows stand in one of the splits."""

@@ -44,6 +44,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         for label in ("real", "fake")
         if not counts[label] and "unlabelled" not in counts
     ]
+    if not dataset.samples:
+        empty = ["no image can be read"]
     return {
         "layout": dataset.layout,
         "samples": len(dataset.samples),

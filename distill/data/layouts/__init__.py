@@ -68,14 +68,7 @@ def load_dataset(root: Path, *, layout: str = "auto", columns: ManifestColumns |
     Raises:
         EdgeproofError: no such folder, unknown layout, no or several layouts match.
     """
-    if not _exists(root):
-        raise EdgeproofError(
-            f"{one_line(root)}: no such file or folder, expected a data set ('edgeproof list layouts' names the shapes)"
-        )
-    if layout == "auto":
-        layout = _recognise(root)
-    elif layout not in LAYOUTS:
-        raise unknown_name(kind="layout", given=layout, choices=["auto", *LAYOUTS])
+    layout = find_layout(root, layout=layout)
     if layout == "manifest":
         return manifest.load(root, columns=columns or ManifestColumns())
     if columns and columns != ManifestColumns():
@@ -83,6 +76,23 @@ def load_dataset(root: Path, *, layout: str = "auto", columns: ManifestColumns |
             f"{one_line(root)}: columns are given, but the layout {layout!r} has none to name"
         )
     return LAYOUTS[layout].load(root)
+
+
+def find_layout(root: Path, *, layout: str = "auto") -> str:
+    """The layout of what ``root`` names, recognised unless it is given.
+
+    Raises:
+        EdgeproofError: no such folder, unknown layout, no or several layouts match.
+    """
+    if not _exists(root):
+        raise EdgeproofError(
+            f"{one_line(root)}: no such file or folder, expected a data set ('edgeproof list layouts' names the shapes)"
+        )
+    if layout == "auto":
+        return _recognise(root)
+    if layout not in LAYOUTS:
+        raise unknown_name(kind="layout", given=layout, choices=["auto", *LAYOUTS])
+    return layout
 
 
 def _exists(root: Path) -> bool:

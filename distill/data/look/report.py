@@ -29,15 +29,16 @@ def check_target(path: Path) -> None:
     """Say at once, not after the scan, that the page cannot be written there.
 
     Raises:
-        EdgeproofError: ``path`` is a folder, or below what is none or is closed.
+        EdgeproofError: ``path`` is a folder, no .html, or below what is none or is closed.
         ImportError: a library for the pictures is not installed.
     """
     import matplotlib  # noqa: F401
     import pywt  # noqa: F401
     import scipy  # noqa: F401
 
-    if path.is_dir():
-        raise EdgeproofError(f"{path}: a folder, expected the name of an HTML file to write")
+    if path.is_dir() or path.suffix.lower() not in (".html", ".htm"):  # never over an image or a manifest
+        found = "a folder" if path.is_dir() else f"no HTML file by its name ({path.suffix or 'no suffix'})"
+        raise EdgeproofError(f"{path}: {found}, expected the name of an .html file to write")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise EdgeproofError(f"{path}: cannot be written, {folder} is no folder or not writable")
