@@ -244,8 +244,8 @@ def _cautions(run: RunData, chosen: Contestant | None) -> Iterator[str]:
         if check.get("accepted") is True:
             yield f"The accuracy check {describe(check)} failed and the recipe accepted it."
     for check in sequence(run.audit, "checks"):
-        value, limit = number(check, "value"), number(check, "limit")
-        if lookup(check, "passed") is True and value is not None and limit is not None and value > limit:
+        if lookup(check, "accepted") is True:
+            value, limit = number(check, "value") or 0.0, number(check, "limit") or 0.0
             found = f"{value:.3g}, limit {limit:.3g}"
             yield f"The audit check {lookup(check, 'name')} failed ({found}) and the recipe accepted it."
     reals = number(chosen.accuracy, "splits", "test", "n_real") if chosen else None

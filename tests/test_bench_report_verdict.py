@@ -194,11 +194,13 @@ def test_int8_slower_than_fp32_is_warned_of(judged: Callable[[Files], Verdict]) 
 def test_leaking_control_and_accepted_checks_are_cautioned(judged: Callable[[Files], Verdict]) -> None:
     files = fixture.contents()
     files["accuracy.json"]["models"]["teacher"]["splits"]["control"]["auc"] = 0.61
-    files["data/audit.json"]["checks"][0]["value"] = 0.2
+    files["data/audit.json"]["checks"][0].update(value=0.2, accepted=True)
+    files["data/audit.json"]["checks"][1].update(value=3, note="not shown to be a leak")
     files["accuracy.json"]["gate"]["checks"][0]["accepted"] = True
     cautions = " ".join(judged(files).cautions)
     assert "teacher has AUC 0.610 on the identity control" in cautions
     assert "The audit check metadata failed (0.2, limit 0.05) and the recipe accepted it" in cautions
+    assert "duplicates_across_splits" not in cautions, "beyond its limit, but nobody had to accept it"
     assert (
         "small_cnn-onnxruntime-int8 AUC drop 0.002, limit 0.020 failed and the recipe accepted it" in cautions
     )

@@ -110,7 +110,7 @@ def _check_same(out: Path, found: Header | None, wanted: Header) -> None:
     keys = [key for key in Header.model_fields if getattr(found, key, None) != getattr(wanted, key)]
     if keys:
         what = ", ".join(
-            f"{key}: {getattr(found, key, None)!r:.20} there, {getattr(wanted, key)!r:.20} asked"
+            f"{key}: {str(getattr(found, key, None)):.16} there, {str(getattr(wanted, key)):.16} asked"
             for key in keys
         )
         raise EdgeproofError(
