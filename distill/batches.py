@@ -5,7 +5,7 @@ stays a pure function of its keys, and the cached teacher saw the view that the 
 Beyer et al. 2022, arXiv 2106.05237), before augmentation degrades it for the student.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from distill.sampler import EpochBatches, Key, PlainBatches
 from distill.teacher_outputs import TeacherOutputs
 
 Floats = npt.NDArray[np.float32]
+_SMALL = ("labels", "boxes", "teacher_logits")
 
 
 class BatchDataset(Dataset[Batch]):
@@ -119,6 +120,42 @@ def normalize(images: Tensor, *, spec: PreprocessSpec) -> Tensor:
     return ((images.float() - mean) * scale).permute(0, 3, 1, 2)
 
 
+class BatchLoader(DataLoader[Batch]):
+    """Batches as they were made, whether in this process or in workers.
+
+    Between processes each tensor is a shared file of its own, which costs as much as decoding several small photos;
+    only the large ones travel so, the others within the message.
+    """
+
+    def __init__(self, dataset: BatchDataset, **options: Any) -> None:
+        super().__init__(
+            dataset,
+            batch_size=None,  # a key is a batch already
+            collate_fn=_packed,  # type: ignore[arg-type]
+            worker_init_fn=_start_worker,
+            # its own: a loader draws a seed when it starts, and at another moment in a resumed run than in a whole one
+            generator=_OwnGenerator(),
+            **options,
+        )
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        return map(_unpacked, super().__iter__())
+
+
+def _packed(batch: Batch) -> Batch:
+    small: dict[str, Any] = {name: getattr(batch, name) for name in _SMALL}
+    arrays: dict[str, Any] = {name: part.numpy() for name, part in small.items() if part is not None}
+    return batch._replace(**arrays)
+
+
+def _unpacked(batch: Batch) -> Batch:
+    small: dict[str, Any] = {name: getattr(batch, name) for name in _SMALL}
+    tensors: dict[str, Any] = {
+        name: torch.from_numpy(part) for name, part in small.items() if part is not None
+    }
+    return batch._replace(**tensors)
+
+
 def train_loader(
     dataset: BatchDataset, *, batch_size: int, views: int, seed: int, workers: int, total: int = 0
 ) -> DataLoader[Batch]:
@@ -127,17 +164,7 @@ def train_loader(
         length=len(dataset), batch_size=batch_size, views=views, seed=seed, total=total,
         shards=shard_numbers(dataset.pixels.samples) if dataset.pixels.cache is None else (),
     )  # fmt: skip
-    return DataLoader(
-        dataset,
-        batch_size=None,  # a key is a batch already
-        sampler=batches,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        worker_init_fn=_start_worker,
-        collate_fn=_as_it_is,
-        # its own: a loader draws a seed when it starts, and at another moment in a resumed run than in a whole one
-        generator=_OwnGenerator(),
-    )
+    return BatchLoader(dataset, sampler=batches, num_workers=workers, persistent_workers=workers > 0)
 
 
 class _OwnGenerator(torch.Generator):
@@ -152,7 +179,7 @@ def plain_loader(
 ) -> DataLoader[Batch]:
     """Every sample once, in order, in one fixed view."""
     batches = PlainBatches(length=len(dataset), batch_size=batch_size, view=view)
-    return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is, num_workers=workers)
+    return BatchLoader(dataset, sampler=batches, num_workers=workers)
 
 
 def shard_numbers(samples: Sequence[Sample]) -> list[int]:
@@ -166,7 +193,3 @@ def shard_numbers(samples: Sequence[Sample]) -> list[int]:
 
 def _start_worker(_: int) -> None:
     keep_freed_memory()  # pictures come and go: half of the time of an augmentation was fresh memory
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
