@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from deploy.artifact import read_manifest
 from deploy.stages import deployed_models
-from distill.calibration import Calibration
 from distill.data.samples import GENERATED, Dataset, Sample
+from distill.evaluation.calibration import Calibration
+from distill.evaluation.metrics import binary_metrics, choose_threshold, reliability, roc_auc, roc_points
+from distill.evaluation.statistics import bootstrap_ci, paired_bootstrap, seed_difference
 from distill.files import read_json
-from distill.metrics import binary_metrics, choose_threshold, reliability, roc_auc, roc_points
-from distill.recipe import Recipe
-from distill.runfolder import (
+from distill.pipeline.runfolder import (
     EVALUATED,
     KINDS,
     PREDICTIONS,
@@ -29,8 +29,8 @@ from distill.runfolder import (
     load_predictions,
     training_folder,
 )
-from distill.stage import Progress, Run
-from distill.statistics import bootstrap_ci, paired_bootstrap, seed_difference
+from distill.pipeline.stage import Progress, Run
+from distill.recipe import Recipe
 
 Scores = npt.NDArray[np.float64]
 RUNTIMES = ("onnxruntime", "openvino")

@@ -1,6 +1,6 @@
 """Every model on degraded test images, at its one frozen threshold: what ``degradations.json`` holds. Torch-free.
 
-``deploy.degradations`` left what the models say; nothing is run here.
+``deploy.stages.degradations`` left what the models say; nothing is run here.
 """
 
 from collections.abc import Iterator
@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deploy.degradations import DegradedOutputs, int8_artifacts, load_degraded
-from distill.data.degradations import CLEAN, DEGRADATIONS
+from deploy.stages.degradations import DegradedOutputs, int8_artifacts, load_degraded
 from distill.data.samples import GENERATED, REAL
+from distill.data.transforms.degradations import CLEAN, DEGRADATIONS
+from distill.evaluation.metrics import binary_metrics
+from distill.evaluation.statistics import paired_bootstrap
 from distill.files import read_json
-from distill.metrics import binary_metrics
+from distill.pipeline.runfolder import TEACHER, chosen_folder, load_dataset
+from distill.pipeline.stage import Progress, Run
 from distill.recipe import Recipe
-from distill.runfolder import TEACHER, chosen_folder, load_dataset
-from distill.stage import Progress, Run
-from distill.statistics import paired_bootstrap
 
 Scores = npt.NDArray[np.float64]
 RESAMPLES = 200  # hundreds of intervals, none of which decides anything alone

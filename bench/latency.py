@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from bench import machine
 from bench.record import REFERENCE_S, BenchRecord, Precision, Row, Runtime, Scope, Status
+from distill import machine
 from distill.errors import EdgeproofError
 
 Runner = Callable[[], object]

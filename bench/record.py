@@ -63,7 +63,7 @@ class Row(_Frozen):
 class BenchRecord(_Frozen):
     """All rows of one run on one machine.
 
-    ``machine`` is :func:`bench.machine.describe` and ``steal_share`` during the run (None where the OS does
+    ``machine`` is :func:`distill.machine.describe` and ``steal_share`` during the run (None where the OS does
     not tell); ``noisy`` says that too much was stolen for any row to be trusted.
     """
 

@@ -10,10 +10,11 @@ from deploy.stages import deployed_models, model_folder, model_sizes
 from distill.data.storage import read_bytes
 from distill.errors import GateFailedError
 from distill.files import read_json, write_json
-from distill.precision import thread_count
+from distill.pipeline.runfolder import WEIGHTS, chosen_folder, load_dataset
+from distill.pipeline.stage import Progress, Run, Stage
+from distill.pipeline.state import STATE
 from distill.recipe import Recipe
-from distill.runfolder import WEIGHTS, chosen_folder, load_dataset
-from distill.stage import STATE, Progress, Run, Stage
+from distill.training.precision import thread_count
 
 ACCURACY, BENCH, REPORT = "accuracy.json", "bench.json", ("report.md", "report.html")
 DEGRADATIONS = "degradations.json"
@@ -104,8 +105,8 @@ def run_bench(run: Run, progress: Progress) -> None:
 
 
 def _contestants(run: Run) -> list[Any]:
-    from bench.contestants import artifact_contestants
-    from bench.torch_contestant import count_macs, count_params, reference_contestant, torch_contestants
+    from bench.contestants.artifact import artifact_contestants
+    from bench.contestants.torch import count_macs, count_params, reference_contestant, torch_contestants
     from distill.models import load_model
 
     threads = thread_count(run.recipe.bench.threads)
@@ -141,7 +142,7 @@ def _photos(run: Run) -> list[bytes]:
 
 def make_report(run: Run, progress: Progress) -> None:
     """Write the report from whatever the run folder holds."""
-    from bench.report import write_report
+    from bench.report.write import write_report
 
     write_json(run.folder / "environment.json", environment(run))
     write_report(run.folder)
@@ -149,7 +150,7 @@ def make_report(run: Run, progress: Progress) -> None:
 
 def environment(run: Run) -> dict[str, Any]:
     """What ran, where, and how long each stage took."""
-    from bench import machine
+    from distill import machine
 
     state = run.folder / STATE
     entries = read_json(state) if state.is_file() else {}

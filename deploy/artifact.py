@@ -8,8 +8,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from distill.calibration import Calibration
 from distill.errors import EdgeproofError
+from distill.evaluation.calibration import Calibration
 from distill.files import read_json, sha256, write_json
 from distill.preprocess import PreprocessSpec
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from deploy.artifact import BINARY_OUTPUTS, MULTICLASS_OUTPUTS
 from deploy.openvino_ir import export_openvino
-from distill.calibration import Calibration
 from distill.errors import EdgeproofError
+from distill.evaluation.calibration import Calibration
 from distill.files import write_bytes
 from distill.preprocess import PreprocessSpec
 

@@ -16,9 +16,9 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from distill.data.augmentation_settings import AugmentationSettings
-from distill.data.layouts.columns import ManifestColumns
+from distill.data.columns import ManifestColumns
 from distill.data.simulate.settings import SimulationSettings
+from distill.data.transforms.settings import AugmentationSettings
 from distill.errors import EdgeproofError, unknown_name
 from distill.preprocess import PreprocessSpec
 

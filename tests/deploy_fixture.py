@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from deploy.artifact import QuantizationRecord, write_artifact
 from deploy.export import export_onnx, export_openvino
 from deploy.quantizers import QUANTIZERS
-from distill.calibration import Calibration
+from distill.evaluation.calibration import Calibration
 from distill.preprocess import PreprocessSpec
 from students.output import ModelOutput
 

@@ -9,11 +9,11 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
-from bench.contestants import NO_BF16, artifact_contestants, sample_jpeg
+from bench.contestants.artifact import NO_BF16, artifact_contestants, sample_jpeg
+from bench.contestants.torch import count_macs, count_params, reference_contestant, torch_contestants
 from bench.latency import measure
-from bench.torch_contestant import count_macs, count_params, reference_contestant, torch_contestants
 from deploy.artifact import write_artifact
-from distill.calibration import Calibration
+from distill.evaluation.calibration import Calibration
 from distill.preprocess import PreprocessSpec
 from students.output import ModelOutput
 
@@ -108,7 +108,7 @@ def test_end_to_end_takes_the_photos_in_turn(artifact):
 
 
 def test_bf16_that_the_runtime_did_not_use_is_a_failed_row(artifact, monkeypatch):
-    from bench import contestants
+    from bench.contestants import artifact as contestants
 
     found = artifact_contestants(artifact, model="tiny", threads=1, bf16=True)
     wanted = [c for c in found if c.precision == "bf16" and c.scope == "model"]
@@ -191,7 +191,7 @@ def test_the_reference_is_resnet18_at_224():
 def test_the_bench_needs_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import bench.machine, bench.record, bench.latency, bench.contestants\n"
-        "import distill.metrics, distill.statistics, distill.fit_calibration\n"
+        "import distill.machine, bench.record, bench.latency, bench.contestants.artifact\n"
+        "import distill.evaluation.metrics, distill.evaluation.statistics, distill.evaluation.fit_calibration\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

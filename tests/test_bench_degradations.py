@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from bench.degradations import evaluate
-from deploy.degradations import OUTPUTS
+from deploy.stages.degradations import OUTPUTS
 from distill.data.samples import Dataset, Sample
 from distill.files import write_json
+from distill.pipeline.runfolder import save_dataset, save_predictions
+from distill.pipeline.stage import Run
 from distill.recipe import parse_recipe
-from distill.runfolder import save_dataset, save_predictions
-from distill.stage import Run
 
 RECIPE = {
     "name": "mine",

@@ -4,8 +4,8 @@ from itertools import pairwise
 import pytest
 
 from bench.latency import Contestant, Timer, measure, one_line
-from bench.machine import CpuTimes
 from distill.errors import EdgeproofError
+from distill.machine import CpuTimes
 
 
 class FakeMachine:

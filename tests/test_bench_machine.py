@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from bench import machine
-from bench.machine import CpuTimes, describe, parse_cpuinfo, parse_stat
+from distill import machine
+from distill.machine import CpuTimes, describe, parse_cpuinfo, parse_stat
 
 SAPPHIRE_RAPIDS_FLAGS = (
     "fpu vme de pse tsc msr pae mce cx8 sse sse2 ht syscall nx pni pclmulqdq ssse3 fma cx16 sse4_1 "

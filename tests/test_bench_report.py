@@ -7,11 +7,11 @@ import pytest
 import report_fixture as fixture
 from rich.console import Console
 
-from bench.report import headline_table, write_report
-from bench.report_data import load_run
-from bench.report_markdown import escape
-from bench.report_tables import headline
-from bench.verdict import choose
+from bench.report.data import load_run
+from bench.report.markdown import escape
+from bench.report.tables import headline
+from bench.report.verdict import choose
+from bench.report.write import headline_table, write_report
 from distill.errors import EdgeproofError
 
 _VOID = {"meta", "img", "br", "link", "input", "hr", "source"}

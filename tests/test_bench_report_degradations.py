@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import report_fixture as fixture
 
-from bench import report_markdown
-from bench.report_data import load_run
-from bench.report_degradations import detail, flip_test, introduction, names, overview, steps
-from bench.report_figures_degradations import sweep
-from bench.report_sections import _degradations
-from bench.verdict import choose, judge
+from bench.report import markdown as report_markdown
+from bench.report.data import load_run
+from bench.report.degradations import detail, flip_test, introduction, names, overview, steps
+from bench.report.figures_degradations import sweep
+from bench.report.sections import _degradations
+from bench.report.verdict import choose, judge
 
 KEY = "small_cnn-openvino-int8"
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 import report_fixture as fixture
 
-from bench.report_data import load_run
-from bench.report_tables import costs, headline, like_for_like, speedups
-from bench.verdict import Verdict, judge
+from bench.report.data import load_run
+from bench.report.tables import costs, headline, like_for_like, speedups
+from bench.report.verdict import Verdict, judge
 
 Files = dict[str, Any]
 

@@ -5,8 +5,8 @@ import pytest
 
 from deploy import artifact
 from deploy.artifact import QuantizationRecord, read_manifest, verify, write_artifact
-from distill.calibration import Calibration
 from distill.errors import EdgeproofError
+from distill.evaluation.calibration import Calibration
 from distill.preprocess import PreprocessSpec
 
 CONTENT = {"model.onnx": b"an onnx model", "model.xml": b"<net/>", "model.bin": b"\x00\x01\x02"}

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.stages import bench_stages
-from deploy.degradations import draw_samples, load_degraded
 from deploy.stages import deploy_stages
-from distill.data.degradations import CLEAN, DEGRADATIONS, FLIP_TEST
+from deploy.stages.degradations import draw_samples, load_degraded
 from distill.data.samples import Sample
+from distill.data.transforms.degradations import CLEAN, DEGRADATIONS, FLIP_TEST
 from distill.files import read_json
+from distill.pipeline.runfolder import artifact_predictions, load_dataset, load_predictions
+from distill.pipeline.state import stage_keys
 from distill.recipe import load_recipe
-from distill.runfolder import artifact_predictions, load_dataset, load_predictions
-from distill.stage import stage_keys
 from distill.stages import distill_stages
 
 
@@ -96,7 +96,9 @@ def test_the_sweep_needs_every_model_it_shows():
 
 
 def test_imports_without_torch_or_anything_heavy():
-    modules = "distill.data.effects, distill.data.augment, distill.data.degradations, deploy.degradations, bench.degradations"
+    transforms = "distill.data.transforms"
+    modules = f"{transforms}.effects, {transforms}.augment, {transforms}.degradations, "
+    modules += "deploy.stages.degradations, bench.degradations"
     heavy = {"torch", "scipy", "sklearn", "matplotlib", "openvino", "onnxruntime"}
     code = f"import sys, {modules}\nsys.exit(str({heavy!r} & sys.modules.keys() or '') or 0)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])

@@ -7,8 +7,8 @@ import torch
 from deploy_fixture import CALIBRATION, SIZE, SPEC, Deployed, build_deployed, tiny_detector
 
 from deploy.export import OPSET, export_onnx, export_openvino
-from distill.calibration import Calibration
 from distill.errors import EdgeproofError
+from distill.evaluation.calibration import Calibration
 
 
 @pytest.fixture(scope="session")

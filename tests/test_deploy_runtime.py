@@ -11,8 +11,8 @@ from deploy import runtime as runtime_module
 from deploy.artifact import write_artifact
 from deploy.export import export_onnx
 from deploy.runtime import Detector
-from distill.calibration import Calibration
 from distill.errors import EdgeproofError
+from distill.evaluation.calibration import Calibration
 from distill.preprocess import PreprocessSpec
 
 RUNTIMES = ("openvino", "onnxruntime")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distill.data.audit import (
+from distill.data.audit.audit import (
     CHECKS,
     NOTES,
     audit,
@@ -214,8 +214,8 @@ def test_a_folder_with_one_readable_class(tmp_path):
 
 
 def test_chance_in_a_small_set_is_not_called_a_leak_but_a_shown_one_is():
-    from distill.data.audit import _judge
-    from distill.data.findings import Finding
+    from distill.data.audit.audit import _judge
+    from distill.data.audit.findings import Finding
 
     chance = _judge("metadata", Finding(0.12, "AUC", shown=False), limit=0.05, accepted=False)
     assert chance["passed"] and "not shown to be a leak" in chance["note"]
@@ -262,7 +262,7 @@ def scenes(root, make, *, count=30):
 
 def test_a_leak_that_only_pixels_show(tmp_path):
     """Everything is PNG, of one size, but the reals have been JPEGs."""
-    from distill.data.traces import jpeg_again
+    from distill.data.audit.traces import jpeg_again
 
     scenes(tmp_path, lambda image, label: image if label else jpeg_again(image, 90))
     report = audit_folder(tmp_path, layout="auto")
@@ -314,11 +314,11 @@ def test_examples_are_listed_and_printed(clean, tmp_path, capsys):
 
 def test_the_data_stages_leave_a_scan_that_fits_the_samples(tmp_path):
     from distill.data.scan import load_scan
+    from distill.pipeline.runfolder import AUDIT, SCAN, SUMMARY, load_dataset
+    from distill.pipeline.stage import Run
     from distill.recipe import parse_recipe
-    from distill.runfolder import AUDIT, SCAN, SUMMARY, load_dataset
-    from distill.stage import Run
     from distill.stages import distill_stages
-    from distill.work_data import audit_data, make_data
+    from distill.stages.data import audit_data, make_data
 
     scenes(tmp_path, lambda image, label: image)
     (tmp_path / "real" / "bad.png").touch()

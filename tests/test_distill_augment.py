@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill.data import augment as module
-from distill.data.augment import augment
-from distill.data.augmentation_settings import AugmentationSettings
+from distill.data.transforms import augment as module
+from distill.data.transforms.augment import augment
+from distill.data.transforms.settings import AugmentationSettings
 
 NAMES = tuple(AugmentationSettings.model_fields)
 ALL = AugmentationSettings(**{name: {"probability": 0.5} for name in NAMES})

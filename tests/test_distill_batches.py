@@ -3,7 +3,11 @@ import pytest
 import torch
 from PIL import Image
 
-from distill.batches import (
+from distill.data.pixels import PixelSource
+from distill.data.samples import Sample
+from distill.data.transforms.settings import AugmentationSettings
+from distill.preprocess import PreprocessSpec
+from distill.training.batches import (
     BatchDataset,
     boxes_in_pixels,
     mirror,
@@ -11,11 +15,7 @@ from distill.batches import (
     plain_loader,
     train_loader,
 )
-from distill.data.augmentation_settings import AugmentationSettings
-from distill.data.pixels import PixelSource
-from distill.data.samples import Sample
-from distill.preprocess import PreprocessSpec
-from distill.teacher_outputs import TeacherOutputs
+from distill.training.teachers import TeacherOutputs
 
 SPEC = PreprocessSpec(size=16)
 COUNT = 10

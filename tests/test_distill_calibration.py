@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from distill.calibration import Calibration
+from distill.evaluation.calibration import Calibration
 
 
 def test_the_default_changes_nothing():

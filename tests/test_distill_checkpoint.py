@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from distill.checkpoint import (
+from distill.errors import EdgeproofError
+from distill.files import sha256
+from distill.training.checkpoint import (
     SafetensorsIO,
     load_weights,
     parameter_count,
@@ -16,9 +18,7 @@ from distill.checkpoint import (
     read_sidecar,
     save_weights,
 )
-from distill.errors import EdgeproofError
-from distill.files import sha256
-from distill.teacher_outputs import TeacherOutputs, load_outputs, save_outputs, stack_views
+from distill.training.teachers import TeacherOutputs, load_outputs, save_outputs, stack_views
 
 
 def network(width=4, *, seed=0):

@@ -3,9 +3,9 @@ import io
 import pytest
 from rich.console import Console
 
-from distill import console as module
-from distill.console import ConsoleReporter
-from distill.stage import Stage
+from distill.pipeline import console as module
+from distill.pipeline.console import ConsoleReporter
+from distill.pipeline.stage import Stage
 
 
 def stage(name, cost):

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distill.data import effects
-from distill.data.degradations import CLEAN, DEGRADATIONS, FLIP_TEST, degrade
 from distill.data.samples import Sample
+from distill.data.transforms import effects
+from distill.data.transforms.degradations import CLEAN, DEGRADATIONS, FLIP_TEST, degrade
 
 REAL = Sample(path="a/0001.png", label=0, split="test")
 FAKE = Sample(path="a/0002.png", label=1, split="test")

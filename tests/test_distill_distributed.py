@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from torch import nn
 
-from distill.batches import BatchDataset
 from distill.data.pixels import PixelSource
 from distill.data.samples import Sample
 from distill.errors import EdgeproofError
 from distill.methods.ground_truth import GroundTruth
 from distill.preprocess import PreprocessSpec
 from distill.recipe import Schedule, TrainingSettings
-from distill.training import TrainingData, fit
+from distill.training.batches import BatchDataset
+from distill.training.fit import TrainingData, fit
 from students.output import ModelOutput
 
 SPEC = PreprocessSpec(size=16)
@@ -119,8 +119,8 @@ def test_validation_covers_every_image_whichever_process_saw_it(together, tmp_pa
     model.eval()
     with torch.inference_mode():
         batch = BatchDataset(pixels)[[(i, 0, 0) for i in range(COUNT)]]
-        from distill.batches import normalize
-        from distill.metrics import roc_auc
+        from distill.evaluation.metrics import roc_auc
+        from distill.training.batches import normalize
 
         logits = model(normalize(batch.images, spec=SPEC)).logits
     assert history["epochs"][-1]["valid_auc"] == pytest.approx(roc_auc(batch.labels.numpy(), logits.numpy()))

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
-from distill.data import duplicates as module
-from distill.data.duplicates import exact_duplicates, near_duplicates, straddling_groups
-from distill.data.findings import facts_of
+from distill.data.audit import duplicates as module
+from distill.data.audit.duplicates import exact_duplicates, near_duplicates, straddling_groups
+from distill.data.audit.findings import facts_of
 from distill.data.samples import Dataset, Sample
 from distill.data.scan import Scan, scan
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from distill.data import effects
-from distill.data.jpeg import jpeg_quality
+from distill.data.audit.jpeg import jpeg_quality
+from distill.data.transforms import effects
 
 EFFECTS = {
     "jpeg": lambda image: effects.jpeg(image, 50),

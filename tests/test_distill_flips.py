@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distill.data.findings import facts_of
-from distill.data.flips import draw, flip_tests
+from distill.data.audit.findings import facts_of
+from distill.data.audit.flips import draw, flip_tests
+from distill.data.audit.traces import TRACES, jpeg_again, middle, traces
 from distill.data.samples import Dataset, Sample
 from distill.data.scan import scan
 from distill.data.simulate.settings import SceneCounts, SimulationSettings
 from distill.data.simulate.writer import simulate
-from distill.data.traces import TRACES, jpeg_again, middle, traces
 
 LIMIT = 0.1
 SCENES = 40

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from distill.data.inspect import describe, print_inspection, printable, read_folder, reason_kinds
-from distill.data.layouts.columns import ManifestColumns, parse_columns
+from distill.data.columns import ManifestColumns, parse_columns
+from distill.data.explore.inspect import describe, print_inspection, printable, read_folder, reason_kinds
 from distill.data.samples import Dataset, Sample, Skipped
 from distill.errors import EdgeproofError
 
@@ -172,5 +172,5 @@ def test_columns_reach_the_manifest(tmp_path):
 def test_inspecting_needs_no_pictures():
     import subprocess
 
-    code = "import distill.data.inspect, sys; sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
+    code = "import distill.data.explore.inspect, sys; sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -3,7 +3,7 @@ import io
 import pytest
 from PIL import Image
 
-from distill.data.jpeg import jpeg_quality
+from distill.data.audit.jpeg import jpeg_quality
 
 
 def encoded(kind, **options):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from distill.data.columns import ManifestColumns
 from distill.data.layouts import (
     artifact,
     grip,
@@ -17,7 +18,6 @@ from distill.data.layouts import (
     table,
     unbiased_genimage,
 )
-from distill.data.layouts.columns import ManifestColumns
 from distill.data.layouts.table_samples import clean_path
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError

@@ -7,14 +7,14 @@ import pytest
 from cli import edgeproof, one_line_error
 from PIL import Image
 
-from distill.data.inspect import describe, read_folder
-from distill.data.look.draw import MAX_GENERATORS, draw, sources_of
-from distill.data.look.fingerprints import Fingerprint, correlation_matrix, half_of, noise_residual
-from distill.data.look.maps import colour_of, map_png
-from distill.data.look.observe import crop_side, observe
-from distill.data.look.report import check_target, write_page
-from distill.data.look.spectra import MeanSpectrum, azimuthal_average, log_spectrum, ring_frequencies
-from distill.data.look.statistics import (
+from distill.data.explore.fingerprints import Fingerprint, correlation_matrix, half_of, noise_residual
+from distill.data.explore.inspect import describe, read_folder
+from distill.data.explore.maps import colour_of, map_png
+from distill.data.explore.observe import crop_side, observe
+from distill.data.explore.report import check_target, write_page
+from distill.data.explore.sample import MAX_GENERATORS, draw, sources_of
+from distill.data.explore.spectra import MeanSpectrum, azimuthal_average, log_spectrum, ring_frequencies
+from distill.data.explore.statistics import (
     channel_shares,
     colour_profile,
     distance_of_kinds,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from distill.errors import EdgeproofError
-from distill.fit_calibration import fit_calibration
-from distill.metrics import binary_metrics, choose_threshold, reliability, roc_auc, roc_points
+from distill.evaluation.fit_calibration import fit_calibration
+from distill.evaluation.metrics import binary_metrics, choose_threshold, reliability, roc_auc, roc_points
 
 # Two reals and three fakes; at 0.5: one real called generated, one fake called real.
 LABELS = [0, 0, 1, 1, 1]

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from distill import memory
-from distill.precision import choose_precision, thread_count
+from distill.training import malloc as memory
+from distill.training.precision import choose_precision, thread_count
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill import runfolder
 from distill.data.samples import Dataset, Sample, Skipped
 from distill.errors import EdgeproofError
-from distill.runfolder import SAMPLES, load_dataset, save_dataset
+from distill.pipeline import runfolder
+from distill.pipeline.runfolder import SAMPLES, load_dataset, save_dataset
 
 SHARES = st.floats(0, 1, allow_nan=False, width=32)
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill import sampler
 from distill.errors import EdgeproofError
-from distill.sampler import EpochBatches, PlainBatches
+from distill.training import sampler
+from distill.training.sampler import EpochBatches, PlainBatches
 
 
 def epoch(*, number=0, **options):

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distill.data import shard
 from distill.data.layouts import load_dataset
 from distill.data.samples import Dataset, Sample
-from distill.data.shard import write_shards
-from distill.data.shard_writer import ShardWriter
+from distill.data.shards import pack as shard
+from distill.data.shards.pack import write_shards
+from distill.data.shards.writer import ShardWriter
 from distill.data.storage import read_bytes
 from distill.errors import EdgeproofError
 

@@ -11,8 +11,10 @@ from functools import partial
 import pytest
 
 from distill.errors import EdgeproofError, GateFailedError
+from distill.pipeline.runner import exclusive, run_stages
+from distill.pipeline.stage import Run, Silent, Stage
+from distill.pipeline.state import STATE, stage_keys
 from distill.recipe import load_recipe, parse_recipe
-from distill.stage import STATE, Run, Silent, Stage, exclusive, run_stages, stage_keys
 
 VALUES = {"name": "mine", "data": {"path": "photos"}, "students": {"small": {"name": "small_cnn"}}}
 
@@ -225,7 +227,9 @@ def test_a_disk_that_is_full_for_our_own_notes_is_one_line_too(job, writer, monk
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("distill.stage.Run.log" if writer == "log" else "distill.stage._State.record", full)
+    monkeypatch.setattr(
+        "distill.pipeline.stage.Run.log" if writer == "log" else "distill.pipeline.state.State.record", full
+    )
     with pytest.raises(EdgeproofError, match="^stage data: No space left on device"):
         job.run()
 
@@ -267,7 +271,7 @@ def test_a_second_process_is_locked_out(job):
         import sys
         from pathlib import Path
         from distill.errors import EdgeproofError
-        from distill.stage import exclusive
+        from distill.pipeline.runner import exclusive
         try:
             with exclusive(Path(sys.argv[1])):
                 print("entered")

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from distill.errors import EdgeproofError
-from distill.statistics import (
+from distill.evaluation.statistics import (
     auc,
     average_precision,
     bootstrap_ci,
@@ -80,7 +80,7 @@ def test_group_names_may_be_strings_in_any_order():
 def test_chunks_do_not_change_the_number_of_resamples(monkeypatch):
     labels, scores = detector(100)
     whole = bootstrap_ci(labels, scores, n=101)
-    monkeypatch.setattr("distill.statistics._CHUNK", 700)  # 7 rows at a time
+    monkeypatch.setattr("distill.evaluation.statistics._CHUNK", 700)  # 7 rows at a time
     assert bootstrap_ci(labels, scores, n=101) == pytest.approx(whole)
 
 

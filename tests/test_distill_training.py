@@ -8,23 +8,24 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from distill.batches import BatchDataset
-from distill.checkpoint import load_weights, read_sidecar
-from distill.data.augmentation_settings import AugmentationSettings
 from distill.data.pixels import PixelSource
 from distill.data.samples import Sample
+from distill.data.transforms.settings import AugmentationSettings
 from distill.errors import EdgeproofError
 from distill.files import write_json
 from distill.methods.ground_truth import GroundTruth
 from distill.methods.hint import Hint
 from distill.methods.logit_mse import LogitMSE
 from distill.methods.objective import Objective
+from distill.pipeline.stage import Run
+from distill.pipeline.state import stage_keys
 from distill.preprocess import PreprocessSpec
 from distill.recipe import Schedule, TrainingSettings, load_recipe
-from distill.stage import Run, stage_keys
 from distill.stages import distill_stages
-from distill.teacher_outputs import TeacherOutputs
-from distill.training import Trainable, TrainingData, _rate, fit
+from distill.training.batches import BatchDataset
+from distill.training.checkpoint import load_weights, read_sidecar
+from distill.training.fit import Trainable, TrainingData, _rate, fit
+from distill.training.teachers import TeacherOutputs
 from students.output import ModelOutput
 
 SPEC = PreprocessSpec(size=16)
@@ -202,7 +203,7 @@ def test_a_training_killed_after_its_last_epoch_only_finishes_writing(data, whol
         write_json(path, value)
 
     with monkeypatch.context() as patch:
-        patch.setattr("distill.training.write_json", killed)
+        patch.setattr("distill.training.fit.write_json", killed)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path, data, objectives=taught())
     history = train(
@@ -367,15 +368,15 @@ def test_a_change_of_augmentation_redoes_the_trainings_and_not_the_data():
 
 def test_teacher_student_and_control_train_under_the_recipes_augmentation(tmp_path, monkeypatch):
     """All three in the same words: equal budget."""
-    import distill.training
-    import distill.work_training as work
+    import distill.stages.training as work
+    import distill.training.fit
 
     recipe = load_recipe("demo", overrides=["augmentation.blur.probability=0.25"])
     given = []
     monkeypatch.setattr(work, "pixels_of", lambda run, split: images(8, seed=0))
     monkeypatch.setattr(work, "taught_pixels", lambda run: images(8, seed=0))
     monkeypatch.setattr(work, "describe", lambda *args, **options: {})
-    monkeypatch.setattr(distill.training, "fit", lambda *args, data, **options: given.append(data))
+    monkeypatch.setattr(distill.training.fit, "fit", lambda *args, data, **options: given.append(data))
     settings = recipe.students["small_cnn"]
     outputs = TeacherOutputs(logits=torch.zeros(8, 2), features={})
     for teacher in (None, outputs):

@@ -12,11 +12,11 @@ from distill.data.unlabelled import load_unlabelled
 from distill.errors import EdgeproofError
 from distill.methods.ground_truth import GroundTruth
 from distill.methods.objective import Batch
+from distill.pipeline.runfolder import save_dataset
+from distill.pipeline.stage import Run
 from distill.recipe import load_recipe
-from distill.runfolder import save_dataset
-from distill.stage import Run
-from distill.teacher_outputs import TeacherOutputs
-from distill.work_student import train_student
+from distill.stages.student import train_student
+from distill.training.teachers import TeacherOutputs
 from students.output import ModelOutput
 
 
@@ -89,10 +89,10 @@ def test_both_students_get_as_many_steps_and_the_control_no_unlabelled_image(tmp
         seen.update(images=len(data.train), total=total, labels=data.train.labels.tolist())
 
     outputs = TeacherOutputs(logits=torch.zeros(5, 2), features={})
-    monkeypatch.setattr("distill.training.fit", fit)
-    monkeypatch.setattr("distill.work_student.cached_outputs", lambda _: outputs)
-    monkeypatch.setattr("distill.work_student.predict_evaluated", lambda *_: None)
-    monkeypatch.setattr("distill.work_training.describe", lambda *_, **__: {})
+    monkeypatch.setattr("distill.training.fit.fit", fit)
+    monkeypatch.setattr("distill.stages.student.cached_outputs", lambda _: outputs)
+    monkeypatch.setattr("distill.stages.student.predict_evaluated", lambda *_: None)
+    monkeypatch.setattr("distill.stages.training.describe", lambda *_, **__: {})
     train_student(run, lambda done, total: None, name="small_cnn", seed=0, kind=kind)
     assert seen["total"] == 5
     assert seen["labels"] == ([0, 1, -1, -1, -1] if kind == "distilled" else [0, 1])

@@ -12,12 +12,13 @@ from hatchling.builders.wheel import WheelBuilder
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"teachers", "students", "distill", "deploy", "bench"}
 TORCH_FREE = """
-    distill.preprocess distill.errors distill.files distill.recipe distill.stage distill.metrics distill.__main__
-    deploy.artifact deploy.runtime deploy.predict deploy.parity
-    deploy.degradations distill.data.augment distill.data.degradations distill.data.inspect distill.data.layouts
-    distill.data.look.report distill.data.scan distill.data.shard distill.data.unlabelled
-    bench.data_scale bench.data_throughput bench.degradations
-    bench.machine bench.latency bench.record bench.contestants bench.accuracy bench.report bench.doctor bench.stages
+    bench.accuracy bench.contestants.artifact bench.degradations bench.latency bench.record
+    bench.report.write bench.stages deploy.artifact deploy.parity deploy.predict deploy.runtime
+    deploy.stages.degradations distill.__main__ distill.cli.doctor distill.data.explore.inspect
+    distill.data.explore.report distill.data.layouts distill.data.scan distill.data.shards.pack
+    distill.data.transforms.augment distill.data.transforms.degradations distill.data.unlabelled
+    distill.errors distill.evaluation.metrics distill.files distill.machine distill.pipeline.runner
+    distill.pipeline.stage distill.preprocess distill.recipe
 """.split()
 BLOCK = """
 import sys
@@ -46,7 +47,7 @@ def test_wheel_holds_the_five_packages_and_nothing_else(wheel: list[str]) -> Non
 def test_wheel_holds_the_package_data(wheel: list[str]) -> None:
     for name in ("demo", "cifake", "teacher-b3"):
         assert f"distill/recipes/{name}.toml" in wheel
-    assert "bench/report.css" in wheel
+    assert "bench/report/report.css" in wheel
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from distill.data.jpeg import jpeg_quality
+from distill.data.audit.jpeg import jpeg_quality
 from distill.data.samples import Dataset, Sample, Skipped
 from distill.data.storage import byte_count, read_bytes
 from distill.errors import EdgeproofError
@@ -49,7 +49,7 @@ class Scan:
 
     Attributes:
         format: int8, index in :data:`FORMATS`; -1 is any other.
-        quality: float32, IJG estimate (see :func:`distill.data.jpeg.jpeg_quality`); NaN if it is no JPEG.
+        quality: float32, IJG estimate (see :func:`distill.data.audit.jpeg.jpeg_quality`); NaN if it is no JPEG.
         width, height: int32, as stored, before any EXIF rotation.
         bytes: int64, length of the file.
         content: uint64 ``[N, 2]``, the first 128 bits of the file's SHA-256.

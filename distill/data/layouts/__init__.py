@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from distill.data.columns import ManifestColumns
 from distill.data.layouts import (
     artifact,
     celeb_df,
@@ -21,7 +22,6 @@ from distill.data.layouts import (
     unbiased_genimage,
     webdataset,
 )
-from distill.data.layouts.columns import ManifestColumns
 from distill.data.layouts.walk import is_file, one_line
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError, unknown_name

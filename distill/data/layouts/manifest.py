@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-from distill.data.layouts.columns import ManifestColumns
+from distill.data.columns import ManifestColumns
 from distill.data.layouts.table import SUFFIXES, csv_header, place, read_rows
 from distill.data.layouts.table_samples import (
     KNOWN_HEADERS,

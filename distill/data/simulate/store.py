@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from distill.data.shard_writer import ShardWriter
+from distill.data.shards.writer import ShardWriter
 from distill.data.simulate.manifest import Record
 from distill.files import write_bytes
 

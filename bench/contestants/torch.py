@@ -1,0 +1,150 @@
+"""Contestants that time PyTorch itself, eager and FP32: the one module of the bench that imports torch."""
+
+import io
+from collections.abc import Callable, Sequence
+from itertools import cycle
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.contestants.artifact import sample_jpeg, sample_pixels
+from bench.latency import Contestant, Runner
+from bench.record import Scope
+from distill.preprocess import Pixels, PreprocessSpec, decode_image
+from students import build_student
+
+REFERENCE_NAME = "resnet18 (reference)"
+REFERENCE_SIZE = 224
+
+
+def torch_contestants(
+    module: nn.Module,
+    *,
+    model: str,
+    preprocess: PreprocessSpec,
+    threads: int,
+    images: Sequence[bytes] = (),
+    reference: bool = False,
+    end_to_end: bool = True,
+) -> list[Contestant]:
+    """A module's model-only row, from a normalized float tensor, and its row from JPEG bytes.
+
+    Args:
+        module: takes float ``[N, 3, S, S]``; put into evaluation mode when the contestant is made.
+        model: the architecture's name, for the row.
+        preprocess: its ``size`` is the input size.
+        threads: torch's intra-op threads.
+        images: JPEG files' bytes, taken in turn; one made-up photo by default.
+        reference: mark the model-only row as the reference of the speed-ups.
+        end_to_end: whether to add that row.
+
+    """
+    size, params, macs = preprocess.size, count_params(module), _macs_if_it_runs(module, preprocess.size)
+    photos = tuple(images) or (sample_jpeg(),)
+
+    def contestant(scope: Scope, make: Callable[[], Runner]) -> Contestant:
+        return Contestant(
+            model=model,
+            runtime="torch",
+            precision="fp32",
+            input_size=size,
+            threads=threads,
+            scope=scope,
+            bytes=state_bytes(module),
+            params=params,
+            macs=macs,
+            reference=reference and scope == "model",
+            make=make,
+        )
+
+    found = [contestant("model", lambda: _model_only(module, preprocess, threads))]
+    if end_to_end:
+        found.append(contestant("end_to_end", lambda: _end_to_end(module, preprocess, threads, photos)))
+    return found
+
+
+def reference_contestant(*, threads: int, images: Sequence[bytes] = ()) -> list[Contestant]:
+    """The reports' model, measured again here: ResNet18, eager FP32, 224 × 224, both scopes.
+
+    Its weights are untrained, which latency does not notice.
+    """
+    return torch_contestants(
+        build_student("resnet18"),
+        model=REFERENCE_NAME,
+        preprocess=PreprocessSpec(size=REFERENCE_SIZE),
+        threads=threads,
+        images=images,
+        reference=True,
+    )
+
+
+def count_params(module: nn.Module) -> int:
+    """Parameters, trainable or not."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def state_bytes(module: nn.Module) -> int:
+    """Bytes of parameters and buffers: what a checkpoint of the module holds."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+
+
+def count_macs(module: nn.Module, size: int) -> int:
+    """Multiply-accumulates of one ``size`` × ``size`` image: half of torch's count of FLOPs (convolutions,
+    matrix products and attention; elementwise operations are left out, as is usual).
+    """
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module(torch.zeros(1, 3, size, size, device=_device(module)))
+    finally:
+        module.train(training)
+    return int(counter.get_total_flops()) // 2
+
+
+def _macs_if_it_runs(module: nn.Module, size: int) -> int | None:
+    try:
+        return count_macs(module, size)
+    except Exception:  # a module that cannot run fails its row, with its own reason, when it is made
+        return None
+
+
+def _model_only(module: nn.Module, preprocess: PreprocessSpec, threads: int) -> Runner:
+    forward = _forward(module, threads)
+    tensor = _tensor(preprocess, sample_pixels(preprocess.size))
+    return lambda: forward(tensor)
+
+
+def _end_to_end(
+    module: nn.Module, preprocess: PreprocessSpec, threads: int, photos: tuple[bytes, ...]
+) -> Runner:
+    forward, turn = _forward(module, threads), cycle(photos)
+
+    def run() -> object:
+        image = decode_image(io.BytesIO(next(turn)), name="photo", smallest=preprocess.smallest_decoded)
+        output = forward(_tensor(preprocess, preprocess.apply(image)))
+        return torch.sigmoid(output.logits).tolist()  # type: ignore[attr-defined]
+
+    return run
+
+
+def _forward(module: nn.Module, threads: int) -> Callable[[Tensor], object]:
+    module.eval()
+
+    def forward(tensor: Tensor) -> object:
+        # The setting is the process's: another contestant may have changed it since.
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+        with torch.inference_mode():
+            return module(tensor)
+
+    return forward
+
+
+def _tensor(preprocess: PreprocessSpec, pixels: Pixels) -> Tensor:
+    return torch.from_numpy(preprocess.normalize(pixels)).permute(0, 3, 1, 2).contiguous()
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))

@@ -1,0 +1,137 @@
+"""``edgeproof data ...``: make, look at, check and pack data sets. Imports are lazy, so that ``--help`` is fast."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from distill.cli.options import ColumnOption, JsonOption, SetOption
+from distill.errors import EdgeproofError
+
+data_app = typer.Typer(help="Make, look at and check image folders.", no_args_is_help=True)
+
+
+@data_app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder for the images; an unfinished set is completed.")],
+    recipe: Annotated[str, typer.Option(help="Take [data.simulate] from this recipe.")] = "demo",
+    overrides: SetOption = None,
+    shards: Annotated[
+        bool, typer.Option("--shards", help="Write WebDataset shards instead of files.")
+    ] = False,
+) -> None:
+    """Render the simulated set: camera photos and generated images of the same scenes."""
+    from distill.data.simulate.writer import simulate as render
+    from distill.recipe import load_recipe
+    from distill.training.precision import thread_count
+
+    asked = [*(overrides or []), *(["data.simulate.storage=shards"] if shards else [])]
+    settings = load_recipe(recipe, overrides=asked).data.simulate
+    if settings is None:
+        raise EdgeproofError(
+            f"recipe {recipe} has no [data.simulate] section; choose one that has, such as demo"
+        )
+    try:
+        with _bar("rendering") as progress:
+            dataset = render(settings, root=out, workers=thread_count(0), progress=progress)
+    except KeyboardInterrupt:
+        raise EdgeproofError(
+            f"stopped by Ctrl-C; the images in {out} are kept, the same command goes on there"
+        ) from None
+    typer.echo(f"{len(dataset.samples)} images in {out}")
+
+
+@data_app.command()
+def inspect(
+    path: Annotated[Path, typer.Argument(help="A data set's folder.")],
+    layout: Annotated[str, typer.Option(help="Name the layout instead of recognising it.")] = "auto",
+    columns: ColumnOption = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write an HTML page with examples, spectra and fingerprints."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which layout a folder has, what it holds, and what would be left out."""
+    from distill.data.columns import parse_columns
+    from distill.data.explore.inspect import describe, print_inspection, read_folder
+    from distill.data.explore.report import check_target, write_page
+
+    named = parse_columns(columns) if columns else None
+    if report:
+        check_target(report)
+    with _bar("reading") as progress:
+        dataset, scanned = read_folder(path, layout=layout, columns=named, progress=progress)
+    found = describe(dataset)
+    if report:
+        with _bar("looking") as progress:
+            write_page(report, dataset, scanned, found, source=path, progress=progress)
+    print_inspection(found, as_json=as_json)
+
+
+@data_app.command()
+def audit(
+    path: Annotated[Path, typer.Argument(help="A data set's folder.")],
+    layout: Annotated[str, typer.Option(help="Name the layout instead of recognising it.")] = "auto",
+    columns: ColumnOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check whether metadata, duplicates or groups give the labels away. Exit code 1 if they do."""
+    from distill.data.audit.audit import audit_folder, print_audit
+    from distill.data.columns import parse_columns
+
+    report = audit_folder(path, layout=layout, columns=parse_columns(columns) if columns else None)
+    print_audit(report, as_json=as_json)
+    if not report["passed"]:
+        raise typer.Exit(1)
+
+
+@data_app.command()
+def shard(
+    path: Annotated[Path, typer.Argument(help="A data set: a folder, a manifest, tars.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the shards; an unfinished set is completed.")],
+    layout: Annotated[str, typer.Option(help="Name the layout instead of recognising it.")] = "auto",
+    columns: ColumnOption = None,
+    size: Annotated[int, typer.Option(help="Images in a shard.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the order, in which classes are mixed.")] = 0,
+) -> None:
+    """Pack a data set of any layout into WebDataset shards, images as they are."""
+    from distill.data.columns import parse_columns
+    from distill.data.layouts import load_dataset
+    from distill.data.shards.pack import write_shards
+
+    dataset = load_dataset(path, layout=layout, columns=parse_columns(columns) if columns else None)
+    try:
+        with _bar("packing") as progress:
+            shards = write_shards(dataset, out=out, shard_size=size, seed=seed, progress=progress)
+    except KeyboardInterrupt:
+        raise EdgeproofError(
+            f"stopped by Ctrl-C; the shards in {out} are whole, the same command goes on there"
+        ) from None
+    typer.echo(
+        f"{len(shards)} shards in {out}; what they hold, and which files could not be read: {out / 'index.json'}"
+    )
+    if dataset.skipped:
+        typer.echo(
+            f"{len(dataset.skipped)} files are no part of the set; edgeproof data inspect {path} names them"
+        )
+
+
+class _bar:
+    """A progress bar for one job, on standard error."""
+
+    def __init__(self, text: str) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        self.bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self.task = self.bar.add_task(text, total=None)
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        self.bar.start()
+        return lambda done, total: self.bar.update(self.task, completed=done, total=total)
+
+    def __exit__(self, *error: Any) -> None:
+        self.bar.stop()

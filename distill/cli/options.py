@@ -1,0 +1,21 @@
+"""Arguments and options that several verbs share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RecipeArgument = Annotated[
+    str, typer.Argument(help="A shipped recipe's name, a .toml file, or a run folder.")
+]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Run folder (default: runs/<recipe's name>).")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the recipe.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="KEY=NAME", help="Name a manifest's column, such as label=target (repeatable)."
+    ),
+]

@@ -1,0 +1,198 @@
+"""``edgeproof run`` and the verbs that do a part of it; :func:`run` is the same for programs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from distill.cli.options import OutOption, RecipeArgument, SetOption
+from distill.errors import EdgeproofError
+
+if TYPE_CHECKING:
+    from distill.pipeline.stage import Reporter, Stage
+    from distill.recipe import Recipe
+
+VERBS = {
+    "teach": "Make the data and train the teacher.",
+    "distill": "Everything up to the trained students.",
+    "export": "Everything up to the FP32 artifacts.",
+    "quantize": "Everything up to the INT8 artifacts.",
+    "verify": "Everything up to the parity gate.",
+    "evaluate": "Everything up to the accuracy gate.",
+    "bench": "Everything up to the latency bench.",
+    "report": "Everything up to the report, which is written anew.",
+}
+_TRAINING = ("torch", "torchvision", "timm", "lightning", "safetensors", "onnx")
+
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on in a folder that already holds a run.")]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Check the recipe, list the stages, do nothing.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add ``run`` and a command for every verb."""
+
+    @app.command(name="run")
+    def run_command(
+        recipe: RecipeArgument,
+        out: OutOption = None,
+        overrides: SetOption = None,
+        resume: ResumeOption = False,
+        dry_run: DryRunOption = False,
+    ) -> None:
+        """Do the whole job: data, teacher, students, INT8, proof, report."""
+        _run(recipe, out=out, overrides=overrides, resume=resume, dry_run=dry_run, verb="report")
+
+    for verb, text in VERBS.items():
+        _add_verb(app, verb, text)
+
+
+def run(
+    recipe: "Recipe | str | Path",
+    *,
+    out: Path | str | None = None,
+    overrides: Sequence[str] = (),
+    verb: str = "report",
+    resume: bool = False,
+    reporter: "Reporter | None" = None,
+) -> Path:
+    """Do the whole job of a recipe, or the part that ends with ``verb``: what the command line calls.
+
+    Args:
+        recipe: an object, a shipped recipe's name, a ``.toml`` file, or a run folder.
+        out: the run folder (default: ``runs/<recipe's name>``).
+        overrides: ``KEY=VALUE``, as after ``--set``; for a recipe that is read from a file.
+        verb: one of :data:`VERBS`.
+        resume: go on in a folder that already holds a run.
+        reporter: is told how far it is.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        EdgeproofError: bad input.
+        GateFailedError: a gate failed; everything was written all the same.
+    """
+    from distill.pipeline.runner import run_stages
+    from distill.pipeline.stage import Run
+    from distill.training.precision import process_count
+
+    resolved, folder = _resolve(recipe, out=out, overrides=overrides)
+    stages = _checked_stages(resolved, verb=verb)
+    run_stages(
+        Run(folder=folder, recipe=resolved),
+        stages,
+        resume=resume,
+        reporter=reporter,
+        processes=process_count(resolved.training),
+    )
+    return folder
+
+
+def all_stages(recipe: "Recipe") -> list["Stage"]:
+    """The stages of every package, each after those it needs."""
+    from bench.stages import bench_stages
+    from deploy.stages import deploy_stages
+    from distill.stages import distill_stages
+
+    stages = [*distill_stages(recipe), *deploy_stages(recipe)]
+    return [*stages, *bench_stages(recipe, stages)]
+
+
+def stages_of(recipe: "Recipe", *, verb: str) -> list["Stage"]:
+    """The verb's own stages and what they need, in order; ``report`` means all."""
+    stages = all_stages(recipe)
+    if verb == "report":
+        return stages
+    wanted = {stage.name for stage in stages if stage.verb == verb}
+    for stage in reversed(stages):
+        if stage.name in wanted:
+            wanted.update(stage.needs)
+    return [stage for stage in stages if stage.name in wanted]
+
+
+def _add_verb(app: typer.Typer, verb: str, text: str) -> None:
+    def command(recipe: RecipeArgument, out: OutOption = None, overrides: SetOption = None) -> None:
+        _run(recipe, out=out, overrides=overrides, resume=True, dry_run=False, verb=verb)
+
+    command.__doc__ = f"{text} Stages that are whole are kept."
+    app.command(name=verb)(command)
+
+
+def _run(
+    source: str, *, out: Path | None, overrides: list[str] | None, resume: bool, dry_run: bool, verb: str
+) -> None:
+    from rich.console import Console
+
+    from distill.pipeline.console import ConsoleReporter
+
+    resolved, folder = _resolve(source, out=out, overrides=overrides or [])
+    stages = _checked_stages(resolved, verb=verb)
+    if dry_run:
+        for stage in stages:
+            typer.echo(stage.name)
+        return
+    console = Console(stderr=True)
+    console.print(f"edgeproof: {resolved.name} → {folder}", highlight=False)
+    try:
+        with ConsoleReporter(console) as reporter:
+            run(resolved, out=folder, verb=verb, resume=resume, reporter=reporter)
+    except KeyboardInterrupt:
+        raise EdgeproofError(
+            f"stopped by Ctrl-C; what was finished in {folder} is whole, --resume goes on there"
+        ) from None
+    finally:
+        if (folder / "report.html").is_file() and verb == "report":
+            _print_result(folder)
+
+
+def _resolve(
+    source: "Recipe | str | Path", *, out: Path | str | None, overrides: Sequence[str]
+) -> tuple["Recipe", Path]:
+    from distill.recipe import Recipe, load_recipe
+
+    if isinstance(source, Recipe):
+        return source, Path(out or Path("runs") / source.name)
+    folder = Path(source)
+    if (folder / "recipe.toml").is_file():
+        return load_recipe(str(folder / "recipe.toml"), overrides=overrides), Path(out or folder)
+    recipe = load_recipe(str(source), overrides=overrides)
+    return recipe, Path(out or Path("runs") / recipe.name)
+
+
+def _checked_stages(recipe: "Recipe", *, verb: str) -> list["Stage"]:
+    """The verb's stages, after everything that can be checked before any work."""
+    from distill.data.layouts import find_layout
+
+    _require_training()
+    from distill.check import check_names
+
+    check_names(recipe)
+    stages = stages_of(recipe, verb=verb)
+    if recipe.data.path:  # complain about the place and layout before a run folder is made
+        find_layout(Path(recipe.data.path).expanduser(), layout=recipe.data.layout)
+    return stages
+
+
+def _require_training() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in _TRAINING if find_spec(name) is None]
+    if missing:
+        raise EdgeproofError(
+            f"training needs {', '.join(missing)}, not installed; pip install 'edgeproof[all]'"
+        )
+
+
+def _print_result(folder: Path) -> None:
+    from rich.console import Console
+
+    from bench.report.write import headline_table
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = 110  # a log has no width, and 80 columns cut names
+    console.print(headline_table(folder))
+    console.print(f"report: {(folder / 'report.html').resolve()}", highlight=False, soft_wrap=True)

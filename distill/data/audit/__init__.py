@@ -1,0 +1,1 @@
+"""What gives labels away before pixels are seen."""

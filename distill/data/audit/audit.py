@@ -1,0 +1,331 @@
+"""Does the data leak its labels? Everything that can be asked before the first training (PROTOCOL, rule 1)."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distill.data.audit.duplicates import exact_duplicates, near_duplicates, straddling_groups
+from distill.data.audit.findings import Facts, Finding, facts_of
+from distill.data.audit.flips import flip_tests
+from distill.data.audit.probes import interval_of, out_of_fold
+from distill.data.columns import ManifestColumns
+from distill.data.layouts.walk import one_line
+from distill.data.samples import GENERATED, REAL, UNLABELLED, Dataset
+from distill.data.scan import FORMATS, Scan
+from distill.errors import EdgeproofError, GateFailedError
+from distill.evaluation.metrics import roc_auc
+
+if TYPE_CHECKING:
+    from distill.recipe import GateSettings
+
+Progress = Callable[[int, int], None]
+
+CHECKS = (
+    "metadata", "file_bytes", "compression", "flip_jpeg96", "flip_jpeg95_fakes", "flip_png", "duplicates_across_splits",
+    "duplicates_across_classes", "near_duplicates_across_splits", "near_duplicates_across_classes",
+    "groups_across_splits",
+)  # fmt: skip
+"""What may fail, and be accepted by name."""
+
+NOTES = ("class_balance", "generator_balance", "corrupt_files")
+_ACCURACY_CHECKS = ("AUC drop", "TPR at 5 % FPR drop", "identity generator |AUC - 0.5|", "teacher AUC")
+_SEEN_AT_MOST = 20_000
+_FEATURES = ("format", "JPEG quality", "width", "height", "bytes")
+_BYTES = _FEATURES.index("bytes")
+_UNLIKE_TRAIN = 0.2  # difference in the share of fakes that is worth a warning
+
+
+def audit(
+    dataset: Dataset, scan: Scan, *, gates: "GateSettings", seed: int, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Check a data set before anything is trained on it.
+
+    Args:
+        dataset: its samples; unlabelled ones take no part in classifiers.
+        scan: what their files say, row by row.
+        gates: limits, and the names of checks that may fail.
+        seed: of probes, draws and intervals.
+        progress: told how many pictures have been re-encoded.
+
+    Returns:
+        ``{"passed", "metadata_auc", "metadata_ci", "checks": [{"name", "value", "limit", "passed", "accepted",
+        "note", "examples"}]}``. A check that failed and is named in ``gates.accept`` counts as passed and says so;
+        a note has no limit.
+
+    Raises:
+        EdgeproofError: an unknown name in ``gates.accept``, or fewer than two groups in a class.
+    """
+    _check_names(gates.accept)
+    facts = facts_of(dataset)
+    _check_groups(dataset, facts)
+    auc, interval, metadata = _metadata(facts, scan, limit=gates.metadata_auc, seed=seed)
+    findings = {
+        **metadata,
+        **flip_tests(dataset, facts, scan, seed=seed, progress=progress),
+        **exact_duplicates(dataset.samples, facts, scan),
+        **near_duplicates(dataset.samples, facts, scan),
+        "groups_across_splits": straddling_groups(dataset.samples, facts),
+    }
+    limits = _limits(gates)
+    checks = [
+        _judge(name, findings[name], limit=limits.get(name, 0.0), accepted=name in gates.accept)
+        for name in CHECKS
+    ]
+    return {
+        "passed": all(check["passed"] for check in checks),
+        "metadata_auc": auc,
+        "metadata_ci": list(interval),
+        "checks": checks + [_note(name, found) for name, found in _notes(dataset, facts).items()],
+    }
+
+
+def _limits(gates: "GateSettings") -> dict[str, float]:
+    """Of the checks that have one other than 0."""
+    flips, near = (
+        [name for name in CHECKS if name.startswith(prefix)] for prefix in ("flip_", "near_duplicates")
+    )
+    return {
+        **dict.fromkeys(("metadata", "file_bytes"), gates.metadata_auc),
+        **dict.fromkeys(("compression", *flips), gates.flip_drop),
+        **dict.fromkeys(near, gates.near_duplicates),
+    }
+
+
+def require_passed(report: dict[str, Any], *, where: Path) -> None:
+    """Raise :class:`GateFailedError` naming every failed check."""
+    failed = [
+        f"{check['name']} = {check['value']:.3g} (limit {check['limit']:g})"
+        for check in report["checks"]
+        if not check["passed"]
+    ]
+    if failed:
+        raise GateFailedError(
+            f"data audit failed: {'; '.join(failed)}; see {where}, or accept by name in gates.accept"
+        )
+
+
+def metadata_features(scan: Scan) -> npt.NDArray[np.float64]:
+    """Format (its number), JPEG quality (NaN if none), width, height, bytes: all but the pixels, ``[N, 5]``."""
+    columns = (scan.format, scan.quality, scan.width, scan.height, scan.bytes)
+    return np.stack([column.astype(np.float64) for column in columns], axis=1)
+
+
+def _check_names(accepted: Sequence[str]) -> None:
+    """The accuracy gate's names are made of a model's name and one of a few endings."""
+    unknown = [name for name in accepted if name not in CHECKS and not name.endswith(_ACCURACY_CHECKS)]
+    if unknown:
+        raise EdgeproofError(
+            f"gates.accept: no check is called {unknown[0]!r}; choose among: {', '.join(CHECKS)}, or a name from the "
+            "report's accuracy gate"
+        )
+
+
+def _check_groups(dataset: Dataset, facts: Facts) -> None:
+    real, fake = (
+        len(np.unique(facts.groups[facts.labelled & (facts.labels == label)])) for label in (REAL, GENERATED)
+    )
+    if min(real, fake) < 2:
+        raise EdgeproofError(
+            f"{dataset.root}: {real} real and {fake} generated groups, expected at least 2 of each to audit"
+        )
+
+
+def _metadata(
+    facts: Facts, scan: Scan, *, limit: float, seed: int
+) -> tuple[float, tuple[float, float], dict[str, Finding]]:
+    """AUC and 95 % interval of a probe of all metadata, and what is found without and with the number of bytes.
+
+    Bytes are a check of their own, since they tell two things: how a file was saved, which is a leak, and how much
+    detail a picture has, which is none. Whoever accepts them still hears of a class with a format of its own. A leak
+    must be shown, at 99 %: chance is large in small sets.
+    """
+    rows = np.flatnonzero(facts.labelled)
+    if len(rows) > _SEEN_AT_MOST:
+        rows = np.sort(np.random.default_rng(seed).choice(rows, _SEEN_AT_MOST, replace=False))
+    seen = scan.take(rows)
+    features, labels, groups = metadata_features(seen), facts.labels[rows], facts.groups[rows]
+
+    def probed(*places: int) -> tuple[float, tuple[float, float], tuple[float, float]]:
+        (scores,) = out_of_fold(features[:, places], labels, groups, seed=seed)
+        sure, usual = (interval_of(labels, scores, groups, seed=seed, level=level) for level in (0.99, 0.95))
+        return roc_auc(labels, scores), sure, usual
+
+    def found(places: Sequence[int], names: str) -> Finding:
+        auc, sure, (low, high) = probed(*places)
+        note = f"AUC of a classifier of {names}: {auc:.3f}"
+        if auc - 0.5 > limit:
+            alone = {_FEATURES[place]: probed(place)[0] for place in places}
+            note += f" ({low:.2f} to {high:.2f}); {_where(alone, seen, labels)}"
+        return Finding(auc - 0.5, note, shown=sure[0] > 0.5)  # below 0.5 the folds speak, not the data
+
+    every = range(len(_FEATURES))
+    auc, _, interval = probed(*every)
+    return (
+        auc,
+        interval,
+        {
+            "metadata": found(
+                [place for place in every if place != _BYTES], "format, JPEG quality, width and height"
+            ),
+            "file_bytes": found(
+                [_BYTES], "bytes alone (how files were saved, or how much detail pictures have)"
+            ),
+        },
+    )
+
+
+def _where(alone: dict[str, float], seen: Scan, labels: npt.NDArray[Any]) -> str:
+    """Which property tells the most on its own, and what each class has of it."""
+    ranked = sorted(alone, key=lambda name: -abs(alone[name] - 0.5))
+    worst = _FEATURES.index(ranked[0])
+    typical = [
+        f"{name} {_typical(metadata_features(seen)[labels == label, worst], ranked[0])}"
+        for label, name in ((REAL, "real"), (GENERATED, "generated"))
+    ]
+    return f"alone: {', '.join(f'{name} {alone[name]:.2f}' for name in ranked)}; {ranked[0]}: {', '.join(typical)}"
+
+
+def _typical(values: npt.NDArray[Any], feature: str) -> str:
+    if feature == "format":
+        number, count = Counter(values.astype(int).tolist()).most_common(1)[0]
+        return f"{FORMATS[number] if number >= 0 else 'other'} ({count / len(values):.0%})"
+    known = values[~np.isnan(values)]
+    return f"median {np.median(known):.0f}" if len(known) else "none"
+
+
+def _judge(name: str, found: Finding, *, limit: float, accepted: bool) -> dict[str, Any]:
+    beyond = found.value > limit + 1e-9
+    failed = beyond and found.shown
+    note = found.note if found.shown or not beyond else f"{found.note}; not shown to be a leak"
+    return {
+        "name": name,
+        "value": float(found.value),
+        "limit": float(limit),
+        "passed": bool(not failed or accepted),
+        "accepted": bool(failed and accepted),
+        "note": f"ACCEPTED by the recipe: {note}" if failed and accepted else note,
+        "examples": [list(pair) for pair in found.examples],
+    }
+
+
+def _note(name: str, found: Finding) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": float(found.value),
+        "limit": None,
+        "passed": True,
+        "accepted": False,
+        "note": found.note,
+        "examples": [],
+    }
+
+
+def _notes(dataset: Dataset, facts: Facts) -> dict[str, Finding]:
+    """What a reader should know; in the order of :data:`NOTES`."""
+    return dict(
+        zip(NOTES, (_class_balance(facts), _generator_balance(dataset), _left_out(dataset)), strict=True)
+    )
+
+
+def _class_balance(facts: Facts) -> Finding:
+    """The largest difference in the share of fakes between a split and the training split."""
+    shares = {}
+    for name in facts.split_names:
+        labels = facts.labels[facts.within(name) & (facts.labels != UNLABELLED)]
+        if len(labels):
+            shares[name] = float((labels == GENERATED).mean())
+    reference = shares.get("train", shares.get("", 0.5))
+    unlike = [name for name, share in shares.items() if abs(share - reference) > _UNLIKE_TRAIN]
+    said = ", ".join(f"{name or 'all'} {share:.0%}" for name, share in shares.items())
+    warning = f"; WARNING: {', '.join(unlike)} unlike train" if unlike else ""
+    value = max((abs(share - reference) for share in shares.values()), default=0.0)
+    return Finding(value, f"share of fakes: {said}{warning}")
+
+
+def _generator_balance(dataset: Dataset) -> Finding:
+    """The largest share of one generator among the fakes that are trained on."""
+    fakes = [sample for sample in dataset.samples if sample.label == GENERATED]
+    trained = Counter(sample.generator for sample in fakes if sample.split in ("train", ""))
+    largest = trained.most_common(5)
+    total = trained.total()
+    said = ", ".join(f"{name or 'unnamed'} {count / total:.0%}" for name, count in largest)
+    more = f" and {len(trained) - len(largest)} more" if len(trained) > len(largest) else ""
+    return Finding(largest[0][1] / total if total else 0.0, f"fakes to train on: {said or 'none'}{more}")
+
+
+def _left_out(dataset: Dataset) -> Finding:
+    """The share of files that were left out."""
+    count, first = len(dataset.skipped), dataset.skipped[:1]
+    example = "".join(f", the first {item.path}: {item.reason}" for item in first)
+    return Finding(count / max(1, count + len(dataset.samples)), f"{count} files left out{example}")
+
+
+def summary(dataset: Dataset, *, held_out: Sequence[str]) -> dict[str, Any]:
+    """Counts per split, class and generator, and what was left out."""
+    splits: dict[str, dict[str, int]] = {}
+    generators: dict[str, dict[str, Any]] = {}
+    for sample in dataset.samples:
+        counts = splits.setdefault(sample.split, {"real": 0, "fake": 0})
+        if sample.label == UNLABELLED:
+            counts["unlabelled"] = counts.get("unlabelled", 0) + 1
+            continue
+        counts["real" if sample.label == REAL else "fake"] += 1
+        if sample.label == GENERATED:
+            entry = generators.setdefault(sample.generator, {"split": set(), "count": 0})
+            entry["split"].add(sample.split)
+            entry["count"] += 1
+    for entry in generators.values():
+        entry["split"] = sorted(entry["split"])
+    return {
+        "layout": dataset.layout,
+        "simulated": dataset.layout == "simulated",
+        "splits": splits,
+        "generators": generators,
+        "held_out": list(held_out),
+        "skipped": [{"path": item.path, "reason": item.reason} for item in dataset.skipped],
+    }
+
+
+def audit_folder(
+    path: Path, *, layout: str, columns: ManifestColumns | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Audit a data set that no recipe names, with the default limits; ``progress`` is told of files read."""
+    from distill.data.explore.inspect import describe
+    from distill.data.layouts import load_dataset
+    from distill.data.scan import scan as read_files
+    from distill.recipe import GateSettings
+    from distill.training.precision import thread_count
+
+    dataset = load_dataset(path, layout=layout, columns=columns)
+    dataset, found = read_files(dataset, max_bad_share=1.0, workers=thread_count(0), progress=progress)
+    labels = {sample.label for sample in dataset.samples}
+    if not {REAL, GENERATED} <= labels:
+        state = "only one class has" if labels else "neither class has"
+        raise EdgeproofError(f"{one_line(path)}: {state} readable images, expected real and generated ones")
+    report = audit(dataset, found, gates=GateSettings(), seed=0)
+    seen = describe(dataset)
+    return {**report, "problems": seen["problems"], "skipped": seen["skipped"]}
+
+
+def print_audit(report: dict[str, Any], *, as_json: bool) -> None:
+    """For people, or for programs."""
+    from distill.data.explore.inspect import printable
+
+    if as_json:
+        print(json.dumps(report))
+        return
+    for check in report["checks"]:
+        limit = "" if check["limit"] is None else f" (limit {check['limit']:g})"
+        verdict = "FAIL" if not check["passed"] else "ok  " if limit else "note"
+        print(f"{verdict} {check['name']}: {check['value']:.3g}{limit}; {printable(check['note'])}")
+        for first, second in check["examples"]:
+            print(f"       {printable(first)} = {printable(second)}")
+    for problem in report.get("problems", ()):
+        print(f"problem  {printable(problem)}")
+    for item in report["skipped"]:
+        print(f"left out {printable(item['path'])}: {printable(item['reason'])}")

@@ -1,0 +1,237 @@
+"""The metrics of a binary detector at one frozen threshold, and the curves a report draws. NumPy only.
+
+The positive class is *generated* (1); a sample is called generated when ``probability >= threshold``.
+A value that a split cannot give (AUC with one class, TPR without fakes) is None, never an error and never
+NaN: a generator's split with no reals in it must not stop a report.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distill.errors import EdgeproofError, unknown_name
+from distill.evaluation.statistics import STATISTICS, Curve, Floats, auc, bootstrap_ci, check_scores, curves
+
+BINS = 15
+Bools = npt.NDArray[np.bool_]
+_TINY = 1e-7  # float32 probabilities reach 0 and 1 exactly; their NLL must stay finite
+OBJECTIVES = ("balanced_accuracy", "f1")
+
+
+@dataclass(frozen=True)
+class BinaryMetrics:
+    """What one model does on one split; ``confusion`` is ``[[tn, fp], [fn, tp]]``, ``ece`` has 15 bins."""
+
+    n: int
+    n_real: int
+    n_fake: int
+    auc: float | None
+    auc_ci: tuple[float, float] | None
+    ap: float | None
+    eer: float | None
+    balanced_accuracy: float | None
+    tpr: float | None
+    tnr: float | None
+    f1: float | None
+    tpr_at_1fpr: float | None
+    tpr_at_5fpr: float | None
+    ece: float | None
+    nll: float | None
+    brier: float | None
+    confusion: tuple[tuple[int, int], tuple[int, int]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON takes it: intervals and the confusion matrix as lists."""
+        values = asdict(self)
+        values["auc_ci"] = None if self.auc_ci is None else list(self.auc_ci)
+        values["confusion"] = [list(row) for row in self.confusion]
+        return values
+
+
+def binary_metrics(
+    labels: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    *,
+    threshold: float,
+    groups: Sequence[Any] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> BinaryMetrics:
+    """Every metric of a split.
+
+    Args:
+        labels: ``[N]``, 1 = generated.
+        probabilities: ``[N]`` calibrated, in 0..1.
+        threshold: frozen beforehand on validation data.
+        groups: ``[N]`` unit of the bootstrap of the AUC (see :func:`distill.evaluation.statistics.bootstrap_ci`).
+        resamples: bootstrap resamples; 0 leaves ``auc_ci`` None.
+        seed: of the bootstrap.
+
+    Raises:
+        EdgeproofError: unequal lengths, labels other than 0 and 1, probabilities outside 0..1.
+
+    """
+    truth, scores = _check(labels, probabilities)
+    curve = curves(truth, scores)
+    confusion = _confusion(truth, scores >= threshold)
+    (tn, fp), (fn, tp) = confusion
+    tpr, tnr = _share(tp, tp + fn), _share(tn, tn + fp)
+    ranked = {name: _number(statistic(curve)[0]) for name, statistic in STATISTICS.items()}
+    return BinaryMetrics(
+        n=truth.size,
+        n_real=tn + fp,
+        n_fake=tp + fn,
+        auc_ci=bootstrap_ci(truth, scores, groups, n=resamples, seed=seed) if resamples else None,
+        eer=_equal_error_rate(curve),
+        balanced_accuracy=None if tpr is None or tnr is None else (tpr + tnr) / 2,
+        tpr=tpr,
+        tnr=tnr,
+        f1=_share(2 * tp, 2 * tp + fp + fn) if tp + fn else None,
+        ece=_expected_calibration_error(truth, scores),
+        nll=_negative_log_likelihood(truth, scores),
+        brier=float(np.mean((scores - truth) ** 2)) if truth.size else None,
+        confusion=confusion,
+        **ranked,
+    )
+
+
+def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
+    """Area under the ROC curve of any scores (higher = more likely generated).
+
+    Raises:
+        EdgeproofError: malformed input, or only one class.
+
+    """
+    truth, values = check_scores(labels, scores)
+    both_classes(truth, purpose="AUC")
+    return float(auc(curves(truth, values))[0])
+
+
+def choose_threshold(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, objective: str = "balanced_accuracy"
+) -> float:
+    """The threshold that is best on these (validation) samples, to be frozen.
+
+    Candidates lie halfway between neighbouring probabilities, so that an export's rounding flips no
+    verdict; of equally good ones the nearest to 0.5 is taken, then the lower, so the choice is deterministic.
+
+    Raises:
+        EdgeproofError: unknown objective, malformed input, or only one class.
+
+    """
+    if objective not in OBJECTIVES:
+        raise unknown_name(kind="threshold objective", given=objective, choices=OBJECTIVES)
+    truth, scores = _check(labels, probabilities)
+    both_classes(truth, purpose="choosing a threshold")
+    curve = curves(truth, scores)
+    # Column k calls the k highest distinct scores generated; column 0 (none) is no threshold in 0..1.
+    true, false = curve.true_positives[0, 1:], curve.false_positives[0, 1:]
+    if objective == "f1":
+        quality = 2 * true / (true + false + true[-1])
+    else:
+        quality = (true / true[-1] + 1 - false / false[-1]) / 2
+    accepted = curve.thresholds[1:]
+    candidates = np.append((accepted[:-1] + accepted[1:]) / 2, 0.0)
+    best = candidates[quality >= quality.max() - 1e-12]
+    return float(min(best, key=lambda value: (abs(value - 0.5), value)))
+
+
+def roc_points(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, at_most: int = 101
+) -> dict[str, list[float]] | None:
+    """``{"fpr": [...], "tpr": [...]}`` from (0, 0) to (1, 1), ``at_most`` points; None for one class."""
+    truth, scores = _check(labels, probabilities)
+    if truth.all() or not truth.any():
+        return None
+    curve = curves(truth, scores)
+    fpr, tpr = curve.fpr[0], curve.tpr[0]
+    if fpr.size > at_most:
+        # Evenly along the curve's length: neither the steep start nor the flat end loses its shape.
+        length = fpr + tpr
+        keep = np.unique(
+            np.searchsorted(length, np.linspace(0.0, length[-1], at_most)).clip(max=fpr.size - 1)
+        )
+        fpr, tpr = fpr[keep], tpr[keep]
+    return {"fpr": fpr.tolist(), "tpr": tpr.tolist()}
+
+
+def reliability(
+    labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, bins: int = BINS
+) -> dict[str, list[Any]]:
+    """Equal-width bins of P(generated): mean probability, share that is generated, count.
+
+    ``confidence`` and ``accuracy`` of an empty bin are None. Bin k holds ``k/bins <= p < (k+1)/bins``.
+    """
+    truth, scores = _check(labels, probabilities)
+    count, probability, generated = _bins(truth, scores, bins)
+    return {
+        "confidence": [_share(total, size) for total, size in zip(probability, count, strict=True)],
+        "accuracy": [_share(total, size) for total, size in zip(generated, count, strict=True)],
+        "count": [int(size) for size in count],
+    }
+
+
+def both_classes(truth: Bools, *, purpose: str) -> None:
+    """Raise an EdgeproofError that names the class that is missing from bool labels ``[N]``."""
+    for name, found in (("generated", truth.any()), ("real", not truth.all())):
+        if not found or not truth.size:
+            raise EdgeproofError(f"{purpose}: no {name} sample among {truth.size}, expected both classes")
+
+
+def _check(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> tuple[Bools, Floats]:
+    truth, scores = check_scores(labels, probabilities)
+    outside = scores[(scores < 0) | (scores > 1)]
+    if outside.size:
+        raise EdgeproofError(f"probability {outside[0]:g} among {scores.size}, expected values in 0..1")
+    return truth, scores
+
+
+def _confusion(truth: Bools, called: Bools) -> tuple[tuple[int, int], tuple[int, int]]:
+    tn, fp, fn, tp = np.bincount(2 * truth + 1 * called, minlength=4).tolist()
+    return (tn, fp), (fn, tp)
+
+
+def _equal_error_rate(curve: Curve) -> float | None:
+    """Where the ROC polyline crosses FPR = 1 - TPR."""
+    fpr, fnr = curve.fpr[0], 1 - curve.tpr[0]
+    gap = fpr - fnr  # rises from -1 to 1
+    if np.isnan(gap).any() or gap.size < 2:
+        return None
+    after = int(np.argmax(gap >= 0))
+    part = -gap[after - 1] / (gap[after] - gap[after - 1])
+    return float(fpr[after - 1] + part * (fpr[after] - fpr[after - 1]))
+
+
+def _bins(truth: Bools, scores: Floats, bins: int) -> tuple[Floats, Floats, Floats]:
+    index = np.minimum((scores * bins).astype(np.intp), bins - 1)
+    count, probability, generated = (
+        np.bincount(index, weights=weights, minlength=bins).astype(np.float64)
+        for weights in (None, scores, truth.astype(np.float64))
+    )
+    return count, probability, generated
+
+
+def _expected_calibration_error(truth: Bools, scores: Floats) -> float | None:
+    """Binary ECE: bins of P(generated) against the share that is generated, weighted by count."""
+    if not truth.size:
+        return None
+    _, probability, generated = _bins(truth, scores, BINS)
+    return float(np.abs(probability - generated).sum() / truth.size)
+
+
+def _negative_log_likelihood(truth: Bools, scores: Floats) -> float | None:
+    if not truth.size:
+        return None
+    right = np.where(truth, scores, 1 - scores)
+    return float(-np.log(right.clip(min=_TINY)).mean())
+
+
+def _share(part: float, whole: float) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,89 @@
+"""What a stage of a run is, and who is told how far it is. Torch-free."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from distill.recipe import Recipe
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder and the recipe that fills it."""
+
+    folder: Path
+    recipe: Recipe
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Append one line to ``log.jsonl``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, **fields})
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the job.
+
+    Attributes:
+        name: unique, such as ``student:small_cnn:seed0:distilled``.
+        verb: the command that ends with this kind of stage.
+        action: does the work; raises :class:`GateFailedError` after writing its outputs if a gate fails.
+        reads: the parts of the recipe that the outcome depends on (any JSON value).
+        needs: names of the stages whose outcome it reads.
+        outputs: files, relative to the run folder, that make it whole.
+        cost: expected share of the time, for the estimate of what is left.
+        always: run it every time, even after a failed gate (the report).
+        stops: a failed gate here ends the run (nothing is trained on data that leaks).
+        alone: nothing else runs meanwhile, and all stages before it have ended. The actions of all
+            others must be picklable, since they run in a process of their own.
+    """
+
+    name: str
+    verb: str
+    action: Callable[[Run, Progress], None]
+    reads: Callable[[Recipe], Any]
+    needs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    cost: float = 1.0
+    always: bool = False
+    stops: bool = False
+    alone: bool = False
+
+
+class Reporter(Protocol):
+    """Who is told how far the run is; several stages may be at work at once."""
+
+    def begin(self, stages: Sequence[Stage]) -> None:
+        """The stages that will run."""
+
+    def start(self, stage: Stage, *, kept: bool) -> None:
+        """A stage starts, or is kept as it is."""
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        """How far the named stage is."""
+
+    def finish(self, stage: Stage, *, seconds: float) -> None:
+        """A stage has ended."""
+
+
+class Silent:
+    """A reporter for tests and programs."""
+
+    def begin(self, stages: Sequence[Stage]) -> None:
+        """Nothing."""
+
+    def start(self, stage: Stage, *, kept: bool) -> None:
+        """Nothing."""
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def finish(self, stage: Stage, *, seconds: float) -> None:
+        """Nothing."""

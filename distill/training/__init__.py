@@ -1,0 +1,1 @@
+"""Training one model: batches, the loop, checkpoints, what a teacher says meanwhile."""
