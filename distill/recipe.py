@@ -68,31 +68,55 @@ class Schedule(_Section):
     weight_decay: NonNegative = 1e-2
 
 
-class TeacherSettings(Schedule):
-    """The large model. ``weights`` names a ``.safetensors`` checkpoint to use instead of training one."""
+class ModelSettings(Schedule):
+    """One network: ``name`` is an architecture's, or ``module:factory`` for a module of the user's own.
 
-    name: str = "efficientnet_fpn_cbam"
-    options: dict[str, Any] = {}
-    weights: str = ""
-    box_weight: NonNegative = 0.2
-
-
-class StudentSettings(Schedule):
-    """One small model; ``name`` is its architecture, ``seeds`` its own if not those of all."""
+    ``options`` go to the architecture. ``layers`` names the submodules of a plain module whose outputs are its
+    features (see :func:`distill.wrap.wrap`).
+    """
 
     name: str
     options: dict[str, Any] = {}
+    layers: tuple[str, ...] = ()
+
+
+class TeacherSettings(ModelSettings):
+    """A large model. ``weights`` names a ``.safetensors`` checkpoint to use instead of training one.
+
+    ``preprocess`` is its own where it sees more of an image than the student, ``sees`` "clean" shows it the image
+    before augmentation. ``source`` "cached" asks it once for every view, "online" at every step.
+    """
+
+    name: str = "efficientnet_fpn_cbam"
+    weights: str = ""
+    box_weight: NonNegative = 0.2
+    preprocess: PreprocessSpec | None = None
+    source: Literal["cached", "online"] = "cached"
+    sees: Literal["view", "clean"] = "view"
+
+
+class StudentSettings(ModelSettings):
+    """One small model; ``seeds`` are its own if not those of all."""
+
     seeds: tuple[int, ...] = ()
 
 
 class MethodSettings(_Section):
-    """One term of the distillation loss (``edgeproof list methods``)."""
+    """One term of the distillation loss (``edgeproof list methods``); any other key is an option of the method.
+
+    ``teachers`` names those it listens to, if not the main one alone.
+    """
+
+    model_config = ConfigDict(extra="allow")
 
     name: str
     weight: NonNegative = 1.0
-    temperature: Positive = 2.0
-    teacher_feature: str = ""
-    student_feature: str = ""
+    teachers: tuple[Name, ...] = ("teacher",)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the method's own signature declares."""
+        return dict(self.model_extra or {})
 
 
 class DistillationSettings(_Section):
@@ -122,7 +146,9 @@ class LossSettings(_Section):
 class TrainingSettings(_Section):
     """Knobs shared by every training. Several seeds are needed for any claim about distillation.
 
-    ``processes`` trainings run side by side with ``threads`` threads each; 0 decides by the machine.
+    ``processes`` trainings run side by side with ``threads`` threads each; 0 decides by the machine. ``views`` is how
+    many augmented views of an image there are for a teacher's outputs to be cached of; where no teacher is cached,
+    every epoch has views of its own.
     """
 
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
@@ -130,6 +156,7 @@ class TrainingSettings(_Section):
     processes: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=0)] = 0
     horizontal_flip: bool = True
+    views: Count = 8
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     devices: Count = 1
     compile: bool = False
@@ -143,10 +170,20 @@ class TrainingSettings(_Section):
 
 
 class QuantizationSettings(_Section):
-    """INT8, per runtime (``edgeproof list quantizers``)."""
+    """One way to INT8 (``edgeproof list quantizers``); any other key is a setting of the tool.
 
-    quantizers: tuple[str, ...] = ("ort_qdq", "nncf_openvino")
+    ``tool`` is the section's own name if it names none; ``samples`` counts the calibration images.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    tool: str = ""
     samples: Count = 256
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the tool itself declares."""
+        return dict(self.model_extra or {})
 
 
 class DegradationSettings(_Section):
@@ -191,27 +228,46 @@ class Recipe(_Section):
     seed: Annotated[int, Field(ge=0)] = 0
     data: DataSettings
     preprocess: PreprocessSpec = PreprocessSpec()
+    task: str = "binary"
     teacher: TeacherSettings = TeacherSettings()
+    teachers: dict[Name, TeacherSettings] = {}
     students: Annotated[dict[Name, StudentSettings], Field(min_length=1)]
     distillation: DistillationSettings = DistillationSettings()
     loss: LossSettings = LossSettings()
     training: TrainingSettings = TrainingSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
-    quantization: QuantizationSettings = QuantizationSettings()
+    quantization: dict[Name, QuantizationSettings] = {
+        "ort": QuantizationSettings(),
+        "nncf": QuantizationSettings(),
+    }
     degradations: DegradationSettings = DegradationSettings()
     gates: GateSettings = GateSettings()
     bench: BenchSettings = BenchSettings()
 
     def seeds_of(self, student: str) -> tuple[int, ...]:
-        """The seeds that a student is trained with, distilled and as the control."""
+        """The seeds that a student is trained with, distilled and alone."""
         return self.students[student].seeds or self.training.seeds
 
-    @field_validator("students")
-    @classmethod
-    def _not_the_teacher(cls, students: dict[str, StudentSettings]) -> dict[str, StudentSettings]:
-        if "teacher" in students:
-            raise ValueError("no student named 'teacher', which is the teacher's own name")
-        return students
+    @property
+    def all_teachers(self) -> dict[str, TeacherSettings]:
+        """Every teacher by its name, the main one first; it alone is deployed and judged by the gates."""
+        return {"teacher": self.teacher, **self.teachers}
+
+    @model_validator(mode="after")
+    def _one_name_one_model(self) -> "Recipe":
+        for name in ("teacher", *self.teachers):
+            if name in self.students:
+                raise ValueError(f"students.{name}: expected no student named {name!r}, which is a teacher's name")
+        if "teacher" in self.teachers:
+            raise ValueError("teachers.teacher: expected another name; the main teacher's section is [teacher]")
+        for method in self.distillation.methods:
+            for teacher in method.teachers:
+                if teacher not in self.all_teachers:
+                    raise ValueError(
+                        f"distillation.methods: {method.name} listens to {teacher!r}; "
+                        f"choose among: {', '.join(self.all_teachers)}"
+                    )
+        return self
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -286,6 +342,8 @@ def _explain(item: Any) -> str:
         close = difflib.get_close_matches(str(item["loc"][-1]), choices, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(choices)}"
         return f"{key}: unknown key (given {item['input']!r}); {hint}"
+    if not item["loc"]:  # a mistake between sections names its key itself
+        return str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
         return f"{key}: missing, expected a value"
     message = re.sub(

@@ -1,8 +1,8 @@
 """What a stage of a run is, and who is told how far it is. Torch-free."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,7 +35,9 @@ class Stage:
         name: unique, such as ``student:small_cnn:seed0:distilled``.
         verb: the command that ends with this kind of stage.
         action: does the work; raises :class:`GateFailedError` after writing its outputs if a gate fails.
-        reads: the parts of the recipe that the outcome depends on (any JSON value).
+        arguments: keyword arguments of the action, such as the models it is about; the outcome depends on them.
+        reads: the parts of the recipe that the outcome depends on, as dotted paths (``training``, ``data.path``).
+        looks: what else it depends on, such as the state of the user's files (any JSON value).
         needs: names of the stages whose outcome it reads.
         outputs: files, relative to the run folder, that make it whole.
         cost: expected share of the time, for the estimate of what is left.
@@ -47,14 +49,20 @@ class Stage:
 
     name: str
     verb: str
-    action: Callable[[Run, Progress], None]
-    reads: Callable[[Recipe], Any]
+    action: Callable[..., None]
+    reads: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     cost: float = 1.0
     always: bool = False
     stops: bool = False
     alone: bool = False
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    looks: Callable[[Recipe], Any] | None = None
+
+    def run(self, run: Run, progress: Progress) -> None:
+        """Do the work."""
+        self.action(run, progress, **self.arguments)
 
 
 class Reporter(Protocol):

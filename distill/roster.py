@@ -1,0 +1,220 @@
+"""What a run holds: its models, their trainings and their artifacts, listed once. Torch-free.
+
+Every stage, folder, record and report row is about one of these values; nothing is found by taking names apart.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from distill.preprocess import PreprocessSpec
+from distill.recipe import Recipe
+
+Role = Literal["teacher", "student"]
+Arm = Literal["distilled", "alone"]
+Runtime = Literal["onnxruntime", "openvino"]
+Precision = Literal["fp32", "int8"]
+
+TEACHER = "teacher"
+ARMS: tuple[Arm, ...] = ("distilled", "alone")
+RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network of the run: a teacher, or a student in one arm; with a ``seed`` one training of it.
+
+    Attributes:
+        name: what the recipe calls it; a student's two arms share it.
+        role: ``teacher`` or ``student``.
+        arm: ``distilled``, or ``alone`` for the same student without a teacher; None for teachers.
+        architecture: name in the table of teachers or students.
+        preprocess: how images become its input.
+        seed: of one training; None for the one that was chosen among them.
+        folder: relative to the run folder.
+    """
+
+    name: str
+    role: Role
+    arm: Arm | None
+    architecture: str
+    preprocess: PreprocessSpec
+    seed: int | None
+    folder: str
+
+    @property
+    def key(self) -> str:
+        """Its name in records: ``teacher``, ``small_cnn``, ``small_cnn/alone``."""
+        return f"{self.name}/alone" if self.arm == "alone" else self.name
+
+    @property
+    def logits(self) -> str:
+        """File with its raw logits on the evaluated splits, relative to the run folder."""
+        return f"{self.folder}/logits.npz"
+
+    @property
+    def predictions(self) -> str:
+        """File with its calibrated probabilities on the evaluated splits, relative to the run folder."""
+        return f"predictions/{self.key}.npz"
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether others learn from it."""
+        return self.role == "teacher"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A model's form for one runtime.
+
+    Attributes:
+        model: what it was exported from.
+        runtime: ``onnxruntime`` or ``openvino``.
+        precision: ``fp32`` or ``int8``.
+        quantizer: name of the recipe's section that made an INT8 one.
+        parent: the FP32 artifact that an INT8 one was made from.
+        size: input size in pixels; one that is not the model's own serves the latency bench alone.
+        folder: relative to the run folder.
+    """
+
+    model: Model
+    runtime: Runtime
+    precision: Precision
+    quantizer: str | None
+    parent: "Artifact | None"
+    size: int
+    folder: str
+
+    @property
+    def key(self) -> str:
+        """Its name in records: ``small_cnn-openvino-int8-nncf``."""
+        return artifact_key(self.model.key, self.runtime, self.precision, self.quantizer)
+
+    @property
+    def judged(self) -> bool:
+        """Whether it has the input size that its model was trained at, so that accuracy means something."""
+        return self.size == self.model.preprocess.size
+
+    @property
+    def predictions(self) -> str:
+        """File with its probabilities on the evaluated splits, relative to the run folder."""
+        return f"predictions/{self.key}.npz"
+
+
+@dataclass(frozen=True)
+class Roster:
+    """Everything that a run makes, in the order of the recipe.
+
+    Attributes:
+        teachers: the main one first.
+        students: those that were chosen among their seeds, both arms of each.
+        trainings: every student, arm and seed.
+        artifacts: of the main teacher and of every distilled student, FP32 before INT8, at their own size first.
+    """
+
+    teachers: tuple[Model, ...]
+    students: tuple[Model, ...]
+    trainings: tuple[Model, ...]
+    artifacts: tuple[Artifact, ...]
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """Every network whose accuracy is judged."""
+        return self.teachers + self.students
+
+    @property
+    def deployed(self) -> tuple[Model, ...]:
+        """The networks that are exported and timed."""
+        return self.teachers[:1] + self.distilled
+
+    @property
+    def distilled(self) -> tuple[Model, ...]:
+        """The students that learnt from a teacher."""
+        return tuple(model for model in self.students if model.arm == "distilled")
+
+    @property
+    def judged(self) -> tuple[Artifact, ...]:
+        """The artifacts whose accuracy is judged."""
+        return tuple(artifact for artifact in self.artifacts if artifact.judged)
+
+    def alone(self, student: Model) -> Model:
+        """The same student without a teacher."""
+        return next(model for model in self.students if model.name == student.name and model.arm == "alone")
+
+    def trainings_of(self, student: Model) -> tuple[Model, ...]:
+        """Every seed of a student in its arm."""
+        return tuple(m for m in self.trainings if (m.name, m.arm) == (student.name, student.arm))
+
+    def artifacts_of(self, model: Model) -> tuple[Artifact, ...]:
+        """All forms of a model, at every size."""
+        return tuple(artifact for artifact in self.artifacts if artifact.model == model)
+
+
+def roster_of(recipe: Recipe, *, runtimes: Mapping[str, Runtime] | None = None) -> Roster:
+    """List what a recipe asks for.
+
+    Args:
+        recipe: the recipe.
+        runtimes: quantizer's name → the runtime that its tool makes models for; None lists no INT8 artifact.
+    """
+    teachers = tuple(_teacher(recipe, name) for name in recipe.all_teachers)
+    trainings = tuple(
+        _student(recipe, name, arm=arm, seed=seed)
+        for name in recipe.students
+        for arm in ARMS
+        for seed in recipe.seeds_of(name)
+    )
+    students = tuple(_student(recipe, name, arm=arm, seed=None) for name in recipe.students for arm in ARMS)
+    models = Roster(teachers, students, trainings, ())
+    sizes = dict.fromkeys((None, recipe.bench.like_for_like_size))
+    artifacts = [
+        artifact
+        for model in models.deployed
+        for size in dict.fromkeys(size or model.preprocess.size for size in sizes)
+        for artifact in _artifacts(model, size=size, runtimes=runtimes or {})
+    ]
+    return replace(models, artifacts=tuple(artifacts))
+
+
+def artifact_key(model: str, runtime: str, precision: str, quantizer: str | None) -> str:
+    """The one spelling of an artifact's name."""
+    return "-".join([model, runtime, precision, *([quantizer] if quantizer else [])])
+
+
+def _teacher(recipe: Recipe, name: str) -> Model:
+    settings = recipe.all_teachers[name]
+    return Model(
+        name=name,
+        role="teacher",
+        arm=None,
+        architecture=settings.name,
+        preprocess=settings.preprocess or recipe.preprocess,
+        seed=None,
+        folder=TEACHER if name == TEACHER else f"teachers/{name}",
+    )
+
+
+def _student(recipe: Recipe, name: str, *, arm: Arm, seed: int | None) -> Model:
+    chosen = f"students/{name}" if arm == "distilled" else f"students/{name}/alone"
+    return Model(
+        name=name,
+        role="student",
+        arm=arm,
+        architecture=recipe.students[name].name,
+        preprocess=recipe.preprocess,
+        seed=seed,
+        folder=chosen if seed is None else f"students/{name}/seed{seed}/{arm}",
+    )
+
+
+def _artifacts(model: Model, *, size: int, runtimes: Mapping[str, Runtime]) -> Iterator[Artifact]:
+    def make(runtime: Runtime, precision: Precision, quantizer: str | None = None) -> Artifact:
+        parent = make(runtime, "fp32") if precision == "int8" else None
+        key = artifact_key(model.key, runtime, precision, quantizer)
+        folder = f"artifacts/{key}" if size == model.preprocess.size else f"bench/{key}-{size}"
+        return Artifact(model, runtime, precision, quantizer, parent, size, folder)
+
+    for runtime in RUNTIMES:
+        yield make(runtime, "fp32")
+    for quantizer, runtime in runtimes.items():
+        yield make(runtime, "int8", quantizer)

@@ -1,0 +1,28 @@
+"""What a training leaves beside its weights: ``history.json``. Torch-free."""
+
+from distill.record import Frozen, Record
+
+
+class Epoch(Frozen):
+    """One epoch: mean training loss and its named parts, loss and score on the validation split.
+
+    ``valid_score`` is the task's selection metric, by which the best epoch is chosen; higher is better.
+    """
+
+    epoch: int
+    train_loss: float
+    train_parts: dict[str, float]
+    valid_loss: float
+    valid_score: float
+
+
+class History(Record):
+    """Every epoch of one training; no epochs where finished weights were adopted.
+
+    ``metric`` names ``valid_score``; ``best_epoch`` is that of ``weights.safetensors``; ``seconds`` is wall time.
+    """
+
+    metric: str
+    epochs: tuple[Epoch, ...]
+    best_epoch: int
+    seconds: float
