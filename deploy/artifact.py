@@ -1,5 +1,6 @@
 """The folder that an embedded developer copies: models, manifest and the hash of every file. Torch-free."""
 
+import importlib.metadata
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.files import read_json, sha256, write_json
 from distill.preprocess import PreprocessSpec
+from distill.task import BINARY, Task
 
 __all__ = [
     "MANIFEST_NAME",
@@ -22,6 +24,7 @@ __all__ = [
     "InputSpec",
     "Manifest",
     "QuantizationRecord",
+    "package_versions",
     "read_manifest",
     "verify",
     "write_artifact",
@@ -34,8 +37,7 @@ MODEL_FILES: dict[str, tuple[str, ...]] = {
     "openvino": ("model.xml", "model.bin"),
     "onnxruntime": ("model.onnx",),
 }
-BINARY_OUTPUTS = ("probability", "logit")
-MULTICLASS_OUTPUTS = ("probabilities", "logits")
+OUTPUTS = {"binary": ("probability", "logit"), "multiclass": ("probabilities", "logits")}
 
 # One plain file name: no separator, no drive, no leading dot, so it cannot leave the artifact's folder.
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.\-]*$", max_length=128)]
@@ -64,9 +66,13 @@ class FileRecord(_Frozen):
 
 
 class QuantizationRecord(_Frozen):
-    """How the INT8 model was made: tool, versions, effective settings, calibration images and seconds."""
+    """How the INT8 model was made: versions, effective settings, calibration images and seconds.
+
+    ``name`` is what the recipe calls it, ``tool`` what did it.
+    """
 
     name: str
+    tool: str
     runtime: str
     samples: Annotated[int, Field(ge=1)]
     seconds: Annotated[float, Field(ge=0)]
@@ -97,7 +103,7 @@ class Manifest(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
-        outputs = BINARY_OUTPUTS if self.task == "binary" else MULTICLASS_OUTPUTS
+        outputs = OUTPUTS[self.task]
         size = self.preprocess.size
         if self.outputs != outputs:
             raise ValueError(
@@ -126,8 +132,7 @@ def write_artifact(
     threshold: float,
     calibration: Calibration,
     precision: str,
-    labels: tuple[str, ...] = ("real", "generated"),
-    task: str = "binary",
+    task: Task = BINARY,
     metrics: Mapping[str, JsonValue] | None = None,
     parent: str | None = None,
     quantizer: QuantizationRecord | None = None,
@@ -151,10 +156,10 @@ def write_artifact(
     manifest = _validate(
         {
             "name": name,
-            "task": task,
-            "labels": labels,
+            "task": task.kind,
+            "labels": task.labels,
             "input": {"shape": (1, size, size, 3)},
-            "outputs": BINARY_OUTPUTS if task == "binary" else MULTICLASS_OUTPUTS,
+            "outputs": OUTPUTS[task.kind],
             "preprocess": preprocess.model_dump(),
             "threshold": threshold,
             "calibration": calibration.model_dump(),
@@ -177,6 +182,11 @@ def write_artifact(
         write_json(fresh / MANIFEST_NAME, manifest.model_dump(mode="json"))
         _swap(fresh, folder, aside=Path(temporary) / "old")
     return manifest
+
+
+def package_versions(*packages: str) -> dict[str, str]:
+    """Name → installed version, for a manifest."""
+    return {name: importlib.metadata.version(name) for name in packages}
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -1,30 +1,56 @@
-"""Do two forms of the same model say the same? Torch-free."""
+"""Do two forms of the same model say the same? And what ``parity.json`` holds. Torch-free."""
 
 from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from distill.errors import EdgeproofError
+from distill.record import Frozen, Record
 
 FP32_LIMIT = 1e-3
 
 
-class ParityReport(BaseModel):
+class ParityReport(Frozen):
     """Largest difference of the probability, verdicts that flip, images compared.
 
     ``max_abs_probability`` is None if either side has a value that is not finite; that never passes.
     ``limit`` is None where metrics judge instead of the difference (INT8).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     max_abs_probability: float | None
     flips: Annotated[int, Field(ge=0)]
     n: Annotated[int, Field(ge=1)]
     limit: float | None
     passed: bool
+
+
+class ParityPair(ParityReport):
+    """Two forms of ``model`` (its key in the roster), named ``a`` and ``b``, on the same test images."""
+
+    model: str
+    a: str
+    b: str
+
+
+class Int8Proof(Frozen):
+    """What :mod:`deploy.int8_check` found in the file of an INT8 artifact (its key in the roster)."""
+
+    artifact: str
+    int8_weight_share: float
+    size_ratio: float
+    quantized_operator_share: float
+    passed: bool
+    reason: str
+
+
+class ParityRecord(Record):
+    """``parity.json``: FP32 forms against each other, and the proof that INT8 is real."""
+
+    passed: bool
+    pairs: tuple[ParityPair, ...]
+    int8: tuple[Int8Proof, ...]
 
 
 def compare(

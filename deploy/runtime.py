@@ -14,6 +14,7 @@ from deploy.optional import EXTRAS
 from deploy.sessions import Logits, Precision, Session, installed_runtimes, open_session
 from distill.errors import EdgeproofError, unknown_name
 from distill.preprocess import Pixels, read_image, to_rgb
+from distill.task import task_of_labels
 
 ImageLike = str | Path | Image.Image | npt.NDArray[np.uint8]
 
@@ -53,6 +54,7 @@ class Detector:
         self.runtime = runtime
         self.precision = session.precision
         self._session = session
+        self._task = task_of_labels(manifest.task, manifest.labels)
 
     @classmethod
     def load(
@@ -126,11 +128,11 @@ class Detector:
 
     def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Logits of :meth:`run` → probability of *generated* ``[N]``, or of every class ``[N, K]``."""
-        values = np.asarray(logits, dtype=np.float64)
-        if self.manifest.task == "binary":
-            return (1.0 + np.tanh(values / 2.0)) / 2.0
-        shifted = np.exp(values - values.max(axis=-1, keepdims=True))
-        return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+        return self._task.probabilities(logits)  # the graph has calibrated them
+
+    def generated(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Logits of :meth:`run` → probability of *generated* ``[N]``."""
+        return self._task.generated(self.probabilities(logits))
 
     def _judge(self, images: list[ImageLike]) -> list[Prediction]:
         spec, predictions = self.manifest.preprocess, []

@@ -1,42 +1,88 @@
-"""What can be said of a recipe before any work: unknown names and options, all at once."""
+"""What can be said of a recipe before any work: unknown names, options and files, all at once."""
 
-from torch import nn
+from collections.abc import Iterator
+from pathlib import Path
 
 from distill.data.layouts import LAYOUTS
 from distill.errors import EdgeproofError, unknown_name
 from distill.methods import METHODS, Pair, build_method
-from distill.models import channels, make_model
-from distill.recipe import Recipe
+from distill.models import channels_of
+from distill.parts import find_part
+from distill.recipe import MethodSettings, Recipe
+from distill.roster import Model, Roster, settings_of
+from distill.task import find_task
 
 
-def check_names(recipe: Recipe) -> None:
-    """Find unknown names and options before anything runs; all of them, a line each.
+def check_names(recipe: Recipe, roster: Roster) -> None:
+    """Find every unknown name and option; feature widths are read without building or downloading weights.
 
     Raises:
-        EdgeproofError: teacher, student, option, method, feature or quantizer that does not exist.
+        EdgeproofError: task, teacher, student, option, weights file, method, feature or layout that does not
+            exist; a line each.
     """
-    problems = [
-        str(unknown_name(kind="distillation method", given=method.name, choices=METHODS))
-        for method in recipe.distillation.methods
-        if method.name not in METHODS
-    ]
-    models: dict[str, nn.Module] = {}
-    for name in ("teacher", *recipe.students):
-        try:
-            models[name] = make_model(recipe, name)
-        except EdgeproofError as error:
-            problems.append(str(error))
-    for student in recipe.students.keys() & models.keys():
-        if "teacher" in models:
-            pair = Pair(student=channels(models[student]), teacher=channels(models["teacher"]))
-            for method in recipe.distillation.methods:
-                try:
-                    build_method(method, pair=pair)
-                except EdgeproofError as error:
-                    problems.append(str(error))
-    if recipe.data.path and recipe.data.layout not in ("auto", *LAYOUTS):
-        problems.append(
-            str(unknown_name(kind="layout", given=recipe.data.layout, choices=["auto", *LAYOUTS]))
-        )
+    problems = [*dict.fromkeys(str(problem) for problem in _problems(recipe, roster))]
     if problems:
-        raise EdgeproofError("\n".join(dict.fromkeys(problems)))
+        raise EdgeproofError("\n".join(problems))
+
+
+def pair_of(
+    recipe: Recipe, method: MethodSettings, *, student: dict[str, int], teachers: dict[str, dict[str, int]]
+) -> Pair:
+    """What a method stands between, from the channels of the networks' features."""
+    heard = {name: teachers[name] for name in method.teachers}
+    return Pair(student=student, teachers=heard, task=find_task(recipe.task))
+
+
+def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
+    try:
+        find_task(recipe.task)
+    except EdgeproofError as error:
+        yield error
+        return
+    unknown = [found for method in recipe.distillation.methods if (found := _unknown_method(method))]
+    yield from unknown
+    channels: dict[Model, dict[str, int]] = {}
+    for model in (*roster.teachers, *roster.distilled):
+        try:
+            channels[model] = channels_of(recipe, model)
+        except EdgeproofError as error:
+            yield error
+        yield from _missing_weights(recipe, model)
+    if not unknown and all(teacher in channels for teacher in roster.teachers):
+        yield from _misfits(recipe, roster, channels)
+    if recipe.data.path and recipe.data.layout not in ("auto", *LAYOUTS):
+        yield unknown_name(kind="layout", given=recipe.data.layout, choices=["auto", *LAYOUTS])
+
+
+def _unknown_method(method: MethodSettings) -> EdgeproofError | None:
+    try:
+        find_part("methods", method.name, table=METHODS, kind="distillation method")
+    except EdgeproofError as error:
+        return error
+    return None
+
+
+def _misfits(
+    recipe: Recipe, roster: Roster, channels: dict[Model, dict[str, int]]
+) -> Iterator[EdgeproofError]:
+    """Methods that do not fit between a student and its teachers."""
+    teachers = {teacher.name: channels[teacher] for teacher in roster.teachers}
+    for student in roster.distilled:
+        for method in recipe.distillation.methods if student in channels else ():
+            try:
+                build_method(
+                    method, pair=pair_of(recipe, method, student=channels[student], teachers=teachers)
+                )
+            except EdgeproofError as error:
+                yield error
+
+
+def _missing_weights(recipe: Recipe, model: Model) -> Iterator[EdgeproofError]:
+    settings = settings_of(recipe, model)
+    where = model.name if model.is_teacher else f"students.{model.name}"
+    given = {f"{where}.options.weights": settings.options.get("weights")}
+    if model.is_teacher:
+        given[f"{where}.weights"] = recipe.all_teachers[model.name].weights
+    for key, path in given.items():
+        if path and not Path(path).expanduser().is_file():
+            yield EdgeproofError(f"{key}: {path}: no such file, expected a .safetensors checkpoint")

@@ -1,56 +1,91 @@
-"""Models by name, with their checkpoints, as the stages need them."""
+"""Networks of a run by their place in the roster, as the stages need them."""
 
-from collections.abc import Callable
+import inspect
+import json
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from distill.errors import EdgeproofError
+from distill.parts import find_part
 from distill.recipe import Recipe
+from distill.roster import Model, Role, settings_of
+from distill.task import find_task
 from distill.training.checkpoint import load_weights, read_sidecar
-from students import build_student
-from students.options import OptionError
-from teachers import build_teacher
+from distill.wrapped import Wrapped, wrap
+from students import STUDENTS
+from students.options import Factory, OptionError, build
+from teachers import TEACHERS, timm_factory
+
+_WEIGHTS: dict[str, Any] = {"pretrained": False, "weights": None}  # options that read or download files
 
 
-def make_model(recipe: Recipe, model: str) -> nn.Module:
-    """An untrained ``teacher`` or student, as the recipe describes it.
+def make_model(recipe: Recipe, model: Model) -> nn.Module:
+    """An untrained network, as the recipe describes it.
 
     Raises:
-        EdgeproofError: an unknown name or option.
+        EdgeproofError: an unknown name, option or layer, or a module with another number of logits.
     """
-    if model == "teacher":
-        return _translated(
-            build_teacher, recipe.teacher.name, where="teacher", options=recipe.teacher.options
-        )
-    student = recipe.students[model]
-    return _translated(build_student, student.name, where=f"students.{model}", options=student.options)
+    settings = settings_of(recipe, model)
+    return _build(
+        model, options=settings.options, layers=settings.layers, num_logits=find_task(recipe.task).num_logits
+    )
 
 
-def load_model(recipe: Recipe, model: str, path: Path) -> nn.Module:
-    """The trained model of ``path``, its hash verified, in evaluation mode."""
+def load_model(recipe: Recipe, model: Model, path: Path) -> nn.Module:
+    """The trained network of ``path``, its hash verified, in evaluation mode."""
     read_sidecar(path)
     module = make_model(recipe, model)
     load_weights(module, path)
     return module.eval()
 
 
-def channels(model: nn.Module) -> dict[str, int]:
-    """Feature name → number of channels, shallow to deep."""
-    found: Any = model.feature_channels
-    return dict(found)
+def channels_of(recipe: Recipe, model: Model) -> dict[str, int]:
+    """Feature name → channels, shallow to deep; no weights are read, downloaded or even allocated."""
+    settings = settings_of(recipe, model)
+    options = json.dumps(settings.options, sort_keys=True, default=str)
+    num_logits = find_task(recipe.task).num_logits
+    return dict(_skeleton_channels(model, options, settings.layers, num_logits))
 
 
-def freeze(model: nn.Module) -> nn.Module:
-    """Evaluation mode, and no gradients: what a teacher is while others learn from it."""
-    return model.eval().requires_grad_(False)
-
-
-def _translated(
-    build: Callable[..., nn.Module], name: str, *, where: str, options: dict[str, Any]
-) -> nn.Module:
+@lru_cache(maxsize=64)
+def _skeleton_channels(
+    model: Model, options: str, layers: tuple[str, ...], num_logits: int
+) -> tuple[tuple[str, int], ...]:
+    settings = json.loads(options)
+    takes = inspect.signature(_factory(model.role, model.architecture)).parameters
+    plain = {**settings, **{name: value for name, value in _WEIGHTS.items() if name in takes}}
     try:
-        return build(name, num_logits=1, options=options)
+        with torch.device("meta"):  # shapes without memory
+            found: Any = _build(model, options=plain, layers=layers, num_logits=num_logits)
+            return tuple(found.feature_channels.items())
+    except (NotImplementedError, RuntimeError):  # a user's module may need real tensors
+        found = _build(model, options=plain, layers=layers, num_logits=num_logits)
+        return tuple(found.feature_channels.items())
+
+
+def _build(
+    model: Model, *, options: Mapping[str, Any], layers: tuple[str, ...], num_logits: int
+) -> nn.Module:
+    where = model.name if model.is_teacher else f"students.{model.name}"
+    table = {model.architecture: _factory(model.role, model.architecture)}
+    try:
+        found = build(
+            kind=model.role, name=model.architecture, table=table, num_logits=num_logits, options=options
+        )
+        module = wrap(found, layers=layers, image_size=model.preprocess.size)
+        if isinstance(module, Wrapped) and module.num_logits != num_logits:
+            raise OptionError(f"{model.architecture} gives {module.num_logits} logits, expected {num_logits}")
     except OptionError as error:
         raise EdgeproofError(f"{where}: {error}") from None
+    return module
+
+
+def _factory(role: Role, name: str) -> Factory:
+    if role == "student":
+        return find_part("students", name, table=STUDENTS, kind="student")
+    return timm_factory(name) or find_part("teachers", name, table=TEACHERS, kind="teacher")

@@ -257,9 +257,13 @@ class Recipe(_Section):
     def _one_name_one_model(self) -> "Recipe":
         for name in ("teacher", *self.teachers):
             if name in self.students:
-                raise ValueError(f"students.{name}: expected no student named {name!r}, which is a teacher's name")
+                raise ValueError(
+                    f"students.{name}: expected no student named {name!r}, which is a teacher's name"
+                )
         if "teacher" in self.teachers:
-            raise ValueError("teachers.teacher: expected another name; the main teacher's section is [teacher]")
+            raise ValueError(
+                "teachers.teacher: expected another name; the main teacher's section is [teacher]"
+            )
         for method in self.distillation.methods:
             for teacher in method.teachers:
                 if teacher not in self.all_teachers:

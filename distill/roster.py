@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from distill.preprocess import PreprocessSpec
-from distill.recipe import Recipe
+from distill.recipe import ModelSettings, Recipe
 
 Role = Literal["teacher", "student"]
 Arm = Literal["distilled", "alone"]
@@ -30,7 +30,7 @@ class Model:
         arm: ``distilled``, or ``alone`` for the same student without a teacher; None for teachers.
         architecture: name in the table of teachers or students.
         preprocess: how images become its input.
-        seed: of one training; None for the one that was chosen among them.
+        seed: of one training; None for a student that was chosen among several.
         folder: relative to the run folder.
     """
 
@@ -176,6 +176,11 @@ def roster_of(recipe: Recipe, *, runtimes: Mapping[str, Runtime] | None = None) 
     return replace(models, artifacts=tuple(artifacts))
 
 
+def settings_of(recipe: Recipe, model: Model) -> ModelSettings:
+    """What the recipe says of a model."""
+    return recipe.all_teachers[model.name] if model.is_teacher else recipe.students[model.name]
+
+
 def artifact_key(model: str, runtime: str, precision: str, quantizer: str | None) -> str:
     """The one spelling of an artifact's name."""
     return "-".join([model, runtime, precision, *([quantizer] if quantizer else [])])
@@ -189,7 +194,7 @@ def _teacher(recipe: Recipe, name: str) -> Model:
         arm=None,
         architecture=settings.name,
         preprocess=settings.preprocess or recipe.preprocess,
-        seed=None,
+        seed=recipe.seed,
         folder=TEACHER if name == TEACHER else f"teachers/{name}",
     )
 

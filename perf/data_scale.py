@@ -63,8 +63,8 @@ def measure(root: Path, *, rows: int, workers: int) -> dict[str, Any]:
         "seconds": sum(step["seconds"] for step in steps.values()),
         "peak_mb": max(step["peak_mb"] for step in steps.values()),
         "audit": {
-            "passed": report["passed"],
-            "checks": {check["name"]: check["value"] for check in report["checks"]},
+            "passed": report.passed,
+            "checks": {check.name: check.value for check in report.checks},
         },
     }
 

@@ -1,7 +1,7 @@
 """Names and options of models: looked up in a table, checked against the constructor's own signature."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -32,17 +32,29 @@ def build(
     """
     if name not in table:
         raise unknown(kind=kind, given=name, choices=sorted(table))
-    factory = table[name]
-    return factory(**check_options(f"{kind} {name}", factory, {**(options or {}), "num_logits": num_logits}))
+    factory, wanted = table[name], dict(options or {})
+    if "num_logits" in inspect.signature(factory).parameters:  # a module of the user's own may not ask for it
+        wanted["num_logits"] = num_logits
+    return factory(**check_options(f"{kind} {name}", factory, wanted))
 
 
-def check_options(owner: str, factory: Factory, options: Mapping[str, Any]) -> dict[str, Any]:
+def check_options(
+    owner: str, factory: Callable[..., Any], options: Mapping[str, Any], *, given: Collection[str] = ()
+) -> dict[str, Any]:
     """Options, completed with the factory's defaults and converted to its annotated types.
 
-    The constructor's signature is the only statement of what a model accepts: pydantic checks against it.
+    The signature is the only statement of what a factory accepts: pydantic checks against it. The parameters
+    ``given`` are the caller's own, no options; an option without an annotation may be anything.
     """
-    parameters = inspect.signature(factory).parameters.values()
-    fields: dict[str, Any] = {p.name: (p.annotation, p.default) for p in parameters}
+    parameters = [
+        p
+        for p in inspect.signature(factory).parameters.values()
+        if p.name not in given and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
+    fields: dict[str, Any] = {
+        p.name: (Any if p.annotation is p.empty else p.annotation, ... if p.default is p.empty else p.default)
+        for p in parameters
+    }
     schema: type[BaseModel] = create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)
     try:
         checked = schema.model_validate(dict(options))

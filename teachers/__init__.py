@@ -10,7 +10,7 @@ from students.options import Factory, build, unknown
 from teachers.efficientnet_fpn_cbam import EfficientNetFpnCbam
 from teachers.timm_classifier import TimmClassifier
 
-__all__ = ["TEACHERS", "build_teacher"]
+__all__ = ["TEACHERS", "build_teacher", "timm_factory"]
 
 TIMM = "timm:"
 TEACHERS: dict[str, Factory] = {"efficientnet_fpn_cbam": EfficientNetFpnCbam}
@@ -28,9 +28,14 @@ def build_teacher(name: str, *, num_logits: int = 1, options: Mapping[str, Any] 
         students.OptionError: an unknown name, a wrong option or weights that cannot be loaded, in one line.
 
     """
-    table = dict(TEACHERS)
-    if name.startswith(TIMM):
-        table[name] = partial(TimmClassifier, name.removeprefix(TIMM))
+    table, timm = dict(TEACHERS), timm_factory(name)
+    if timm is not None:
+        table[name] = timm
     elif name not in table:
         raise unknown(kind="teacher", given=name, choices=[*sorted(table), f"{TIMM}<name>"])
     return build(kind="teacher", name=name, table=table, num_logits=num_logits, options=options)
+
+
+def timm_factory(name: str) -> Factory | None:
+    """What builds ``timm:<name>``; None for any other name."""
+    return partial(TimmClassifier, name.removeprefix(TIMM)) if name.startswith(TIMM) else None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deploy.artifact import QuantizationRecord, write_artifact
-from deploy.export import export_onnx, export_openvino
+from deploy.onnx_graph import export_onnx, export_openvino
 from deploy.quantizers import QUANTIZERS
 from distill.evaluation.calibration import Calibration
 from distill.preprocess import PreprocessSpec

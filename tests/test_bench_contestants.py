@@ -192,6 +192,6 @@ def test_the_bench_needs_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "import distill.machine, bench.record, bench.latency, bench.contestants.artifact\n"
-        "import distill.evaluation.metrics, distill.evaluation.statistics, distill.evaluation.fit_calibration\n"
+        "import distill.evaluation.metrics, distill.evaluation.statistics, distill.evaluation.calibration\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from deploy_fixture import CALIBRATION, SIZE, SPEC, Deployed, build_deployed, tiny_detector
 
-from deploy.export import OPSET, export_onnx, export_openvino
+from deploy.onnx_graph import OPSET, export_onnx, export_openvino
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 

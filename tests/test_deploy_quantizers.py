@@ -7,7 +7,7 @@ import pytest
 from deploy_fixture import Deployed, build_deployed, images
 from onnx import TensorProto, helper
 
-from deploy.export import export_openvino
+from deploy.onnx_graph import export_openvino
 from deploy.quantizers import QUANTIZERS
 from deploy.runtime import Detector
 from distill.errors import EdgeproofError

@@ -9,7 +9,7 @@ from PIL import Image
 
 from deploy import runtime as runtime_module
 from deploy.artifact import write_artifact
-from deploy.export import export_onnx
+from deploy.onnx_graph import export_onnx
 from deploy.runtime import Detector
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration

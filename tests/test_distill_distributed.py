@@ -120,7 +120,7 @@ def test_validation_covers_every_image_whichever_process_saw_it(together, tmp_pa
     with torch.inference_mode():
         batch = BatchDataset(pixels)[[(i, 0, 0) for i in range(COUNT)]]
         from distill.evaluation.metrics import roc_auc
-        from distill.training.batches import normalize
+        from distill.training.normalize import normalize
 
         logits = model(normalize(batch.images, spec=SPEC)).logits
     assert history["epochs"][-1]["valid_auc"] == pytest.approx(roc_auc(batch.labels.numpy(), logits.numpy()))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from distill.errors import EdgeproofError
-from distill.evaluation.fit_calibration import fit_calibration
+from distill.evaluation.calibration import fit_calibration
 from distill.evaluation.metrics import binary_metrics, choose_threshold, reliability, roc_auc, roc_points
 
 # Two reals and three fakes; at 0.5: one real called generated, one fake called real.

@@ -13,6 +13,7 @@ from deploy.artifact import QuantizationRecord
 from deploy.cpu import int8_saturates
 from distill.errors import EdgeproofError
 from distill.preprocess import Pixels
+from distill.roster import Runtime
 
 Images = Sequence[Pixels]
 
@@ -44,29 +45,36 @@ class Quantizer:
     """One way to make an INT8 model.
 
     Attributes:
-        name: its key in ``QUANTIZERS``.
-        runtime: the runtime it makes models for, ``onnxruntime`` or ``openvino``.
+        name: the tool, its key in ``QUANTIZERS``.
+        runtime: the runtime it makes models for.
         settings_type: the settings it knows; any other key is an error.
         packages: distributions whose versions go on record.
     """
 
     name: str
-    runtime: str
+    runtime: Runtime
     settings_type: type[BackendSettings]
     packages: tuple[str, ...]
     backend: Backend
     count_layers: Callable[[Path], int]
 
     def quantize(
-        self, *, source: Path, output: Path, images: Images, settings: Mapping[str, object] | None = None
+        self,
+        *,
+        source: Path,
+        output: Path,
+        images: Images,
+        settings: Mapping[str, object] | None = None,
+        name: str | None = None,
     ) -> QuantizationRecord:
         """Quantize ``source`` with calibration images of the training split only.
 
         Args:
-            source: FP32 ``.onnx`` (onnxruntime) or ``.xml`` (openvino), as ``deploy.export`` writes it.
+            source: FP32 ``.onnx`` (onnxruntime) or ``.xml`` (openvino), as ``deploy.onnx_graph`` writes it.
             output: the INT8 file; OpenVINO's ``.bin`` goes beside it.
             images: uint8 RGB ``[1, S, S, 3]`` each, of both classes.
             settings: fields of ``settings_type``.
+            name: what goes on record beside the tool; the tool's own by default.
 
         Raises:
             EdgeproofError: no file, no or wrong images, an unknown setting, a package that is missing, or no
@@ -75,7 +83,7 @@ class Quantizer:
         if not source.is_file():
             raise EdgeproofError(f"{source}: no such file, expected the FP32 model to quantize")
         _check_images(images)
-        parsed = self._parse(settings or {})
+        parsed = self.parse(settings or {})
         output.parent.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
         self.backend(source=source, output=output, images=images, settings=parsed)
@@ -84,7 +92,8 @@ class Quantizer:
                 f"{source}: {self.name} matched no layer, expected a convolution or matrix product"
             )
         return QuantizationRecord(
-            name=self.name,
+            name=name or self.name,
+            tool=self.name,
             runtime=self.runtime,
             samples=len(images),
             seconds=round(time.perf_counter() - started, 3),
@@ -93,7 +102,8 @@ class Quantizer:
             versions={package: version(package) for package in self.packages},
         )
 
-    def _parse(self, settings: Mapping[str, object]) -> BackendSettings:
+    def parse(self, settings: Mapping[str, object]) -> BackendSettings:
+        """Check settings; raises :class:`EdgeproofError` that names every wrong one and the choices."""
         try:
             return self.settings_type.model_validate(dict(settings))
         except ValidationError as error:

@@ -1,7 +1,7 @@
 """What every model says of degraded test images; ``bench.degradations`` judges it. Torch is imported when it runs.
 
 Each image is decoded once, degraded, preprocessed and shown to all models. FP32 models run in PyTorch, in batches:
-controls exist nowhere else, a GPU is used where there is one, and on one core it takes 0.7 ms for the demo's
+students alone exist nowhere else, a GPU is used where there is one, and on one core it takes 0.7 ms for the demo's
 teacher where ONNX Runtime takes 0.7 and OpenVINO 0.6. INT8 runs in the runtime it was made for.
 """
 
@@ -16,20 +16,10 @@ from distill.data.pixels import one_crop
 from distill.data.samples import Sample
 from distill.data.storage import open_image
 from distill.data.transforms.degradations import DEGRADATIONS, degrade
-from distill.evaluation.calibration import Calibration
-from distill.files import read_json
-from distill.pipeline.runfolder import (
-    TEACHER,
-    WEIGHTS,
-    artifact_folder,
-    chosen_folder,
-    load_dataset,
-    load_predictions,
-    save_predictions,
-)
+from distill.pipeline.runfolder import WEIGHTS, load_arrays, load_dataset, save_arrays
 from distill.pipeline.stage import Progress, Run
 from distill.preprocess import Pixels, PreprocessSpec
-from distill.recipe import Recipe
+from distill.roster import Artifact, Model
 
 OUTPUTS = "predictions/degradations.npz"
 Scores = npt.NDArray[np.float64]
@@ -44,7 +34,7 @@ class DegradedOutputs:
     Attributes:
         samples: ``[N]`` indices into the test split.
         degradations: ``[D]`` names.
-        probabilities: model → ``[D, N]``; a model is named as in ``accuracy.json``.
+        probabilities: model → ``[D, N]``; a model is named by its key in the roster.
     """
 
     samples: npt.NDArray[np.int64]
@@ -52,27 +42,30 @@ class DegradedOutputs:
     probabilities: dict[str, Scores]
 
 
-def predict_degraded(run: Run, progress: Progress) -> None:
+def predict_degraded(
+    run: Run, progress: Progress, *, models: Sequence[Model], artifacts: Sequence[Artifact]
+) -> None:
     """Write :data:`OUTPUTS`."""
     dataset = load_dataset(run.folder)
     test = dataset.split("test")
-    chosen = draw_samples(test, at_most=run.recipe.degradations.samples, seed=run.recipe.seed)
-    models = {**_networks(run), **_int8_artifacts(run)}
-    found: dict[str, list[Scores]] = {name: [] for name in models}
+    chosen = sample_groups(test, at_most=run.recipe.degradations.samples, seed=run.recipe.seed)
+    judges = {model.key: (model.preprocess, _network(run, model)) for model in models}
+    judges |= {item.key: (item.model.preprocess, _detector(run, item)) for item in artifacts}
+    found: dict[str, list[Scores]] = {name: [] for name in judges}
     for start in range(0, len(chosen), _IMAGES):
         samples = [test[index] for index in chosen[start : start + _IMAGES]]
-        pixels = [_degraded(dataset.root, sample, spec=run.recipe.preprocess) for sample in samples]
-        for name, judge in models.items():
-            found[name].append(judge(np.concatenate(pixels)).reshape(len(samples), len(DEGRADATIONS)))
+        pixels = {spec: _degraded(dataset.root, samples, spec=spec) for spec, _ in judges.values()}
+        for name, (spec, judge) in judges.items():
+            found[name].append(judge(pixels[spec]).reshape(len(samples), len(DEGRADATIONS)))
         progress(min(start + _IMAGES, len(chosen)), len(chosen))
     content = {f"{_MODEL}{name}": np.concatenate(parts).T for name, parts in found.items()}
     names = np.array(list(DEGRADATIONS))
-    save_predictions(run.folder / OUTPUTS, {"samples": chosen, "degradations": names, **content})
+    save_arrays(run.folder / OUTPUTS, {"samples": chosen, "degradations": names, **content})
 
 
 def load_degraded(run: Path) -> DegradedOutputs:
     """What :func:`predict_degraded` wrote."""
-    content = load_predictions(run / OUTPUTS)
+    content = load_arrays(run / OUTPUTS)
     return DegradedOutputs(
         samples=content["samples"],
         degradations=tuple(content["degradations"].tolist()),
@@ -82,7 +75,7 @@ def load_degraded(run: Path) -> DegradedOutputs:
     )
 
 
-def draw_samples(samples: Sequence[Sample], *, at_most: int, seed: int) -> npt.NDArray[np.int64]:
+def sample_groups(samples: Sequence[Sample], *, at_most: int, seed: int) -> npt.NDArray[np.int64]:
     """Sorted indices of at most ``at_most`` samples: whole groups, in random order, as long as they fit.
 
     Where not even one group fits, the first is cut.
@@ -99,59 +92,42 @@ def draw_samples(samples: Sequence[Sample], *, at_most: int, seed: int) -> npt.N
     return np.array(sorted(chosen or order[0][:at_most]), dtype=np.int64)
 
 
-def int8_artifacts(recipe: Recipe) -> list[tuple[str, str, str]]:
-    """Name, model and runtime of every INT8 artifact that the recipe makes at its own input size."""
-    from deploy.quantizers import QUANTIZERS
-
-    runtimes = dict.fromkeys(QUANTIZERS[name].runtime for name in recipe.quantization.quantizers)
-    return [
-        (Path(artifact_folder(model, runtime=runtime, precision="int8")).name, model, runtime)
-        for model in (TEACHER, *recipe.students)
-        for runtime in runtimes
-    ]
-
-
-def _degraded(root: Path, sample: Sample, *, spec: PreprocessSpec) -> Pixels:
-    """``uint8 [D, S, S, 3]``; of ``tiles`` the middle one, as in every evaluation."""
+def _degraded(root: Path, samples: Sequence[Sample], *, spec: PreprocessSpec) -> Pixels:
+    """``uint8 [N * D, S, S, 3]``; of ``tiles`` the middle one, as in every evaluation."""
     crop = one_crop(spec)
-    image = open_image(root, sample)
-    return np.concatenate([crop.apply(degrade(image, name, sample=sample)) for name in DEGRADATIONS])
+    return np.concatenate(
+        [
+            crop.apply(degrade(image, name, sample=sample))
+            for sample in samples
+            for image in (open_image(root, sample),)
+            for name in DEGRADATIONS
+        ]
+    )
 
 
-def _networks(run: Run) -> dict[str, Callable[[Pixels], Scores]]:
-    students = run.recipe.students
-    named = {TEACHER: TEACHER, **{name: name for name in students}}
-    named |= {f"{name}/control": name for name in students}
-    return {model: _network(run, model, architecture=name) for model, name in named.items()}
-
-
-def _network(run: Run, model: str, *, architecture: str) -> Callable[[Pixels], Scores]:
+def _network(run: Run, model: Model) -> Callable[[Pixels], Scores]:
     import torch
 
     from distill.models import load_model
-    from distill.stages.training import on_device
-    from distill.training.batches import normalize
+    from distill.stages.training import choice_of, on_device
+    from distill.task import find_task
+    from distill.training.normalize import normalize
 
-    folder = run.folder / chosen_folder(model)
-    calibration = Calibration(**read_json(folder / "choice.json")["calibration"])
-    network = on_device(run, load_model(run.recipe, architecture, folder / WEIGHTS))
+    task, calibration = find_task(run.recipe.task), choice_of(run, model).calibration
+    network = on_device(run, load_model(run.recipe, model, run.folder / model.folder / WEIGHTS))
     device = next(network.parameters()).device
 
     @torch.inference_mode()
     def judge(pixels: Pixels) -> Scores:
-        images = normalize(torch.from_numpy(pixels).to(device), spec=run.recipe.preprocess)
-        logits = network(images).logits.double().cpu().numpy() / calibration.temperature + calibration.bias
-        return np.asarray((1 + np.tanh(logits / 2)) / 2)
+        images = normalize(torch.from_numpy(pixels).to(device), spec=model.preprocess)
+        logits = network(images).logits.double().cpu().numpy()
+        return task.generated(task.probabilities(logits, calibration=calibration))
 
     return judge
 
 
-def _int8_artifacts(run: Run) -> dict[str, Callable[[Pixels], Scores]]:
+def _detector(run: Run, artifact: Artifact) -> Callable[[Pixels], Scores]:
     from deploy.runtime import Detector
 
-    found: dict[str, Callable[[Pixels], Scores]] = {}
-    for name, model, runtime in int8_artifacts(run.recipe):
-        folder = run.folder / artifact_folder(model, runtime=runtime, precision="int8")
-        detector = Detector.load(folder, runtime=runtime, threads=1)
-        found[name] = lambda pixels, it=detector: it.probabilities(it.run(pixels))  # type: ignore[misc]
-    return found
+    detector = Detector.load(run.folder / artifact.folder, runtime=artifact.runtime, threads=1)
+    return lambda pixels: detector.generated(detector.run(pixels))

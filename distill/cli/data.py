@@ -81,9 +81,9 @@ def audit(
     from distill.data.audit.audit import audit_folder, print_audit
     from distill.data.columns import parse_columns
 
-    report = audit_folder(path, layout=layout, columns=parse_columns(columns) if columns else None)
-    print_audit(report, as_json=as_json)
-    if not report["passed"]:
+    report, seen = audit_folder(path, layout=layout, columns=parse_columns(columns) if columns else None)
+    print_audit(report, seen, as_json=as_json)
+    if not report.passed:
         raise typer.Exit(1)
 
 

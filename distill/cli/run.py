@@ -12,6 +12,7 @@ from distill.errors import EdgeproofError
 if TYPE_CHECKING:
     from distill.pipeline.stage import Reporter, Stage
     from distill.recipe import Recipe
+    from distill.roster import Roster
 
 VERBS = {
     "teach": "Make the data and train the teacher.",
@@ -91,14 +92,23 @@ def run(
     return folder
 
 
+def roster_for(recipe: "Recipe") -> "Roster":
+    """Every model and artifact that a recipe asks for; raises :class:`EdgeproofError` for an unknown quantizer."""
+    from deploy.quantizers import runtimes_of
+    from distill.roster import roster_of
+
+    return roster_of(recipe, runtimes=runtimes_of(recipe))
+
+
 def all_stages(recipe: "Recipe") -> list["Stage"]:
     """The stages of every package, each after those it needs."""
     from bench.stages import bench_stages
     from deploy.stages import deploy_stages
     from distill.stages import distill_stages
 
-    stages = [*distill_stages(recipe), *deploy_stages(recipe)]
-    return [*stages, *bench_stages(recipe, stages)]
+    roster = roster_for(recipe)
+    stages = [*distill_stages(recipe, roster), *deploy_stages(recipe, roster)]
+    return [*stages, *bench_stages(recipe, roster, stages)]
 
 
 def stages_of(recipe: "Recipe", *, verb: str) -> list["Stage"]:
@@ -167,13 +177,27 @@ def _checked_stages(recipe: "Recipe", *, verb: str) -> list["Stage"]:
     from distill.data.layouts import find_layout
 
     _require_training()
-    from distill.check import check_names
-
-    check_names(recipe)
+    _check_names(recipe)
     stages = stages_of(recipe, verb=verb)
     if recipe.data.path:  # complain about the place and layout before a run folder is made
         find_layout(Path(recipe.data.path).expanduser(), layout=recipe.data.layout)
     return stages
+
+
+def _check_names(recipe: "Recipe") -> None:
+    """Everything that a recipe names, all mistakes at once."""
+    from deploy.quantizers import quantizers_of
+    from distill.check import check_names
+    from distill.roster import roster_of
+
+    problems = []
+    for check in (lambda: check_names(recipe, roster_of(recipe)), lambda: quantizers_of(recipe)):
+        try:
+            check()
+        except EdgeproofError as error:
+            problems.append(str(error))
+    if problems:
+        raise EdgeproofError("\n".join(problems))
 
 
 def _require_training() -> None:

@@ -1,73 +1,31 @@
 """Distillation methods: one file each, one explicit table."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from distill.errors import EdgeproofError, unknown_name
+from distill.errors import EdgeproofError
 from distill.methods.hint import Hint
 from distill.methods.kl import KL
 from distill.methods.logit_mse import LogitMSE
-from distill.methods.objective import Objective
+from distill.methods.method import Method, Needs, Pair, features_of
 from distill.methods.soft_bce import SoftBCE
+from distill.parts import find_part
 from distill.recipe import MethodSettings
+from students.options import OptionError, check_options
 
-METHODS: dict[str, type[Objective]] = {"hint": Hint, "kl": KL, "logit_mse": LogitMSE, "soft_bce": SoftBCE}
+__all__ = ["METHODS", "Method", "Needs", "Pair", "build_method", "features_of"]
 
-
-@dataclass(frozen=True)
-class Pair:
-    """The two models a method stands between: feature name → channels, and the number of logits."""
-
-    student: Mapping[str, int]
-    teacher: Mapping[str, int]
-    num_logits: int = 1
+METHODS: dict[str, type[Method]] = {"hint": Hint, "kl": KL, "logit_mse": LogitMSE, "soft_bce": SoftBCE}
 
 
-def build_method(settings: MethodSettings, *, pair: Pair) -> Objective:
-    """The loss term that a recipe asks for.
+def build_method(settings: MethodSettings, *, pair: Pair) -> Method:
+    """The loss term that a recipe asks for; ``pair`` holds the teachers that it listens to.
 
     Raises:
-        EdgeproofError: unknown method or feature, or a method that does not fit the number of logits.
+        EdgeproofError: unknown method, option or feature, or a method that does not fit the task.
     """
-    if settings.name not in METHODS:
-        raise unknown_name(kind="distillation method", given=settings.name, choices=METHODS)
-    if settings.name == "kl" and pair.num_logits == 1:
-        raise EdgeproofError(
-            "distillation.methods: kl is identically zero for one logit; use soft_bce or logit_mse"
+    factory = find_part("methods", settings.name, table=METHODS, kind="distillation method")
+    try:
+        options = check_options(
+            f"distillation.methods: {settings.name}", factory, settings.options, given=("pair", "weight")
         )
-    if settings.name == "soft_bce" and pair.num_logits > 1:
-        raise EdgeproofError(
-            f"distillation.methods: soft_bce is for one logit, not {pair.num_logits}; use kl or logit_mse"
-        )
-    if settings.name == "hint":
-        return _build_hint(settings, pair=pair)
-    if settings.name == "logit_mse":
-        return LogitMSE(weight=settings.weight)
-    return METHODS[settings.name](weight=settings.weight, temperature=settings.temperature)  # type: ignore[call-arg]
-
-
-def wanted_features(methods: tuple[MethodSettings, ...], *, teacher: Mapping[str, int]) -> tuple[str, ...]:
-    """The teacher's feature maps that must be cached."""
-    hints = [method for method in methods if method.name == "hint"]
-    return tuple(sorted({_feature(hint.teacher_feature, teacher, "teacher") for hint in hints}))
-
-
-def _build_hint(settings: MethodSettings, *, pair: Pair) -> Hint:
-    student = _feature(settings.student_feature, pair.student, "student")
-    teacher = _feature(settings.teacher_feature, pair.teacher, "teacher")
-    return Hint(
-        weight=settings.weight,
-        student_feature=student,
-        teacher_feature=teacher,
-        student_channels=pair.student[student],
-        teacher_channels=pair.teacher[teacher],
-    )
-
-
-def _feature(name: str, channels: Mapping[str, int], kind: str) -> str:
-    """The named feature; by default the last one."""
-    if not name:
-        return list(channels)[-1]
-    if name not in channels:
-        raise unknown_name(kind=f"{kind} feature", given=name, choices=channels)
-    return name
+    except OptionError as error:
+        raise EdgeproofError(str(error)) from None
+    return factory(pair, weight=settings.weight, **options)

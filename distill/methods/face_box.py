@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import generalized_box_iou_loss
 
-from distill.methods.objective import Batch, Objective
+from distill.methods.objective import Batch, Objective, Step
 from students.output import ModelOutput
 
 
@@ -17,7 +17,7 @@ class FaceBox(Objective):
 
     name = "box"
 
-    def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
+    def loss(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
         """Scalar loss; zero when no box is known."""
         known = ~batch.boxes.isnan().any(dim=1)
         if output.boxes is None or output.box_logits is None or not known.any():

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distill.methods.objective import Batch, Objective
+from distill.methods.objective import Batch, Objective, Step
 from students.output import ModelOutput
 
 
@@ -34,7 +34,7 @@ class GroundTruth(Objective):
         self.gamma = gamma if kind == "focal" else 0.0
         self.register_buffer("pos_weight", torch.tensor(pos_weight), persistent=False)
 
-    def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
+    def loss(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
         """Scalar loss against ``batch.labels``; images without a label (-1) take no part."""
         known = batch.labels >= 0
         logits, labels = output.logits.float()[known], batch.labels[known]

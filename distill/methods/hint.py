@@ -3,7 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.methods.objective import Batch, Objective
+from distill.methods.method import Method, Needs, Pair
+from distill.methods.objective import Batch, Step
 from students.output import ModelOutput
 
 
@@ -16,8 +17,8 @@ def hint_loss(student: Tensor, teacher: Tensor) -> Tensor:
     return difference.square().sum(dim=1).mean()
 
 
-class Hint(Objective):
-    """Match one student feature map to one of the teacher's.
+class Hint(Method):
+    """Match one student feature map to one of the teacher's; by default the deepest of both.
 
     The projection belongs to the objective, so it is trained beside the student and never saved with it.
     """
@@ -25,24 +26,21 @@ class Hint(Objective):
     name = "hint"
 
     def __init__(
-        self,
-        *,
-        student_feature: str,
-        teacher_feature: str,
-        student_channels: int,
-        teacher_channels: int,
-        weight: float = 1.0,
+        self, pair: Pair, *, weight: float = 1.0, student_feature: str = "", teacher_feature: str = ""
     ) -> None:
-        super().__init__(weight=weight)
-        self.student_feature = student_feature
-        self.teacher_feature = teacher_feature
-        self.projection = nn.Conv2d(student_channels, teacher_channels, kernel_size=1)
+        super().__init__(pair, weight=weight)
+        teacher = self.teachers[0]
+        self.student_feature = pair.student_feature(student_feature)
+        self.teacher_feature = pair.teacher_feature(teacher_feature, teacher=teacher)
+        outputs = pair.teachers[teacher][self.teacher_feature]
+        self.projection = nn.Conv2d(pair.student[self.student_feature], outputs, kernel_size=1)
 
-    def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
+    @property
+    def needs(self) -> Needs:
+        """One feature map."""
+        return Needs(features={self.teachers[0]: (self.teacher_feature,)})
+
+    def loss(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
         """Scalar loss."""
-        if batch.teacher_features is None or self.teacher_feature not in batch.teacher_features:
-            raise ValueError(
-                f"hint needs the teacher's feature {self.teacher_feature!r}, but the batch has none"
-            )
         projected = self.projection(output.features[self.student_feature])
-        return hint_loss(projected.float(), batch.teacher_features[self.teacher_feature].float())
+        return hint_loss(projected.float(), self.teacher(batch).features[self.teacher_feature].float())

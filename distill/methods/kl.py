@@ -1,10 +1,14 @@
 """KL divergence of softened class distributions: Hinton et al. 2015 (arXiv 1503.02531), for K ≥ 2 classes."""
 
+from typing import Annotated
+
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from distill.errors import EdgeproofError
-from distill.methods.objective import Batch, Objective, require_teacher_logits
+from distill.methods.method import Method, Pair
+from distill.methods.objective import Batch, Step
 from students.output import ModelOutput
 
 
@@ -15,20 +19,26 @@ def softened_kl(student: Tensor, teacher: Tensor, *, temperature: float) -> Tens
     return temperature**2 * F.kl_div(log_student, log_teacher, log_target=True, reduction="batchmean")
 
 
-class KL(Objective):
-    """Soft labels from the teacher's class distribution."""
+class KL(Method):
+    """Soft labels from the teacher's class distribution.
+
+    Raises:
+        EdgeproofError: a task with one logit, where a softmax is constant and KL identically zero.
+    """
 
     name = "kl"
 
-    def __init__(self, *, weight: float = 1.0, temperature: float = 2.0) -> None:
-        super().__init__(weight=weight)
+    def __init__(
+        self, pair: Pair, *, weight: float = 1.0, temperature: Annotated[float, Field(gt=0)] = 2.0
+    ) -> None:
+        super().__init__(pair, weight=weight)
+        if pair.task.num_logits == 1:
+            raise EdgeproofError(
+                "distillation.methods: kl is identically zero for one logit; use soft_bce or logit_mse"
+            )
         self.temperature = temperature
 
-    def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
-        """Scalar loss; raises :class:`EdgeproofError` for one logit, where it would be identically zero."""
-        teacher = require_teacher_logits(batch, method=self.name)
-        if output.logits.ndim != 2:
-            raise EdgeproofError(
-                "kl: given one logit, where a softmax is constant and KL zero; use soft_bce or logit_mse"
-            )
+    def loss(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+        """Scalar loss."""
+        teacher = self.teacher(batch).logits
         return softened_kl(output.logits.float(), teacher.float(), temperature=self.temperature)

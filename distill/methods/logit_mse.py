@@ -3,16 +3,16 @@
 from torch import Tensor
 from torch.nn import functional as F
 
-from distill.methods.objective import Batch, Objective, require_teacher_logits
+from distill.methods.method import Method
+from distill.methods.objective import Batch, Step
 from students.output import ModelOutput
 
 
-class LogitMSE(Objective):
+class LogitMSE(Method):
     """Mean squared difference of the student's and the teacher's logits, for one logit or K."""
 
     name = "logit_mse"
 
-    def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
+    def loss(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
         """Scalar loss."""
-        teacher = require_teacher_logits(batch, method=self.name)
-        return F.mse_loss(output.logits.float(), teacher.float())
+        return F.mse_loss(output.logits.float(), self.teacher(batch).logits.float())

@@ -1,5 +1,6 @@
 """What a training minimises: named parts, each a scalar, that sum to the loss."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -12,18 +13,28 @@ class Batch(NamedTuple):
 
     Attributes:
         images: normalized float ``[N, 3, H, W]``.
-        labels: float ``[N]`` in {0, 1} for the binary task, long ``[N]`` for K classes; -1 = unknown.
+        labels: float ``[N]``, the class's number (1 = generated in the binary task); -1 = unknown.
         boxes: ``[N, 4]`` face boxes in pixels of the input; a row of zeros: known to have no face;
             a row of NaN: unknown.
-        teacher_logits: cached, ``[N]`` or ``[N, K]``; ``None`` where no teacher is listened to.
-        teacher_features: cached, name → ``[N, C, H, W]``.
+        indices: long ``[N]``, the samples' numbers in the training data, for memory over the data set.
+        teachers: teacher's name → what it said of these very views; empty where no teacher is listened to.
+        views: teacher's name → uint8 ``[N, H, W, 3]`` images for a teacher that is asked now and sees others.
     """
 
     images: Tensor
     labels: Tensor
     boxes: Tensor
-    teacher_logits: Tensor | None = None
-    teacher_features: dict[str, Tensor] | None = None
+    indices: Tensor
+    teachers: Mapping[str, ModelOutput] = {}
+    views: Mapping[str, Tensor] = {}
+
+
+class Step(NamedTuple):
+    """How far a training is, for warm-ups and schedules: epoch of epochs (from 0), and the optimizer's step."""
+
+    epoch: int
+    epochs: int
+    step: int
 
 
 class Objective(nn.Module):
@@ -35,17 +46,10 @@ class Objective(nn.Module):
         super().__init__()
         self.weight = weight
 
-    def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
+    def loss(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
         """The unweighted scalar."""
         raise NotImplementedError
 
-    def forward(self, output: ModelOutput, batch: Batch) -> Tensor:
+    def forward(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
         """The weighted scalar."""
-        return self.weight * self.loss(output, batch)
-
-
-def require_teacher_logits(batch: Batch, *, method: str) -> Tensor:
-    """The teacher's logits, or an error that names the method which wants them."""
-    if batch.teacher_logits is None:
-        raise ValueError(f"{method} needs the teacher's logits, but the batch has none")
-    return batch.teacher_logits
+        return self.weight * self.loss(output, batch, step)

@@ -4,11 +4,15 @@ Softmax over a single logit is constant, so a KL term on it is identically zero;
 Bernoulli one, and its cross-entropy is BCE against the teacher's softened probability.
 """
 
+from typing import Annotated
+
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from distill.errors import EdgeproofError
-from distill.methods.objective import Batch, Objective, require_teacher_logits
+from distill.methods.method import Method, Pair
+from distill.methods.objective import Batch, Step
 from students.output import ModelOutput
 
 
@@ -18,20 +22,26 @@ def soft_bce(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
     return temperature**2 * F.binary_cross_entropy_with_logits(student / temperature, target)
 
 
-class SoftBCE(Objective):
-    """Soft labels from the teacher's one logit."""
+class SoftBCE(Method):
+    """Soft labels from the teacher's one logit.
+
+    Raises:
+        EdgeproofError: a task with several logits.
+    """
 
     name = "soft_bce"
 
-    def __init__(self, *, weight: float = 1.0, temperature: float = 2.0) -> None:
-        super().__init__(weight=weight)
+    def __init__(
+        self, pair: Pair, *, weight: float = 1.0, temperature: Annotated[float, Field(gt=0)] = 2.0
+    ) -> None:
+        super().__init__(pair, weight=weight)
+        if pair.task.num_logits > 1:
+            raise EdgeproofError(
+                f"distillation.methods: soft_bce is for one logit, not {pair.task.num_logits}; use kl or logit_mse"
+            )
         self.temperature = temperature
 
-    def loss(self, output: ModelOutput, batch: Batch) -> Tensor:
-        """Scalar loss; raises :class:`EdgeproofError` for several classes."""
-        teacher = require_teacher_logits(batch, method=self.name)
-        if output.logits.ndim != 1:
-            raise EdgeproofError(
-                f"soft_bce: given {output.logits.shape[1]} logits, expected one; use the method kl"
-            )
+    def loss(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
+        """Scalar loss."""
+        teacher = self.teacher(batch).logits
         return soft_bce(output.logits.float(), teacher.float(), temperature=self.temperature)

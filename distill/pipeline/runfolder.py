@@ -20,32 +20,8 @@ SAMPLES = "data/samples.json"
 SUMMARY = "data/summary.json"
 SCAN = "data/scan.npz"
 AUDIT = "data/audit.json"
-TEACHER = "teacher"
-TEACHER_OUTPUTS = "teacher/outputs.safetensors"
 WEIGHTS = "weights.safetensors"
-PREDICTIONS = "predictions.npz"
-KINDS = ("distilled", "control")
 _ALWAYS = ("path", "label", "split", "generator")
-
-
-def training_folder(student: str, *, seed: int, kind: str) -> str:
-    """Where one training of a student leaves its files."""
-    return f"students/{student}/seed{seed}/{kind}"
-
-
-def chosen_folder(model: str) -> str:
-    """Where the deployable weights of ``teacher``, ``<student>`` or ``<student>/control`` stand."""
-    return TEACHER if model == TEACHER else f"students/{model}"
-
-
-def artifact_folder(model: str, *, runtime: str, precision: str) -> str:
-    """Where an artifact stands."""
-    return f"artifacts/{model}-{runtime}-{precision}"
-
-
-def artifact_predictions(model: str, *, runtime: str, precision: str) -> str:
-    """What an artifact said of the evaluated splits."""
-    return f"predictions/{model}-{runtime}-{precision}.npz"
 
 
 def save_dataset(dataset: Dataset, run: Path) -> None:
@@ -135,13 +111,13 @@ def _tuple(value: list[Any] | None) -> Any:
     return None if value is None else tuple(value)
 
 
-def save_predictions(path: Path, logits: dict[str, npt.NDArray[Any]]) -> None:
-    """Split → logits, as a plain ``.npz`` without pickles."""
+def save_arrays(path: Path, arrays: dict[str, npt.NDArray[Any]]) -> None:
+    """Name (such as a split) → array, as a plain ``.npz`` without pickles."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **logits)  # type: ignore[arg-type]
+        np.savez(file, allow_pickle=False, **arrays)  # type: ignore[arg-type]
 
 
-def load_predictions(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """What :func:`save_predictions` wrote."""
+def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """What :func:`save_arrays` wrote."""
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}

@@ -95,18 +95,16 @@ class _Job:
             return
         if self.state.is_whole(stage, key=self.keys[stage.name]):
             self.reporter.start(stage, kept=True)
-            self._note(stage, str(self.state.entries[stage.name]["failure"]))
+            self._note(stage, self.state.entries[stage.name].failure)
             return
         self.reporter.start(stage, kept=False)
         started = time.monotonic()
         with self._naming(stage):
             self.run.log("start", stage=stage.name)
             if self.workers is not None and not stage.alone:
-                self.running[self.workers.submit(stage.name, stage.action, self.run)] = (stage, started)
+                self.running[self.workers.submit(stage.name, stage.run, self.run)] = (stage, started)
                 return
-            self._end(
-                stage, act(stage.action, self.run, partial(self.reporter.progress, stage.name)), started
-            )
+            self._end(stage, act(stage.run, self.run, partial(self.reporter.progress, stage.name)), started)
 
     def _collect(self) -> None:
         """Wait until at least one of the running stages has ended."""

@@ -1,151 +1,119 @@
-"""The stages of this package: data, audit, teacher, its outputs, students, and the choice among seeds."""
+"""The stages of this package: data, audit, teachers, their outputs, students, and the choice among seeds."""
 
-import os
-from collections.abc import Iterator
-from functools import partial
-from pathlib import Path
-from typing import Any
-
-from distill.pipeline.runfolder import (
-    AUDIT,
-    KINDS,
-    PREDICTIONS,
-    SAMPLES,
-    SCAN,
-    SUMMARY,
-    TEACHER,
-    TEACHER_OUTPUTS,
-    WEIGHTS,
-    chosen_folder,
-    training_folder,
-)
+from distill.pipeline.runfolder import AUDIT, SAMPLES, SCAN, SUMMARY, WEIGHTS
 from distill.pipeline.stage import Stage
 from distill.recipe import Recipe
-from distill.stages.data import audit_data, make_data
-from distill.stages.student import choose_seed, train_student
-from distill.stages.teacher import cache_teacher, choose_teacher, reads_outputs, train_teacher
+from distill.roster import Model, Roster
+from distill.stages.data import audit_data, data_state, make_data
+from distill.stages.sources import Source, shown_views, sources_of
+from distill.stages.student import train_student
+from distill.stages.teacher import cache_outputs, train_teacher
+from distill.stages.training import choose
+from distill.training.views import Views
 
-CHOSEN = (WEIGHTS, "weights.json", "choice.json", PREDICTIONS)
-TRAINED = (WEIGHTS, "weights.json", "last.safetensors", "history.json", PREDICTIONS)
+TRAINED = (WEIGHTS, "weights.json", "last.safetensors", "history.json")
+CHOSEN = (WEIGHTS, "weights.json", "logits.npz")
+_TRAINING = ("loss", "task", "augmentation", "preprocess")
+_KNOBS = ("precision", "threads", "horizontal_flip", "devices", "compile")
+_SCHEDULE = ("name", "options", "layers", "epochs", "batch_size", "learning_rate", "weight_decay")
 
 
-def distill_stages(recipe: Recipe) -> list[Stage]:
+def distill_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
     """Everything up to the students that will be deployed."""
-    return [
-        Stage("data", "data", make_data, _reads_data, outputs=(SAMPLES, SUMMARY, SCAN), cost=90, alone=True),
-        Stage(
-            "audit", "data", audit_data, _reads_audit, needs=("data",), outputs=(AUDIT,), cost=15, stops=True
-        ),
-        Stage(
-            "teacher",
-            "teach",
-            train_teacher,
-            _reads_teacher,
-            needs=("audit",),
-            outputs=_in(TEACHER, TRAINED),
-            cost=12.0 * recipe.teacher.epochs,
-        ),
-        Stage(
-            "teacher:choice",
-            "teach",
-            choose_teacher,
-            lambda _: None,
-            needs=("teacher",),
-            outputs=("teacher/choice.json",),
-            cost=1,
-        ),
-        Stage(
-            "teacher:outputs",
-            "distill",
-            cache_teacher,
-            reads_outputs,
-            needs=("teacher",),
-            outputs=(TEACHER_OUTPUTS,),
-            cost=15,
-        ),
-        *[stage for name in recipe.students for stage in student_stages(recipe, name)],
-    ]
-
-
-def student_stages(recipe: Recipe, name: str) -> list[Stage]:
-    """Each seed with and without the teacher, then the choice of what is deployed."""
-    stages = []
-    for kind in KINDS:
-        for seed in recipe.seeds_of(name):
-            stages.append(_training_stage(recipe, name, seed=seed, kind=kind))
-        model = name if kind == "distilled" else f"{name}/control"
-        needs = tuple(stage.name for stage in stages if stage.name.endswith(kind))
-        outputs = _in(chosen_folder(model), CHOSEN)
-        stages.append(
-            Stage(
-                f"choose:{model}",
-                "distill",
-                partial(choose_seed, name=name, kind=kind),
-                lambda _: None,
-                needs,
-                outputs,
-            )
-        )
+    sources, views = sources_of(recipe, roster), shown_views(recipe, roster)
+    stages = data_stages()
+    for teacher in roster.teachers:
+        stages += teacher_stages(recipe, teacher)
+    stages += [_outputs_stage(source) for source in sources if source.cached]
+    for student in roster.students:
+        stages += student_stages(recipe, roster, student, sources=sources, views=views)
     return stages
 
 
-def _training_stage(recipe: Recipe, name: str, *, seed: int, kind: str) -> Stage:
-    def reads(recipe: Recipe) -> Any:
-        settings = recipe.training.model_copy(update={"seeds": (0,), "processes": 0})
-        student = recipe.students[name].model_copy(update={"seeds": ()})
-        parts = [student, recipe.loss, settings, recipe.preprocess, recipe.augmentation]
-        return _dump(*parts, *([recipe.distillation] if kind == "distilled" else []))
-
-    return Stage(
-        f"student:{name}:seed{seed}:{kind}",
-        "distill",
-        partial(train_student, name=name, seed=seed, kind=kind),
-        reads,
-        needs=("audit", "teacher:outputs") if kind == "distilled" else ("audit",),
-        outputs=_in(training_folder(name, seed=seed, kind=kind), TRAINED),
-        cost=4.0 * recipe.students[name].epochs,
-    )
-
-
-def _in(folder: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"{folder}/{name}" for name in names)
-
-
-def _dump(*parts: Any) -> list[Any]:
-    return [part.model_dump(mode="json") for part in parts]
-
-
-def _reads_data(recipe: Recipe) -> Any:
+def data_stages() -> list[Stage]:
+    """The images, and what is wrong with them."""
+    gates = tuple(f"gates.{name}" for name in ("metadata_auc", "flip_drop", "near_duplicates", "accept"))
     return [
-        *_dump(recipe.data.model_copy(update={"workers": 0, "memory_mb": 1})),
-        recipe.seed,
-        _fingerprint(recipe.data.path),
-        _fingerprint(recipe.data.unlabelled),
-    ]
+        Stage(
+            "data", "data", make_data, reads=("data", "seed"), looks=data_state,
+            outputs=(SAMPLES, SUMMARY, SCAN), cost=90, alone=True,
+        ),
+        Stage(
+            "audit", "data", audit_data, reads=(*gates, "seed"), needs=("data",), outputs=(AUDIT,), cost=15,
+            stops=True,
+        ),
+    ]  # fmt: skip
 
 
-def _fingerprint(path: str) -> list[float]:
-    """Number, total size and newest change of the user's files: other files make another data set."""
-    count, size, newest = 0, 0, 0.0
-    for file in _files(Path(path).expanduser()) if path else ():
-        status = file.lstat()
-        count, size, newest = count + 1, size + status.st_size, max(newest, status.st_mtime)
-    return [count, size, newest]
+def teacher_stages(recipe: Recipe, teacher: Model) -> list[Stage]:
+    """One training, or weights that are adopted; then its calibration."""
+    section = "teacher" if teacher.name == "teacher" else f"teachers.{teacher.name}"
+    return [
+        Stage(
+            teacher.name, "teach", train_teacher,
+            arguments={"model": teacher},
+            reads=(*_TRAINING, *_fields("training", _KNOBS), *_fields(section, (*_SCHEDULE, "weights", "box_weight")), "seed"),
+            needs=("audit",),
+            outputs=(*_in(teacher, TRAINED), teacher.logits),
+            cost=12.0 * recipe.all_teachers[teacher.name].epochs,
+        ),
+        Stage(
+            f"{teacher.name}:choice", "teach", choose,
+            arguments={"model": teacher, "candidates": (teacher,)},
+            reads=("task",),
+            needs=(teacher.name,),
+            outputs=(*_in(teacher, ("choice.json",)), teacher.predictions),
+        ),
+    ]  # fmt: skip
 
 
-def _files(path: Path) -> Iterator[Path]:
-    if path.is_file():  # a manifest or a tar
-        yield path
-    for folder, _, names in os.walk(path):
-        yield from (Path(folder, name) for name in names)
+def student_stages(
+    recipe: Recipe, roster: Roster, student: Model, *, sources: tuple[Source, ...], views: Views
+) -> list[Stage]:
+    """Each seed of one arm, then the choice of what is deployed."""
+    candidates = roster.trainings_of(student)
+    heard = sources if student.arm == "distilled" else ()
+    stages = [_training_stage(recipe, model, sources=heard, views=views) for model in candidates]
+    choice = Stage(
+        f"choose:{student.key}", "distill", choose,
+        arguments={"model": student, "candidates": candidates},
+        reads=("task",),
+        needs=tuple(stage.name for stage in stages),
+        outputs=(*_in(student, (*CHOSEN, "choice.json")), student.predictions),
+    )  # fmt: skip
+    return [*stages, choice]
 
 
-def _reads_audit(recipe: Recipe) -> Any:
-    gates = recipe.gates
-    return [gates.metadata_auc, gates.flip_drop, gates.near_duplicates, gates.accept, recipe.seed]
+def _outputs_stage(source: Source) -> Stage:
+    return Stage(
+        f"{source.teacher.name}:outputs", "distill", cache_outputs,
+        arguments={"source": source},
+        reads=("augmentation", "task"),
+        needs=(source.teacher.name,),
+        outputs=(source.outputs,),
+        cost=15,
+    )  # fmt: skip
 
 
-def _reads_teacher(recipe: Recipe) -> Any:
-    settings = recipe.training.model_copy(update={"seeds": (0,), "processes": 0})
-    parts = _dump(recipe.teacher, recipe.loss, settings, recipe.preprocess, recipe.augmentation)
-    return [*parts, recipe.seed]
+def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...], views: Views) -> Stage:
+    section = f"students.{model.name}"
+    heard = [f"{s.teacher.name}:outputs" if s.cached else s.teacher.name for s in sources]
+    return Stage(
+        f"student:{model.name}:seed{model.seed}:{model.arm}", "distill", train_student,
+        arguments={"model": model, "sources": sources, "views": views},
+        reads=(
+            *_TRAINING, *_fields("training", _KNOBS), *_fields(section, _SCHEDULE),
+            *(["distillation"] if model.arm == "distilled" else []),
+        ),
+        needs=("audit", *heard),
+        outputs=(*_in(model, TRAINED), model.logits),
+        cost=4.0 * recipe.students[model.name].epochs,
+    )  # fmt: skip
+
+
+def _fields(section: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{section}.{name}" for name in names)
+
+
+def _in(model: Model, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{model.folder}/{name}" for name in names)

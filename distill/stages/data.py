@@ -1,20 +1,22 @@
 """The work of the data stages: images found or rendered, split, checked and listed."""
 
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError
-from distill.files import write_json
 from distill.pipeline.runfolder import AUDIT, SCAN, SUMMARY, load_dataset, save_dataset
 from distill.pipeline.stage import Progress, Run
+from distill.recipe import Recipe
 
 
 def make_data(run: Run, progress: Progress) -> None:
     """Simulate, or list the user's folder; read every file once; leave bad ones out; split by group."""
-    from distill.data.audit.audit import summary
     from distill.data.scan import save_scan, scan
     from distill.data.splits import with_splits
+    from distill.data.summary import summarise
     from distill.training.precision import thread_count
 
     settings = run.recipe.data
@@ -30,7 +32,7 @@ def make_data(run: Run, progress: Progress) -> None:
     save_dataset(found, run.folder)
     save_scan(columns, run.folder / SCAN)
     held_out = sorted({s.generator for s in found.split("heldout") if s.generator})
-    write_json(run.folder / SUMMARY, summary(found, held_out=held_out))
+    summarise(found, held_out=held_out).write(run.folder / SUMMARY)
 
 
 def _listed(run: Run) -> Dataset:
@@ -68,5 +70,25 @@ def audit_data(run: Run, progress: Progress) -> None:
 
     dataset, columns = load_dataset(run.folder), load_scan(run.folder / SCAN)
     report = audit(dataset, columns, gates=run.recipe.gates, seed=run.recipe.seed, progress=progress)
-    write_json(run.folder / AUDIT, report)
+    report.write(run.folder / AUDIT)
     require_passed(report, where=run.folder / AUDIT)
+
+
+def data_state(recipe: Recipe) -> list[list[float]]:
+    """Number, total size and newest change of the user's files: other files make another data set."""
+    return [_fingerprint(recipe.data.path), _fingerprint(recipe.data.unlabelled)]
+
+
+def _fingerprint(path: str) -> list[float]:
+    count, size, newest = 0, 0, 0.0
+    for file in _files(Path(path).expanduser()) if path else ():
+        status = file.lstat()
+        count, size, newest = count + 1, size + status.st_size, max(newest, status.st_mtime)
+    return [count, size, newest]
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_file():  # a manifest or a tar
+        yield path
+    for folder, _, names in os.walk(path):
+        yield from (Path(folder, name) for name in names)

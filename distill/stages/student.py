@@ -1,65 +1,64 @@
-"""The work of the students' stages: one training each, and the choice of what is deployed."""
+"""The work of a student's stages: one training each."""
+
+from typing import Any
 
 from distill.data.samples import UNLABELLED_SPLIT
-from distill.files import write_bytes
-from distill.pipeline.runfolder import (
-    PREDICTIONS,
-    TEACHER,
-    WEIGHTS,
-    chosen_folder,
-    load_dataset,
-    load_predictions,
-    training_folder,
-)
+from distill.pipeline.runfolder import WEIGHTS, load_dataset
 from distill.pipeline.stage import Progress, Run
-from distill.stages.teacher import cached_outputs
-from distill.stages.training import calibrate, ground_truth, labels_of, predict_evaluated, train
+from distill.roster import Model
+from distill.stages.sources import Source, methods_for
+from distill.stages.teacher import cache_key
+from distill.stages.training import ground_truth, logits_of_splits, on_device, taught_pixels, train
+from distill.training.views import Views
 
 
-def train_student(run: Run, progress: Progress, *, name: str, seed: int, kind: str) -> None:
-    """One training; the control differs from the distilled student in the objectives alone."""
+def train_student(
+    run: Run, progress: Progress, *, model: Model, sources: tuple[Source, ...], views: Views
+) -> None:
+    """One training; a student alone differs from the distilled one in the objectives alone."""
     import torch
 
-    from distill.methods import Pair, build_method
-    from distill.models import channels, make_model
+    from distill.models import make_model
 
-    torch.manual_seed(seed)
-    student = make_model(run.recipe, name)
-    settings = run.recipe.distillation
-    objectives = [ground_truth(run, weight=settings.label_weight if kind == "distilled" else 1.0)]
-    if kind == "distilled":
-        pair = Pair(student=channels(student), teacher=channels(make_model(run.recipe, TEACHER)))
-        objectives += [build_method(method, pair=pair) for method in settings.methods]
-    folder = run.folder / training_folder(name, seed=seed, kind=kind)
+    torch.manual_seed(model.seed or 0)
+    network = make_model(run.recipe, model)
+    distilled = model.arm == "distilled"
+    objectives = [ground_truth(run, weight=run.recipe.distillation.label_weight if distilled else 1.0)]
+    if distilled:
+        objectives += methods_for(run.recipe, model, [source.teacher for source in sources])
     train(
         run,
-        student,
-        name=name,
+        network,
+        model=model,
         objectives=objectives,
-        schedule=run.recipe.students[name],
-        seed=seed,
-        folder=folder,
+        schedule=run.recipe.students[model.name],
         progress=progress,
-        teacher=cached_outputs(run) if kind == "distilled" else None,
-        images=len(
-            load_dataset(run.folder).split("train", UNLABELLED_SPLIT)
-        ),  # also without a teacher: equal budget
+        views=views,
+        teachers=open_sources(run, sources, student=model),
+        # also without a teacher: equal budget
+        images=len(load_dataset(run.folder).split("train", UNLABELLED_SPLIT)),
     )
-    predict_evaluated(run, name, folder)
+    logits_of_splits(run, model)
 
 
-def choose_seed(run: Run, progress: Progress, *, name: str, kind: str) -> None:
-    """Deploy the seed with the best validation AUC; the same rule for the control."""
-    from distill.evaluation.metrics import roc_auc
+def open_sources(run: Run, sources: tuple[Source, ...], *, student: Model) -> Any:
+    """The teachers as a training takes them: cached, or loaded to be asked at every step."""
+    from distill.models import load_model
+    from distill.stages.training import Teachers
+    from distill.training.batches import Sight
+    from distill.training.teachers import Cached, Online
 
-    labels = labels_of(run, "valid")
-    scored = []
-    for seed in run.recipe.seeds_of(name):
-        folder = run.folder / training_folder(name, seed=seed, kind=kind)
-        scored.append((roc_auc(labels, load_predictions(folder / PREDICTIONS)["valid"]), -seed, folder))
-    _, negative_seed, folder = max(scored)
-    model = name if kind == "distilled" else f"{name}/control"
-    target = run.folder / chosen_folder(model)
-    for file in (WEIGHTS, "weights.json", PREDICTIONS):
-        write_bytes(target / file, (folder / file).read_bytes())
-    calibrate(run, model, load_predictions(target / PREDICTIONS)["valid"], seed=-negative_seed)
+    found = Teachers()
+    for source in sources:
+        teacher = source.teacher
+        if source.cached:
+            found.cached[teacher.name] = Cached(run.folder / source.outputs, key=cache_key(run, source))
+            continue
+        network = load_model(run.recipe, teacher, run.folder / teacher.folder / WEIGHTS)
+        found.online[teacher.name] = Online(
+            on_device(run, network), spec=teacher.preprocess, features=source.features
+        )
+        if teacher.preprocess != student.preprocess or (source.clean and run.recipe.augmentation.active):
+            pixels = taught_pixels(run, spec=teacher.preprocess)
+            found.sights[teacher.name] = Sight(pixels=pixels, clean=source.clean)
+    return found

@@ -1,5 +1,7 @@
-"""What the teacher's and the students' stages share: a training, its predictions, and their calibration."""
+"""What the teachers' and the students' stages share: a training, its logits, and the choice among seeds."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -7,40 +9,54 @@ from typing import Any
 import numpy as np
 
 from distill.data.samples import UNLABELLED_SPLIT
-from distill.files import read_json, sha256, write_json
+from distill.data.summary import DataSummary
+from distill.evaluation.choice import Choice
+from distill.files import sha256, write_bytes
 from distill.pipeline.runfolder import (
     EVALUATED,
-    PREDICTIONS,
     SAMPLES,
     SUMMARY,
-    TEACHER,
     WEIGHTS,
-    chosen_folder,
+    load_arrays,
     load_dataset,
-    save_predictions,
+    save_arrays,
 )
 from distill.pipeline.stage import Progress, Run
 from distill.preprocess import PreprocessSpec
 from distill.recipe import Schedule
+from distill.roster import Model, settings_of
+from distill.task import find_task
+from distill.training.views import Views, views_of
+
+
+@dataclass
+class Teachers:
+    """Whom a training listens to, by name: cached, or asked at every step (and what those see)."""
+
+    cached: dict[str, Any] = field(default_factory=dict)
+    online: dict[str, Any] = field(default_factory=dict)
+    sights: dict[str, Any] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.cached or self.online)
 
 
 def train(
     run: Run,
-    model: Any,
+    network: Any,
     *,
-    name: str,
+    model: Model,
     objectives: Any,
     schedule: Schedule,
-    seed: int,
-    folder: Path,
     progress: Progress,
-    teacher: Any = None,
+    views: Views | None = None,
+    teachers: Teachers | None = None,
     images: int = 0,
 ) -> None:
-    """Train ``model`` into ``folder``; see :func:`distill.training.fit.fit`.
+    """Train ``network`` into the model's folder; see :func:`distill.training.fit.fit`.
 
-    ``teacher`` holds cached outputs: with them, images without a label train too. ``images`` is the length of an
-    epoch if it is not that of the images trained on.
+    With teachers, images without a label train too. ``views`` are new ones every epoch unless given; ``images`` is
+    the length of an epoch if it is not that of the images trained on.
     """
     import torch
 
@@ -48,93 +64,106 @@ def train(
     from distill.training.fit import TrainingData, fit
     from distill.training.precision import training_threads
 
-    torch.set_num_threads(training_threads(run.recipe.training))
+    recipe, teachers = run.recipe, teachers or Teachers()
+    torch.set_num_threads(training_threads(recipe.training))
+    spec = model.preprocess
+    fresh = views_of(
+        flips=recipe.training.horizontal_flip, augmented=False, cached=False, count=1, seed=recipe.seed
+    )
     data = TrainingData(
         train=BatchDataset(
-            taught_pixels(run) if teacher else pixels_of(run, "train"),
-            teacher=teacher,
-            augmentation=run.recipe.augmentation,
+            taught_pixels(run, spec=spec) if teachers else pixels_of(run, "train", spec=spec),
+            teachers=teachers.cached,
+            sights=teachers.sights,
+            augmentation=recipe.augmentation,
+            views=views or fresh,
         ),
-        valid=BatchDataset(pixels_of(run, "valid")),
-        spec=run.recipe.preprocess,
+        valid=BatchDataset(pixels_of(run, "valid", spec=spec)),
+        spec=spec,
+        online=teachers.online,
     )
     fit(
-        model,
+        network,
+        task=find_task(recipe.task),
         objectives=objectives,
         data=data,
         schedule=schedule,
-        settings=run.recipe.training,
-        seed=seed,
-        folder=folder,
-        sidecar=describe(run, name, seed=seed),
+        settings=recipe.training,
+        seed=model.seed or 0,
+        folder=run.folder / model.folder,
+        sidecar=sidecar_of(run, model),
         progress=progress,
-        workers=run.recipe.data.workers,
+        workers=recipe.data.workers,
         total=images,
     )
 
 
-def predict_evaluated(run: Run, name: str, folder: Path) -> None:
-    """Logits of the best and of the last epoch on every evaluated split."""
+def logits_of_splits(run: Run, model: Model) -> None:
+    """Keep the raw logits of the best and of the last epoch on every evaluated split."""
     from distill.models import load_model
     from distill.training.inference import predict
 
     logits: dict[str, Any] = {}
     for prefix, file in (("", WEIGHTS), ("last_", "last.safetensors")):
-        model = on_device(run, load_model(run.recipe, name, folder / file))
+        network = on_device(run, load_model(run.recipe, model, run.folder / model.folder / file))
         for split in EVALUATED:
-            pixels = pixels_of(run, split)
+            pixels = pixels_of(run, split, spec=model.preprocess)
             if len(pixels):
-                logits[prefix + split] = predict(model, pixels)[0].numpy()
-    save_predictions(folder / PREDICTIONS, logits)
+                logits[prefix + split] = predict(network, pixels).numpy()
+    save_arrays(run.folder / model.logits, logits)
 
 
-def calibrate(run: Run, model: str, logits: Any, *, seed: int) -> None:
-    """Fit temperature and bias, then the one threshold, on clean validation data."""
-    from distill.evaluation.fit_calibration import fit_calibration
-    from distill.evaluation.metrics import choose_threshold
+def choose(run: Run, progress: Progress, *, model: Model, candidates: Sequence[Model]) -> None:
+    """Take the training with the best validation score, calibrate it and freeze its one threshold.
 
-    labels = labels_of(run, "valid")
-    calibration = fit_calibration(labels, logits)
-    probabilities = 1 / (
-        1 + np.exp(-(logits.astype(np.float64) / calibration.temperature + calibration.bias))
-    )
-    choice = {
-        "seed": seed,
-        "calibration": calibration.model_dump(),
-        "threshold": choose_threshold(labels, probabilities),
-        "weights": sha256(run.folder / chosen_folder(model) / WEIGHTS),
+    The same rule holds for teachers (of one training) and for both arms of a student.
+    """
+    task, labels = find_task(run.recipe.task), labels_of(run, "valid")
+    scored = [
+        (task.score(labels, load_arrays(run.folder / item.logits)["valid"]), -(item.seed or 0), item)
+        for item in candidates
+    ]
+    best = max(scored, key=lambda entry: entry[:2])[2]
+    if best.folder != model.folder:
+        for file in (WEIGHTS, "weights.json", "logits.npz"):
+            write_bytes(run.folder / model.folder / file, (run.folder / best.folder / file).read_bytes())
+    logits = load_arrays(run.folder / model.logits)
+    calibration = task.calibrate(labels, logits["valid"])
+    found = {
+        split: task.probabilities(logits[split], calibration=calibration)
+        for split in EVALUATED
+        if split in logits
     }
-    write_json(run.folder / chosen_folder(model) / "choice.json", choice)
+    save_arrays(run.folder / model.predictions, found)
+    Choice(
+        seed=best.seed or 0,
+        calibration=calibration,
+        threshold=task.threshold(labels, found["valid"]),
+        weights=sha256(run.folder / model.folder / WEIGHTS),
+    ).write(run.folder / model.folder / "choice.json")
+
+
+def choice_of(run: Run, model: Model) -> Choice:
+    """What :func:`choose` froze."""
+    return Choice.read(run.folder / model.folder / "choice.json")
 
 
 def ground_truth(run: Run, *, weight: float = 1.0) -> Any:
     """The recipe's loss against the labels."""
-    from distill.methods.ground_truth import GroundTruth
-
-    settings = run.recipe.loss
-    labels = labels_of(run, "train")
-    balance = float((labels == 0).sum() / (labels == 1).sum())
-    pos_weight = {"auto": balance, "none": 1.0}.get(str(settings.pos_weight))
-    return GroundTruth(
-        weight=weight,
-        kind=settings.kind,
-        pos_weight=float(settings.pos_weight) if pos_weight is None else pos_weight,
-        gamma=settings.focal_gamma,
-    )
+    task = find_task(run.recipe.task)
+    return task.ground_truth(run.recipe.loss, labels=labels_of(run, "train"), weight=weight)
 
 
-def taught_pixels(run: Run) -> Any:
+def taught_pixels(run: Run, *, spec: PreprocessSpec) -> Any:
     """What a teacher teaches on: the training split, and the images without a label if there are any."""
     extra = [UNLABELLED_SPLIT] if load_dataset(run.folder).split(UNLABELLED_SPLIT) else []
-    return pixels_of(run, "train", *extra)
+    return pixels_of(run, "train", *extra, spec=spec)
 
 
-def pixels_of(run: Run, *splits: str) -> Any:
+def pixels_of(run: Run, *splits: str, spec: PreprocessSpec) -> Any:
     """The pixels of one or more splits, decoded once in this process."""
-    recipe = run.recipe
-    return _open_splits(
-        run.folder, splits, recipe.preprocess, recipe.data.memory_mb, sha256(run.folder / SAMPLES)
-    )
+    samples = sha256(run.folder / SAMPLES)
+    return _open_splits(run.folder, splits, spec, run.recipe.data.memory_mb, samples)
 
 
 @lru_cache(maxsize=len(EVALUATED) + 1)
@@ -153,22 +182,26 @@ def labels_of(run: Run, split: str) -> Any:
     return np.array([sample.label for sample in load_dataset(run.folder).split(split)])
 
 
-def on_device(run: Run, model: Any) -> Any:
-    """The model on the device that the recipe means."""
+def on_device(run: Run, network: Any) -> Any:
+    """The network on the device that the recipe means."""
     from distill.training.checkpoint import pick_device
 
-    return model.to(pick_device(run.recipe.training.accelerator))
+    return network.to(pick_device(run.recipe.training.accelerator))
 
 
-def describe(run: Run, name: str, *, seed: int) -> dict[str, Any]:
+def data_name(run: Run) -> str:
+    """What a checkpoint or artifact calls the data it was made from."""
+    return "simulated" if DataSummary.read(run.folder / SUMMARY).simulated else run.recipe.name
+
+
+def sidecar_of(run: Run, model: Model) -> dict[str, Any]:
     """What the JSON beside a checkpoint says."""
-    settings = run.recipe.teacher if name == TEACHER else run.recipe.students[name]
     return {
-        "architecture": settings.name,
-        "options": settings.options,
-        "num_logits": 1,
-        "preprocess": run.recipe.preprocess.model_dump(mode="json"),
-        "data": "simulated" if read_json(run.folder / SUMMARY)["simulated"] else run.recipe.name,
+        "architecture": model.architecture,
+        "options": settings_of(run.recipe, model).options,
+        "task": run.recipe.task,
+        "preprocess": model.preprocess.model_dump(mode="json"),
+        "data": data_name(run),
         "recipe": run.recipe.name,
-        "seed": seed,
+        "seed": model.seed or 0,
     }

@@ -1,18 +1,17 @@
-"""Batches of pixels, labels, boxes and cached teacher outputs.
+"""Batches of pixels, labels, boxes and what cached teachers said of these very views.
 
-A *view* is the image as it is (0) or mirrored (1). The sampler draws the view with the index, so the data set
-stays a pure function of its keys, and the cached teacher saw the view that the student sees ("consistent teaching",
-Beyer et al. 2022, arXiv 2106.05237), before augmentation degrades it for the student.
+The sampler draws the view with the index, so the data set stays a pure function of its keys
+(see :mod:`distill.training.views`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import ExifTags, Image
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from distill.data.pixels import PixelSource
@@ -21,30 +20,54 @@ from distill.data.storage import open_binary, tar_of
 from distill.data.transforms.augment import augment
 from distill.data.transforms.settings import AugmentationSettings
 from distill.methods.objective import Batch
-from distill.preprocess import Pixels, PreprocessSpec
+from distill.preprocess import Pixels
 from distill.training.malloc import keep_freed_memory
 from distill.training.sampler import EpochBatches, Key, PlainBatches
-from distill.training.teachers import TeacherOutputs
+from distill.training.teachers import Cached
+from distill.training.views import Views
+from students.output import ModelOutput
 
 Floats = npt.NDArray[np.float32]
-_SMALL = ("labels", "boxes", "teacher_logits")
+_SMALL = ("labels", "boxes", "indices")
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a teacher that is asked at every step sees, where that is not what the student sees.
+
+    Attributes:
+        pixels: the same samples, by the teacher's own :class:`PreprocessSpec`.
+        clean: before augmentation.
+    """
+
+    pixels: PixelSource
+    clean: bool
 
 
 class BatchDataset(Dataset[Batch]):
-    """Keys → one :class:`Batch` with ``uint8 [N, H, W, 3]`` images (normalized on the device, see :func:`normalize`).
+    """Keys → one :class:`Batch` with ``uint8 [N, H, W, 3]`` images (normalized on the device).
 
-    ``augmentation`` is for training data alone.
+    Args:
+        pixels: the samples.
+        teachers: name → what it said of them; for training data alone, as all that follows.
+        sights: name of a teacher that is asked now → what it sees.
+        augmentation: what degrades the images.
+        views: from which the keys' numbers were drawn.
     """
 
     def __init__(
         self,
         pixels: PixelSource,
         *,
-        teacher: TeacherOutputs | None = None,
+        teachers: Mapping[str, Cached] | None = None,
+        sights: Mapping[str, Sight] | None = None,
         augmentation: AugmentationSettings | None = None,
+        views: Views = Views(),  # noqa: B008 - frozen
     ) -> None:
         self.pixels = pixels
-        self.teacher = teacher
+        self.teachers = dict(teachers or {})
+        self.sights = dict(sights or {})
+        self.views = views
         self.augmentation = augmentation if augmentation and augmentation.active else None
         self.labels = np.array([sample.label for sample in pixels.samples], dtype=np.float32)
         self.boxes = boxes_in_pixels(pixels)
@@ -54,24 +77,42 @@ class BatchDataset(Dataset[Batch]):
 
     def __getitem__(self, keys: Sequence[Key]) -> Batch:
         """One whole batch at once."""
-        indices, views, draws = (np.array(column) for column in zip(*keys, strict=True))
-        images = self.pixels.batch(indices.tolist())
+        indices, numbers, draws = (np.array(column) for column in zip(*keys, strict=True))
+        if self.views.fixed:
+            draws = self.views.draws(indices, numbers)
+        mirrored = self.views.mirrored(numbers)
         boxes = self.boxes[indices]
-        mirrored = views == 1
-        mirror_images(images, mirrored)
         boxes[mirrored] = mirror(boxes[mirrored], width=self.pixels.spec.size)
-        if self.augmentation:
-            for place, draw in enumerate(draws):
-                rng = np.random.default_rng(draw)
-                images[place] = augment(images[place], settings=self.augmentation, rng=rng)
-        teacher = self.teacher
+        images = self._images(self.pixels, indices, mirrored, draws)
+        seen = {
+            name: self._images(sight.pixels, indices, mirrored, draws, clean=sight.clean)
+            for name, sight in self.sights.items()
+        }
         return Batch(
             images=torch.from_numpy(images),
             labels=torch.from_numpy(self.labels[indices]),
             boxes=torch.from_numpy(boxes),
-            teacher_logits=teacher.logits[indices, views] if teacher else None,
-            teacher_features={k: v[indices, views] for k, v in teacher.features.items()} if teacher else None,
+            indices=torch.from_numpy(indices),
+            teachers={name: teacher.outputs(indices, numbers) for name, teacher in self.teachers.items()},
+            views={name: torch.from_numpy(pixels) for name, pixels in seen.items()},
         )
+
+    def _images(
+        self,
+        pixels: PixelSource,
+        indices: npt.NDArray[np.int64],
+        mirrored: npt.NDArray[np.bool_],
+        draws: npt.NDArray[np.int64],
+        *,
+        clean: bool = False,
+    ) -> Pixels:
+        images = pixels.batch(indices.tolist())
+        mirror_images(images, mirrored)
+        if self.augmentation and not clean:
+            for place, draw in enumerate(draws):
+                rng = np.random.default_rng(draw)
+                images[place] = augment(images[place], settings=self.augmentation, rng=rng)
+        return images
 
 
 def boxes_in_pixels(pixels: PixelSource) -> Floats:
@@ -113,13 +154,6 @@ def mirror(boxes: Floats, *, width: int) -> Floats:
     return np.where(absent, boxes, flipped).astype(np.float32)
 
 
-def normalize(images: Tensor, *, spec: PreprocessSpec) -> Tensor:
-    """``uint8 [N, H, W, 3]`` → normalized float ``[N, 3, H, W]``, channels-last in memory at no cost."""
-    mean = torch.tensor(spec.mean, device=images.device) * 255
-    scale = 1 / (torch.tensor(spec.std, device=images.device) * 255)
-    return ((images.float() - mean) * scale).permute(0, 3, 1, 2)
-
-
 class BatchLoader(DataLoader[Batch]):
     """Batches as they were made, whether in this process or in workers.
 
@@ -143,25 +177,27 @@ class BatchLoader(DataLoader[Batch]):
 
 
 def _packed(batch: Batch) -> Batch:
-    small: dict[str, Any] = {name: getattr(batch, name) for name in _SMALL}
-    arrays: dict[str, Any] = {name: part.numpy() for name, part in small.items() if part is not None}
-    return batch._replace(**arrays)
+    return _converted(batch, lambda tensor: tensor.numpy())
 
 
 def _unpacked(batch: Batch) -> Batch:
-    small: dict[str, Any] = {name: getattr(batch, name) for name in _SMALL}
-    tensors: dict[str, Any] = {
-        name: torch.from_numpy(part) for name, part in small.items() if part is not None
+    return _converted(batch, torch.from_numpy)
+
+
+def _converted(batch: Batch, convert: Callable[[Any], Any]) -> Batch:
+    small: dict[str, Any] = {name: convert(getattr(batch, name)) for name in _SMALL}
+    said: dict[str, ModelOutput] = {
+        name: output._replace(logits=convert(output.logits)) for name, output in batch.teachers.items()
     }
-    return batch._replace(**tensors)
+    return batch._replace(**small, teachers=said)
 
 
 def train_loader(
-    dataset: BatchDataset, *, batch_size: int, views: int, seed: int, workers: int, total: int = 0
+    dataset: BatchDataset, *, batch_size: int, seed: int, workers: int, total: int = 0
 ) -> DataLoader[Batch]:
     """Shuffled batches of nearly equal size, every sample once an epoch (see :class:`distill.training.sampler.EpochBatches`)."""
     batches = EpochBatches(
-        length=len(dataset), batch_size=batch_size, views=views, seed=seed, total=total,
+        length=len(dataset), batch_size=batch_size, views=dataset.views.count, seed=seed, total=total,
         shards=shard_numbers(dataset.pixels.samples) if dataset.pixels.cache is None else (),
     )  # fmt: skip
     return BatchLoader(dataset, sampler=batches, num_workers=workers, persistent_workers=workers > 0)

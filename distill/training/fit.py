@@ -5,7 +5,7 @@ import math
 import signal
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,19 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from distill.errors import EdgeproofError
-from distill.evaluation.metrics import roc_auc
-from distill.files import read_json, write_json
-from distill.methods.objective import Batch, Objective
+from distill.methods.method import Method
+from distill.methods.objective import Batch, Objective, Step
 from distill.preprocess import PreprocessSpec
 from distill.recipe import Schedule, TrainingSettings
-from distill.training.batches import BatchDataset, normalize, plain_loader, train_loader
+from distill.task import Task
+from distill.training.batches import BatchDataset, plain_loader, train_loader
 from distill.training.checkpoint import SafetensorsIO, save_weights
 from distill.training.distributed import gather, plain_errors, relayed, strategy
+from distill.training.history import Epoch, History
 from distill.training.malloc import keep_freed_memory
+from distill.training.normalize import normalize
 from distill.training.precision import choose_precision
+from distill.training.teachers import Online
 
 Progress = Callable[[int, int], None]
 _WARMUP_SHARE = 0.1
@@ -35,37 +38,61 @@ _RESUME, _EPOCHS = "resume.safetensors", "epochs.json"  # of an unfinished train
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What one training reads; ``valid`` never carries a teacher."""
+    """What one training reads; ``valid`` never carries a teacher. ``online`` teachers are asked at every step."""
 
     train: BatchDataset
     valid: BatchDataset
     spec: PreprocessSpec
+    online: Mapping[str, Online] = field(default_factory=dict)
 
 
 class Trainable(lightning.LightningModule):
-    """A model and its objectives; the control differs from the distilled student in the objectives alone."""
+    """A model and its objectives; a student alone differs from the distilled one in the objectives alone."""
 
     def __init__(
-        self, model: nn.Module, *, objectives: Sequence[Objective], schedule: Schedule, spec: PreprocessSpec
+        self,
+        model: nn.Module,
+        *,
+        task: Task,
+        objectives: Sequence[Objective],
+        schedule: Schedule,
+        spec: PreprocessSpec,
+        online: Mapping[str, Online] | None = None,
     ) -> None:
         super().__init__()
         self.model = model
+        self.task = task
         self.objectives = nn.ModuleList(objectives)
         self.schedule = schedule
         self.spec = spec
+        self.online = dict(online or {})  # no submodules: they are neither trained nor saved
         self.valid_outputs: list[tuple[Tensor, Tensor]] = []
         self.parts: dict[str, Tensor] = {}
         self.steps = 0
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Sum of the objectives; their means over the epoch go to the history."""
-        batch = batch._replace(images=normalize(batch.images, spec=self.spec))
+        said = {
+            name: teacher.outputs(batch.views.get(name, batch.images))
+            for name, teacher in self.online.items()
+        }
+        batch = batch._replace(
+            images=normalize(batch.images, spec=self.spec), teachers={**batch.teachers, **said}, views={}
+        )
+        step = Step(epoch=self.current_epoch, epochs=self.schedule.epochs, step=self.global_step)
         output = self.model(batch.images)
-        losses: list[tuple[str, Tensor]] = [(str(each.name), each(output, batch)) for each in self.objectives]
+        losses: list[tuple[str, Tensor]] = [
+            (str(each.name), each(output, batch, step)) for each in self.objectives
+        ]
         for name, value in losses:  # names may repeat: two hints
             self.parts[name] = self.parts.get(name, torch.zeros((), device=value.device)) + value.detach()
         self.steps += 1
         return torch.stack([value for _, value in losses]).sum()
+
+    def on_fit_start(self) -> None:
+        """Bring the teachers to where the student is."""
+        for teacher in self.online.values():
+            teacher.to(self.device)
 
     def validation_step(self, batch: Batch, _: int) -> None:
         """Collect logits and labels."""
@@ -103,12 +130,13 @@ def _rate(step: int, *, total: int) -> float:
 
 @dataclass
 class EpochRecord(Callback):
-    """After each epoch: validation loss and AUC into the history, and the best weights so far onto disk."""
+    """After each epoch: validation loss and score into the history, and the best weights so far onto disk."""
 
     folder: Path
     sidecar: dict[str, Any]
     progress: Progress | None = None
-    history: list[dict[str, float]] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
+    metric: str = ""
     seconds: float = 0.0
     threads: int = field(default_factory=torch.get_num_threads)
     _started: float = field(default_factory=time.monotonic)
@@ -150,37 +178,40 @@ class EpochRecord(Callback):
                 f"{self.folder}: the training loss became {loss:g} in epoch {epoch}, expected finite numbers; "
                 f"lower learning_rate (now {module.schedule.learning_rate:g})"
             )
-        entry = {
-            "epoch": epoch,
-            "train_loss": loss,
-            "valid_loss": float(nn.functional.binary_cross_entropy_with_logits(logits, labels)),
-            "valid_auc": roc_auc(labels.numpy(), logits.numpy()),
-            **{f"train_{name}": value for name, value in means.items()},
-        }
-        best = max((item["valid_auc"] for item in self.history), default=-1.0)
+        entry = Epoch(
+            epoch=epoch,
+            train_loss=loss,
+            train_parts=means,
+            valid_loss=module.task.loss(logits, labels),
+            valid_score=module.task.score(labels.numpy(), logits.numpy()),
+        )
+        best = max((item.valid_score for item in self.history), default=-math.inf)
         self.history.append(entry)
+        self.metric = module.task.metric
         if trainer.is_global_zero:
-            if entry["valid_auc"] > best:
-                sidecar = {**self.sidecar, "epoch": entry["epoch"]}
+            if entry.valid_score > best:
+                sidecar = {**self.sidecar, "epoch": entry.epoch}
                 save_weights(module.model, self.folder / "weights.safetensors", sidecar=sidecar)
-            write_json(self.folder / _EPOCHS, self.summary())
+            self.summary().write(self.folder / _EPOCHS)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> History:
         """What ``history.json`` holds."""
-        best = max(self.history, key=lambda entry: entry["valid_auc"])
-        return {
-            "epochs": self.history,
-            "best_epoch": int(best["epoch"]),
-            "seconds": self.seconds + time.monotonic() - self._started,
-        }
+        best = max(self.history, key=lambda entry: entry.valid_score)
+        return History(
+            metric=self.metric, epochs=tuple(self.history), best_epoch=best.epoch, seconds=self._seconds()
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
-        return {"history": self.history, "seconds": self.seconds + time.monotonic() - self._started}
+        return {"history": [entry.model_dump() for entry in self.history], "seconds": self._seconds()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.history, self.seconds = state_dict["history"], state_dict["seconds"]
+        self.history = [Epoch.model_validate(entry) for entry in state_dict["history"]]
+        self.seconds = state_dict["seconds"]
+
+    def _seconds(self) -> float:
+        return self.seconds + time.monotonic() - self._started
 
 
 def _trainable(module: lightning.LightningModule) -> Trainable:
@@ -192,6 +223,7 @@ def _trainable(module: lightning.LightningModule) -> Trainable:
 def fit(
     model: nn.Module,
     *,
+    task: Task,
     objectives: Sequence[Objective],
     data: TrainingData,
     schedule: Schedule,
@@ -202,36 +234,48 @@ def fit(
     progress: Progress | None = None,
     workers: int = 0,
     total: int = 0,
-) -> dict[str, Any]:
+) -> History:
     """Train ``model`` and leave ``weights.safetensors`` (best epoch), ``last.safetensors`` and ``history.json``.
 
     A killed training goes on after its last whole epoch and ends with the same weights. ``total`` is the number of
-    images in an epoch if it is not that of ``data.train``: for a control at equal budget.
+    images in an epoch if it is not that of ``data.train``: for a student alone at equal budget.
 
     Returns:
-        ``{"epochs": [...], "best_epoch", "seconds"}``, also written as ``history.json``.
+        What is also written as ``history.json``.
+
+    Raises:
+        EdgeproofError: a loss that is not finite, a killed process, or a method that cannot work on several devices.
     """
     _quiet()
+    _prepare(objectives, data=data.train, devices=settings.devices)
     module = Trainable(
         model.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-        objectives=objectives, schedule=schedule, spec=data.spec,
+        task=task, objectives=objectives, schedule=schedule, spec=data.spec, online=data.online,
     )  # fmt: skip
-    views = 2 if settings.horizontal_flip else 1
-    train = train_loader(
-        data.train, batch_size=schedule.batch_size, views=views, seed=seed, workers=workers, total=total
-    )
+    train = train_loader(data.train, batch_size=schedule.batch_size, seed=seed, workers=workers, total=total)
     valid = plain_loader(data.valid, batch_size=256, workers=workers)
     with relayed(progress, devices=settings.devices) as tell:
         record = EpochRecord(folder=folder, sidecar={**sidecar, "seed": seed}, progress=tell)
         trainer = _trainer(settings, schedule=schedule, record=record)
         _run(trainer, module, train=train, valid=valid, folder=folder)
-    history: dict[str, Any] = read_json(folder / _EPOCHS)  # written by whichever process trained
-    sidecar = {**record.sidecar, "epoch": len(history["epochs"])}
+    history = History.read(folder / _EPOCHS)  # written by whichever process trained
+    sidecar = {**record.sidecar, "epoch": len(history.epochs)}
     save_weights(model, folder / "last.safetensors", sidecar=sidecar)
-    write_json(folder / "history.json", history)
+    history.write(folder / "history.json")
     for name in (_RESUME, _EPOCHS):
         (folder / name).unlink(missing_ok=True)
     return history
+
+
+def _prepare(objectives: Sequence[Objective], *, data: BatchDataset, devices: int) -> None:
+    for method in objectives:
+        if isinstance(method, Method):
+            if method.needs.memory and devices > 1:
+                raise EdgeproofError(
+                    f"distillation.methods: {method.name} keeps a memory over the data set in one process, "
+                    f"found training.devices = {devices}; expected 1"
+                )
+            method.prepare(data.pixels.samples)
 
 
 def _trainer(settings: TrainingSettings, *, schedule: Schedule, record: EpochRecord) -> lightning.Trainer:

@@ -1,60 +1,72 @@
-"""A trained model over a set of images: logits, and feature maps where they are asked for."""
+"""A trained model over a set of images: its logits, and what a teacher says of every view, kept on disk."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from distill.data.pixels import PixelSource
-from distill.training.batches import BatchDataset, normalize, plain_loader
-from distill.training.teachers import TeacherOutputs, stack_views
+from distill.training.batches import BatchDataset, plain_loader
+from distill.training.normalize import normalize
+from distill.training.teachers import CacheKey, Online
+from distill.training.tensorfile import create_tensors
 
 Progress = Callable[[int, int], None]
+_BATCH = 128
 
 
 @torch.inference_mode()
 def predict(
-    model: nn.Module,
-    pixels: PixelSource,
-    *,
-    features: Sequence[str] = (),
-    view: int = 0,
-    batch_size: int = 128,
-    progress: Progress | None = None,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Logits float32 ``[N]`` (or ``[N, K]``), and the named feature maps as float16 ``[N, C, H, W]``."""
+    model: nn.Module, pixels: PixelSource, *, batch_size: int = _BATCH, progress: Progress | None = None
+) -> Tensor:
+    """Logits float32 ``[N]`` (or ``[N, K]``); the model is left in the mode it was in."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
     logits: list[Tensor] = []
-    maps: dict[str, list[Tensor]] = {name: [] for name in features}
-    for number, batch in enumerate(
-        plain_loader(BatchDataset(pixels), batch_size=batch_size, view=view), start=1
-    ):
+    for number, batch in enumerate(plain_loader(BatchDataset(pixels), batch_size=batch_size), start=1):
         output = model(normalize(batch.images.to(device), spec=pixels.spec))
         logits.append(output.logits.float().cpu())
-        for name in features:
-            maps[name].append(output.features[name].half().cpu())
         if progress:
             progress(min(number * batch_size, len(pixels)), len(pixels))
     model.train(training)
-    return torch.cat(logits), {name: torch.cat(parts) for name, parts in maps.items()}
+    return torch.cat(logits)
 
 
-def teacher_outputs(
+def write_cache(
     teacher: nn.Module,
     pixels: PixelSource,
     *,
-    features: Sequence[str],
-    views: int,
+    key: CacheKey,
+    path: Path,
+    batch_size: int = _BATCH,
     progress: Progress | None = None,
-) -> TeacherOutputs:
-    """The teacher's word on every image in every view, for :mod:`distill.training.teachers` to keep."""
-    passes = []
-    for view in range(views):
+) -> None:
+    """Ask the teacher once of every image in every view, for :class:`distill.training.teachers.Cached` to read.
 
-        def tell(done: int, total: int, view: int = view) -> None:
-            if progress:
-                progress(view * total + done, views * total)
-
-        passes.append(predict(teacher, pixels, features=features, view=view, progress=tell))
-    return stack_views(passes)
+    The file holds ``logits`` float32 ``[N, V]`` or ``[N, V, K]``, each feature map float16 ``[N, V, C, H, W]``, and
+    ``draws`` int64 ``[N, V]``, the seeds of the views' augmentations. No more than a batch is held in memory.
+    """
+    device, total, count = next(teacher.parameters()).device, len(pixels), key.views.count
+    asked = Online(teacher, spec=key.spec, features=key.features)
+    dataset = BatchDataset(pixels, augmentation=key.augmentation, views=key.views)
+    probe = asked.outputs(torch.zeros(1, key.spec.size, key.spec.size, 3, dtype=torch.uint8, device=device))
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {
+        "logits": ("float32", (total, count, *probe.logits.shape[1:])),
+        "draws": ("int64", (total, count)),
+        **{
+            f"feature.{name}": ("float16", (total, count, *value.shape[1:]))
+            for name, value in probe.features.items()
+        },
+    }
+    with create_tensors(path, shapes, metadata={"key": key.text()}) as arrays:
+        for view in range(count):
+            for batch in plain_loader(dataset, batch_size=batch_size, view=view):
+                rows = batch.indices.numpy()
+                said = asked.outputs(batch.images.to(device))
+                arrays["logits"][rows, view] = said.logits.float().cpu().numpy()
+                arrays["draws"][rows, view] = key.views.draws(rows, view + 0 * rows)
+                for name, value in said.features.items():
+                    arrays[f"feature.{name}"][rows, view] = value.half().cpu().numpy()
+                if progress:
+                    progress(view * total + int(rows[-1]) + 1, count * total)

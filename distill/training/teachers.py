@@ -1,70 +1,139 @@
-"""Teacher outputs, computed once and kept on disk: no teacher runs while students train.
+"""Teachers as a source of what students learn: asked once and kept on disk, or asked at every step.
 
-The file is keyed by teacher, data, transform and views; a file with another key is never used.
+A cache is keyed by teacher, data and view: crop, flip and augmentation. The views' augmentations are stored with the
+outputs, and a file with another key is never used.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
+from distill.data.transforms.settings import AugmentationSettings
 from distill.errors import EdgeproofError
-from distill.files import write_tensors
+from distill.preprocess import PreprocessSpec
+from distill.training.normalize import normalize
+from distill.training.tensorfile import open_tensors
+from distill.training.views import Views
+from students.output import ModelOutput
+
+Rows = npt.NDArray[np.int64]
+_FEATURE = "feature."
 
 
 @dataclass(frozen=True)
-class TeacherOutputs:
-    """What the teacher said of every training image in every view.
+class CacheKey:
+    """What cached outputs belong to.
 
     Attributes:
-        logits: float32 ``[N, V]`` or ``[N, V, K]``.
-        features: name → float16 ``[N, V, C, H, W]``.
+        teacher: SHA-256 of its weights.
+        samples: SHA-256 of the list of samples.
+        spec: how images became its input.
+        views: of every image.
+        augmentation: what degraded them; None where the teacher saw them clean.
+        features: names of the feature maps that are kept.
     """
 
-    logits: Tensor
-    features: dict[str, Tensor]
+    teacher: str
+    samples: str
+    spec: PreprocessSpec
+    views: Views
+    augmentation: AugmentationSettings | None
+    features: tuple[str, ...]
+
+    def text(self) -> str:
+        """As the file's header holds it."""
+        parts = {
+            "teacher": self.teacher,
+            "samples": self.samples,
+            "spec": self.spec.model_dump(mode="json"),
+            "views": asdict(self.views),
+            "augmentation": self.augmentation and self.augmentation.model_dump(mode="json"),
+            "features": self.features,
+        }
+        return json.dumps(parts, sort_keys=True)
 
 
-def save_outputs(outputs: TeacherOutputs, path: Path, *, key: str) -> None:
-    """Write atomically."""
-    tensors = {
-        "logits": outputs.logits,
-        **{f"feature.{name}": value for name, value in outputs.features.items()},
-    }
-    write_tensors(
-        path, {name: tensor.contiguous() for name, tensor in tensors.items()}, metadata={"key": key}
-    )
+class Cached:
+    """What a teacher said of every training image in every view, read through memory mapping.
 
+    Processes share the file's pages; a copy sent to another process is opened there anew.
 
-def load_outputs(path: Path, *, key: str) -> TeacherOutputs:
-    """Read what :func:`save_outputs` wrote.
+    Args:
+        path: the file that :class:`CacheWriter` wrote.
+        key: what it must belong to.
 
     Raises:
-        EdgeproofError: a damaged file, or the outputs belong to another teacher, data set or transform.
+        EdgeproofError: a damaged file, or outputs of another teacher, data set or view.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            found = (file.metadata() or {}).get("key")
-            tensors = {name: file.get_tensor(name) for name in file.keys()} if found == key else {}
-    except (SafetensorError, FileNotFoundError) as error:
-        raise EdgeproofError(
-            f"{path}: not readable teacher outputs ({error}); delete the file to compute them anew"
-        ) from None
-    if found != key:
-        raise EdgeproofError(
-            f"{path}: teacher outputs have key {found}, expected {key}; delete the file to compute them anew"
-        )
-    features = {name.removeprefix("feature."): value for name, value in tensors.items() if name != "logits"}
-    return TeacherOutputs(logits=tensors["logits"], features=features)
+
+    def __init__(self, path: Path, *, key: CacheKey) -> None:
+        self.path, self.key = path, key
+        self._open()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "key": self.key}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"], key=state["key"])  # type: ignore[misc]
+
+    def outputs(self, indices: Rows, numbers: Rows) -> ModelOutput:
+        """Logits float32 ``[N]`` or ``[N, K]`` and features float16 ``[N, C, H, W]`` of the views ``numbers``."""
+        numbers = numbers % self._logits.shape[1]
+        features = {name: _tensor(values[indices, numbers]) for name, values in self._features.items()}
+        return ModelOutput(logits=_tensor(self._logits[indices, numbers]), features=features)
+
+    def _open(self) -> None:
+        advice = "delete the file to ask the teacher anew"
+        try:
+            metadata, arrays = open_tensors(self.path)
+        except EdgeproofError as error:
+            raise EdgeproofError(f"{error}; {advice}") from None
+        if metadata.get("key") != self.key.text():
+            raise EdgeproofError(
+                f"{self.path}: outputs of another teacher, data set or view: found key {metadata.get('key')}, "
+                f"expected {self.key.text()}; {advice}"
+            )
+        self._logits = arrays["logits"]
+        self._features = {
+            name.removeprefix(_FEATURE): array for name, array in arrays.items() if name.startswith(_FEATURE)
+        }
 
 
-def stack_views(views: Sequence[tuple[Tensor, dict[str, Tensor]]]) -> TeacherOutputs:
-    """Join the passes over single views."""
-    names = views[0][1].keys()
-    return TeacherOutputs(
-        logits=torch.stack([logits for logits, _ in views], dim=1),
-        features={name: torch.stack([features[name] for _, features in views], dim=1) for name in names},
-    )
+class Online:
+    """A frozen teacher that is asked at every step.
+
+    Args:
+        module: the teacher.
+        spec: how images become its input.
+        features: names of the feature maps that are read.
+    """
+
+    def __init__(self, module: nn.Module, *, spec: PreprocessSpec, features: Sequence[str]) -> None:
+        self.module, self.spec, self.features = freeze(module), spec, tuple(features)
+
+    def to(self, device: torch.device) -> None:
+        """Move it."""
+        self.module.to(device)
+
+    @torch.no_grad()
+    def outputs(self, images: Tensor) -> ModelOutput:
+        """``uint8 [N, H, W, 3]`` → what it says, in FP32 as a cache would hold it."""
+        with torch.autocast(images.device.type, enabled=False):
+            said = self.module(normalize(images, spec=self.spec))
+        return ModelOutput(logits=said.logits, features={name: said.features[name] for name in self.features})
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Evaluation mode, and no gradients: what a teacher is while others learn from it."""
+    return module.eval().requires_grad_(False)
+
+
+def _tensor(array: npt.NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from distill.data.audit.duplicates import exact_duplicates, near_duplicates, str
 from distill.data.audit.findings import Facts, Finding, facts_of
 from distill.data.audit.flips import flip_tests
 from distill.data.audit.probes import interval_of, out_of_fold
+from distill.data.audit.report import AuditReport, Check
 from distill.data.columns import ManifestColumns
 from distill.data.layouts.walk import one_line
 from distill.data.samples import GENERATED, REAL, UNLABELLED, Dataset
@@ -42,7 +43,7 @@ _UNLIKE_TRAIN = 0.2  # difference in the share of fakes that is worth a warning
 
 def audit(
     dataset: Dataset, scan: Scan, *, gates: "GateSettings", seed: int, progress: Progress | None = None
-) -> dict[str, Any]:
+) -> AuditReport:
     """Check a data set before anything is trained on it.
 
     Args:
@@ -53,9 +54,7 @@ def audit(
         progress: told how many pictures have been re-encoded.
 
     Returns:
-        ``{"passed", "metadata_auc", "metadata_ci", "checks": [{"name", "value", "limit", "passed", "accepted",
-        "note", "examples"}]}``. A check that failed and is named in ``gates.accept`` counts as passed and says so;
-        a note has no limit.
+        All checks. One that failed and is named in ``gates.accept`` counts as passed and says so.
 
     Raises:
         EdgeproofError: an unknown name in ``gates.accept``, or fewer than two groups in a class.
@@ -76,12 +75,13 @@ def audit(
         _judge(name, findings[name], limit=limits.get(name, 0.0), accepted=name in gates.accept)
         for name in CHECKS
     ]
-    return {
-        "passed": all(check["passed"] for check in checks),
-        "metadata_auc": auc,
-        "metadata_ci": list(interval),
-        "checks": checks + [_note(name, found) for name, found in _notes(dataset, facts).items()],
-    }
+    notes = [_note(name, found) for name, found in _notes(dataset, facts).items()]
+    return AuditReport(
+        passed=all(check.passed for check in checks),
+        metadata_auc=auc,
+        metadata_ci=(float(interval[0]), float(interval[1])),
+        checks=(*checks, *notes),
+    )
 
 
 def _limits(gates: "GateSettings") -> dict[str, float]:
@@ -96,12 +96,12 @@ def _limits(gates: "GateSettings") -> dict[str, float]:
     }
 
 
-def require_passed(report: dict[str, Any], *, where: Path) -> None:
+def require_passed(report: AuditReport, *, where: Path) -> None:
     """Raise :class:`GateFailedError` naming every failed check."""
     failed = [
-        f"{check['name']} = {check['value']:.3g} (limit {check['limit']:g})"
-        for check in report["checks"]
-        if not check["passed"]
+        f"{check.name} = {check.value:.3g} (limit {check.limit:g})"
+        for check in report.checks
+        if not check.passed
     ]
     if failed:
         raise GateFailedError(
@@ -198,31 +198,25 @@ def _typical(values: npt.NDArray[Any], feature: str) -> str:
     return f"median {np.median(known):.0f}" if len(known) else "none"
 
 
-def _judge(name: str, found: Finding, *, limit: float, accepted: bool) -> dict[str, Any]:
+def _judge(name: str, found: Finding, *, limit: float, accepted: bool) -> Check:
     beyond = found.value > limit + 1e-9
     failed = beyond and found.shown
     note = found.note if found.shown or not beyond else f"{found.note}; not shown to be a leak"
-    return {
-        "name": name,
-        "value": float(found.value),
-        "limit": float(limit),
-        "passed": bool(not failed or accepted),
-        "accepted": bool(failed and accepted),
-        "note": f"ACCEPTED by the recipe: {note}" if failed and accepted else note,
-        "examples": [list(pair) for pair in found.examples],
-    }
+    return Check(
+        name=name,
+        value=float(found.value),
+        limit=float(limit),
+        passed=bool(not failed or accepted),
+        accepted=bool(failed and accepted),
+        note=f"ACCEPTED by the recipe: {note}" if failed and accepted else note,
+        examples=found.examples,
+    )
 
 
-def _note(name: str, found: Finding) -> dict[str, Any]:
-    return {
-        "name": name,
-        "value": float(found.value),
-        "limit": None,
-        "passed": True,
-        "accepted": False,
-        "note": found.note,
-        "examples": [],
-    }
+def _note(name: str, found: Finding) -> Check:
+    return Check(
+        name=name, value=float(found.value), limit=None, passed=True, accepted=False, note=found.note
+    )
 
 
 def _notes(dataset: Dataset, facts: Facts) -> dict[str, Finding]:
@@ -265,36 +259,14 @@ def _left_out(dataset: Dataset) -> Finding:
     return Finding(count / max(1, count + len(dataset.samples)), f"{count} files left out{example}")
 
 
-def summary(dataset: Dataset, *, held_out: Sequence[str]) -> dict[str, Any]:
-    """Counts per split, class and generator, and what was left out."""
-    splits: dict[str, dict[str, int]] = {}
-    generators: dict[str, dict[str, Any]] = {}
-    for sample in dataset.samples:
-        counts = splits.setdefault(sample.split, {"real": 0, "fake": 0})
-        if sample.label == UNLABELLED:
-            counts["unlabelled"] = counts.get("unlabelled", 0) + 1
-            continue
-        counts["real" if sample.label == REAL else "fake"] += 1
-        if sample.label == GENERATED:
-            entry = generators.setdefault(sample.generator, {"split": set(), "count": 0})
-            entry["split"].add(sample.split)
-            entry["count"] += 1
-    for entry in generators.values():
-        entry["split"] = sorted(entry["split"])
-    return {
-        "layout": dataset.layout,
-        "simulated": dataset.layout == "simulated",
-        "splits": splits,
-        "generators": generators,
-        "held_out": list(held_out),
-        "skipped": [{"path": item.path, "reason": item.reason} for item in dataset.skipped],
-    }
-
-
 def audit_folder(
     path: Path, *, layout: str, columns: ManifestColumns | None = None, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Audit a data set that no recipe names, with the default limits; ``progress`` is told of files read."""
+) -> tuple[AuditReport, dict[str, Any]]:
+    """Audit a data set that no recipe names, with the default limits; ``progress`` is told of files read.
+
+    Returns:
+        The report, and what :func:`distill.data.explore.inspect.describe` says of the data set.
+    """
     from distill.data.explore.inspect import describe
     from distill.data.layouts import load_dataset
     from distill.data.scan import scan as read_files
@@ -307,25 +279,24 @@ def audit_folder(
     if not {REAL, GENERATED} <= labels:
         state = "only one class has" if labels else "neither class has"
         raise EdgeproofError(f"{one_line(path)}: {state} readable images, expected real and generated ones")
-    report = audit(dataset, found, gates=GateSettings(), seed=0)
-    seen = describe(dataset)
-    return {**report, "problems": seen["problems"], "skipped": seen["skipped"]}
+    return audit(dataset, found, gates=GateSettings(), seed=0), describe(dataset)
 
 
-def print_audit(report: dict[str, Any], *, as_json: bool) -> None:
-    """For people, or for programs."""
+def print_audit(report: AuditReport, seen: Mapping[str, Any], *, as_json: bool) -> None:
+    """For people, or for programs; ``seen`` describes the data set."""
     from distill.data.explore.inspect import printable
 
     if as_json:
-        print(json.dumps(report))
+        more = {key: seen[key] for key in ("problems", "skipped")}
+        print(json.dumps({**report.model_dump(mode="json"), **more}))
         return
-    for check in report["checks"]:
-        limit = "" if check["limit"] is None else f" (limit {check['limit']:g})"
-        verdict = "FAIL" if not check["passed"] else "ok  " if limit else "note"
-        print(f"{verdict} {check['name']}: {check['value']:.3g}{limit}; {printable(check['note'])}")
-        for first, second in check["examples"]:
+    for check in report.checks:
+        limit = "" if check.limit is None else f" (limit {check.limit:g})"
+        verdict = "FAIL" if not check.passed else "ok  " if limit else "note"
+        print(f"{verdict} {check.name}: {check.value:.3g}{limit}; {printable(check.note)}")
+        for first, second in check.examples:
             print(f"       {printable(first)} = {printable(second)}")
-    for problem in report.get("problems", ()):
+    for problem in seen["problems"]:
         print(f"problem  {printable(problem)}")
-    for item in report["skipped"]:
+    for item in seen["skipped"]:
         print(f"left out {printable(item['path'])}: {printable(item['reason'])}")

@@ -15,8 +15,7 @@ _Effect = Callable[[Image.Image, float, np.random.Generator], Image.Image]
 def augment(pixels: Pixels, *, settings: AugmentationSettings, rng: np.random.Generator) -> Pixels:
     """One training view, with each augmentation applied at its probability and a strength drawn from its range.
 
-    Nothing moves, so boxes, masks and cached teacher outputs stay valid. The teacher's outputs were computed on
-    the clean view: the student must give the clean answer for the degraded image.
+    Nothing moves, so boxes and masks stay valid.
 
     Args:
         pixels: ``uint8 [S, S, 3]``, not changed.

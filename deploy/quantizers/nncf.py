@@ -89,7 +89,7 @@ def _tail(model: Any) -> list[str]:
 
 
 QUANTIZER = Quantizer(
-    name="nncf_openvino",
+    name="nncf",
     runtime="openvino",
     settings_type=NncfSettings,
     packages=("nncf", "openvino"),

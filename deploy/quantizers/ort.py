@@ -116,7 +116,7 @@ def _drop_unused_opsets(model: Any) -> None:
 
 
 QUANTIZER = Quantizer(
-    name="ort_qdq",
+    name="ort",
     runtime="onnxruntime",
     settings_type=OrtSettings,
     packages=("onnxruntime", "onnx"),

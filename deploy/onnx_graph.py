@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from deploy.artifact import BINARY_OUTPUTS, MULTICLASS_OUTPUTS
+from deploy.artifact import OUTPUTS
 from deploy.openvino_ir import export_openvino
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.files import write_bytes
 from distill.preprocess import PreprocessSpec
+from distill.task import Task
 
 if TYPE_CHECKING:
     import onnx
@@ -38,15 +39,15 @@ class DeployGraph(nn.Module):
     scale: Tensor
 
     def __init__(
-        self, model: nn.Module, *, preprocess: PreprocessSpec, calibration: Calibration, num_logits: int
+        self, model: nn.Module, *, preprocess: PreprocessSpec, calibration: Calibration, task: Task
     ) -> None:
         super().__init__()
-        if num_logits > 1 and calibration.bias != 0.0:
+        if task.num_logits > 1 and calibration.bias != 0.0:
             raise EdgeproofError(
-                f"calibration.bias: found {calibration.bias} for {num_logits} classes, expected 0"
+                f"calibration.bias: found {calibration.bias} for {task.num_logits} classes, expected 0"
             )
         self.model = model
-        self.num_logits = num_logits
+        self.num_logits = task.num_logits
         self.temperature = calibration.temperature
         self.shift = calibration.bias * calibration.temperature
         mean = torch.tensor(preprocess.mean, dtype=torch.float64).reshape(1, 3, 1, 1)
@@ -69,7 +70,7 @@ class DeployGraph(nn.Module):
 
 
 def export_onnx(
-    model: nn.Module, *, preprocess: PreprocessSpec, calibration: Calibration, num_logits: int, path: Path
+    model: nn.Module, *, preprocess: PreprocessSpec, calibration: Calibration, task: Task, path: Path
 ) -> None:
     """Write ``model`` (float NCHW → ``ModelOutput``) as one static ONNX file; see :class:`DeployGraph`.
 
@@ -78,11 +79,11 @@ def export_onnx(
     Raises:
         EdgeproofError: the model cannot be exported, or the file is not what was asked for.
     """
-    graph = DeployGraph(model, preprocess=preprocess, calibration=calibration, num_logits=num_logits)
+    graph = DeployGraph(model, preprocess=preprocess, calibration=calibration, task=task)
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     graph.mean, graph.scale = graph.mean.to(device), graph.scale.to(device)
     image = torch.zeros(1, preprocess.size, preprocess.size, 3, dtype=torch.uint8, device=device)
-    outputs = BINARY_OUTPUTS if num_logits == 1 else MULTICLASS_OUTPUTS
+    outputs = OUTPUTS[task.kind]
     with _evaluating(graph), torch.no_grad():
         program = torch.onnx.export(
             graph,
@@ -99,7 +100,7 @@ def export_onnx(
         raise EdgeproofError(f"{path}: torch.onnx.export returned no program for {type(model).__name__}")
     proto = program.model_proto
     _strip(proto)
-    _check(proto, path=path, size=preprocess.size, outputs=outputs, num_logits=num_logits)
+    _check(proto, path=path, size=preprocess.size, outputs=outputs, num_logits=task.num_logits)
     write_bytes(path, proto.SerializeToString())
 
 

@@ -1,0 +1,62 @@
+"""A user's own teachers, students, methods and quantizers, found by name. Torch-free.
+
+A name is looked up in the project's table, then among the entry points of installed packages (group
+``edgeproof.<family>``), and may be ``module:factory``, which works in every process that can import the module.
+"""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from distill.errors import EdgeproofError, unknown_name
+
+Part = TypeVar("Part")
+Family = Literal["teachers", "students", "methods", "quantizers"]
+
+
+def find_part(family: Family, name: str, *, table: Mapping[str, Part], kind: str) -> Part:
+    """What ``name`` means; ``kind`` is the word for it in messages.
+
+    Raises:
+        EdgeproofError: an unknown name (with the choices), or a module or factory that cannot be imported.
+    """
+    if name in table:
+        return table[name]
+    installed = entry_points(group=f"edgeproof.{family}")
+    if name in installed.names:
+        found: Part = _loaded(name, installed[name].load, kind=kind)
+        return found
+    if ":" in name:
+        found = _loaded(name, lambda: _imported(name), kind=kind)
+        return found
+    raise unknown_name(kind=kind, given=name, choices=[*table, *sorted(installed.names), "module:factory"])
+
+
+def installed_names(family: Family) -> list[str]:
+    """Names that other installed packages add."""
+    return sorted(entry_points(group=f"edgeproof.{family}").names)
+
+
+def _imported(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    here = str(
+        Path.cwd()
+    )  # a user's module lies beside the recipe; an entry point script has another sys.path
+    if here not in sys.path:
+        sys.path.append(here)
+    found: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def _loaded(name: str, load: Any, *, kind: str) -> Any:
+    try:
+        return load()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise EdgeproofError(
+            f"{kind} {name!r}: cannot be imported ({error}), expected module:factory"
+        ) from None

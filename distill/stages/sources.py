@@ -1,0 +1,84 @@
+"""Which teachers students listen to, what is read of them, and which views of an image both see."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from distill.check import pair_of
+from distill.methods import Method, build_method, features_of
+from distill.models import channels_of
+from distill.recipe import Recipe
+from distill.roster import Model, Roster
+from distill.training.views import Views, views_of
+
+
+@dataclass(frozen=True)
+class Source:
+    """A teacher that students listen to.
+
+    Attributes:
+        teacher: the model.
+        features: names of its feature maps that are read.
+        cached: asked once for every view; otherwise at every step.
+        clean: it sees images before augmentation.
+        views: those that it is asked for where it is cached.
+    """
+
+    teacher: Model
+    features: tuple[str, ...]
+    cached: bool
+    clean: bool
+    views: Views
+
+    @property
+    def outputs(self) -> str:
+        """File with what it said, relative to the run folder, where it is cached."""
+        return f"{self.teacher.folder}/outputs.safetensors"
+
+
+def sources_of(recipe: Recipe, roster: Roster) -> tuple[Source, ...]:
+    """The teachers that the recipe's methods listen to."""
+    heard: dict[str, set[str]] = {}
+    for student in roster.distilled:
+        for name, features in features_of(methods_for(recipe, student, roster.teachers)).items():
+            heard.setdefault(name, set()).update(features)
+    return tuple(
+        _source(recipe, roster, teacher, tuple(sorted(heard[teacher.name])))
+        for teacher in roster.teachers
+        if teacher.name in heard
+    )
+
+
+def shown_views(recipe: Recipe, roster: Roster) -> Views:
+    """The views that students are trained on, with and without a teacher."""
+    heard = {name for method in recipe.distillation.methods for name in method.teachers}
+    settings = [recipe.all_teachers[teacher.name] for teacher in roster.teachers if teacher.name in heard]
+    return views_of(
+        flips=recipe.training.horizontal_flip,
+        augmented=bool(recipe.augmentation.active),
+        cached=any(item.source == "cached" and item.sees == "view" for item in settings),
+        count=recipe.training.views,
+        seed=recipe.seed,
+    )
+
+
+def methods_for(recipe: Recipe, student: Model, teachers: Iterable[Model]) -> list[Method]:
+    """The recipe's methods, built anew for one student; projections draw their weights from torch's generator."""
+    heard = {teacher.name: channels_of(recipe, teacher) for teacher in teachers}
+    channels = channels_of(recipe, student)
+    return [
+        build_method(method, pair=pair_of(recipe, method, student=channels, teachers=heard))
+        for method in recipe.distillation.methods
+    ]
+
+
+def _source(recipe: Recipe, roster: Roster, teacher: Model, features: tuple[str, ...]) -> Source:
+    settings = recipe.all_teachers[teacher.name]
+    flips, clean = recipe.training.horizontal_flip, settings.sees == "clean"
+    shown = shown_views(recipe, roster)
+    return Source(
+        teacher=teacher,
+        features=features,
+        cached=settings.source == "cached",
+        clean=clean,
+        views=Views(count=2 if flips else 1, flips=flips) if clean else shown,
+    )
