@@ -1,6 +1,6 @@
 """A page as one HTML file: no network, no script, pictures inside, light and dark, phone and paper.
 
-The template escapes every text, and nothing else does: a file name may hold ``<script>``.
+The templates escape every text, and nothing else does: a file name may hold ``<script>``.
 """
 
 from base64 import b64encode
@@ -17,7 +17,7 @@ from distill.page.maps import colour_of
 def render(page: Page) -> str:
     """The whole file."""
     style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
-    return _environment().get_template("page.html.j2").render(page=page, style=style, none=NONE)
+    return _environment().get_template("page.html.j2").render(page=page, style=style)
 
 
 @cache
@@ -30,6 +30,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["dash"] = NONE
     environment.filters |= {"base64": _base64, "kind": _kind, "shades": _shades, "zoomed": _zoomed}
     return environment
 
