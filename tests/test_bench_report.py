@@ -8,11 +8,11 @@ import report_fixture as fixture
 from rich.console import Console
 
 from bench.report.data import load_run
-from bench.report.markdown import escape
 from bench.report.tables import headline
 from bench.report.verdict import choose
 from bench.report.write import headline_table, write_report
 from distill.errors import EdgeproofError
+from distill.page.markdown import escape
 
 _VOID = {"meta", "img", "br", "link", "input", "hr", "source"}
 _EVIL = '<script src="http://x.example/a.js">|$\\alpha$</script>'

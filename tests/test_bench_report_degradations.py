@@ -138,7 +138,7 @@ def test_a_sweep_left_out_is_one_line_even_if_an_old_one_is_there(tmp_path, file
         },
     ],
 )
-def test_a_strange_file_is_survived(tmp_path, files, broken):
+def test_a_malformed_file_is_survived(tmp_path, files, broken):
     files["degradations.json"] = broken
     section(tmp_path, files)
 

@@ -17,8 +17,8 @@ TORCH_FREE = """
     deploy.stages.degradations distill.__main__ distill.cli.doctor distill.data.explore.inspect
     distill.data.explore.report distill.data.layouts distill.data.scan distill.data.shards.pack
     distill.data.transforms.augment distill.data.transforms.degradations distill.data.unlabelled
-    distill.errors distill.evaluation.metrics distill.files distill.machine distill.pipeline.runner
-    distill.pipeline.stage distill.preprocess distill.recipe
+    distill.errors distill.evaluation.metrics distill.files distill.machine distill.page.charts
+    distill.page.html distill.page.markdown distill.pipeline.runner distill.pipeline.stage distill.preprocess distill.recipe
 """.split()
 BLOCK = """
 import sys
@@ -47,7 +47,8 @@ def test_wheel_holds_the_five_packages_and_nothing_else(wheel: list[str]) -> Non
 def test_wheel_holds_the_package_data(wheel: list[str]) -> None:
     for name in ("demo", "cifake", "teacher-b3"):
         assert f"distill/recipes/{name}.toml" in wheel
-    assert "bench/report/report.css" in wheel
+    for name in ("page.css", "page.html.j2", "blocks.html.j2"):
+        assert f"distill/page/{name}" in wheel
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
 
 

@@ -2,18 +2,9 @@
 
 from collections.abc import Sequence
 
-from bench.report.blocks import (
-    NONE,
-    Table,
-    Text,
-    columns,
-    count,
-    fixed,
-    percent,
-    signed,
-    with_interval,
-)
 from bench.report.data import Contestant, Json, RunData, interval, lookup, mapping, number, sequence
+from distill.page.blocks import Table, Text, columns
+from distill.page.formats import NONE, count, fixed, percent, signed, with_interval
 
 CLEAN = "clean"
 LEFT_OUT = "The sweep over degraded images was left out by the recipe (degradations.samples = 0)."

@@ -5,19 +5,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from bench.report.blocks import Picture, milliseconds
 from bench.report.data import RUNTIMES, Contestant, History, RunData, number
 from bench.report.labels import box, near, place
-from bench.report.plots import (
-    FAINT,
-    INK,
-    axes,
-    colour_of,
-    legend,
-    picture,
-    plain,
-)
+from bench.report.plots import colour_of, picture
 from bench.report.speed import measured
+from distill.page.blocks import Picture
+from distill.page.charts import FAINT, INK, axes, legend, plain
+from distill.page.formats import milliseconds
 
 MARKERS = {"torch": "o", "onnxruntime": "s", "openvino": "D"}
 _AREA = (40.0, 900.0)

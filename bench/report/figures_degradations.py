@@ -3,12 +3,13 @@
 from textwrap import fill
 from typing import Any
 
-from bench.report.blocks import Picture
 from bench.report.data import Contestant, RunData, lookup, number, sequence
 from bench.report.degradations import CLEAN, cell, names
 from bench.report.figures import MARKERS, slug
 from bench.report.figures_quality import team
-from bench.report.plots import FAINT, INK, PAPER, dress, look, picture, plain
+from bench.report.plots import look, picture
+from distill.page.blocks import Picture
+from distill.page.charts import FAINT, INK, PAPER, dress, plain
 
 _MEASURE = "balanced_accuracy"
 _COLUMNS = 3

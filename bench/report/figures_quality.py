@@ -4,23 +4,12 @@ from collections.abc import Iterator
 from statistics import fmean
 from typing import Any
 
-from bench.report.blocks import Picture, fixed, percent
 from bench.report.data import Contestant, RunData, interval, is_control, mapping, number, sequence
 from bench.report.figures import MARKERS, slug
-from bench.report.plots import (
-    FAINT,
-    GRID,
-    INK,
-    MAP_HIGH,
-    MAP_LOW,
-    PAPER,
-    axes,
-    colour_of,
-    legend,
-    look,
-    picture,
-    plain,
-)
+from bench.report.plots import MAP_HIGH, MAP_LOW, colour_of, look, picture
+from distill.page.blocks import Picture
+from distill.page.charts import FAINT, GRID, INK, PAPER, axes, legend, plain
+from distill.page.formats import fixed, percent
 
 
 def team(run: RunData, student: str, int8: Contestant | None) -> list[Contestant]:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from bench.report.blocks import fixed, listing, with_interval
 from bench.report.data import Json, RunData, interval, lookup, number, sequence
+from distill.page.formats import fixed, listing, with_interval
 
 
 @dataclass(frozen=True)

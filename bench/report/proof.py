@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bench.report.blocks import NONE, Column, Table, count, fixed, percent, with_interval
 from bench.report.data import Json, RunData, interval, is_control, lookup, mapping, number, sequence
 from bench.report.verdict import distillation_claim
+from distill.page.blocks import Column, Table
+from distill.page.formats import NONE, count, fixed, percent, with_interval
 
 _MOST_SKIPPED = 50
 _NUMBER = re.compile(r"[+−-]?\d[\d.,e+-]*( %| of [\d,]+)?")

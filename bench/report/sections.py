@@ -6,9 +6,9 @@ from bench.report import degradations as degraded
 from bench.report import figures, proof, tables
 from bench.report import figures_degradations as degradation_figures
 from bench.report import figures_quality as quality
-from bench.report.blocks import Block, Code, Gallery, Picture, Section, Table, Terms, Text
 from bench.report.data import Contestant, RunData
 from bench.report.verdict import Verdict
+from distill.page.blocks import Block, Code, Gallery, Picture, Section, Table, Terms, Text
 
 _TERMS = Terms(
     (

@@ -2,20 +2,6 @@
 
 from collections.abc import Iterator
 
-from bench.report.blocks import (
-    NONE,
-    Table,
-    columns,
-    count,
-    fixed,
-    listing,
-    milliseconds,
-    percent,
-    signed,
-    size,
-    times,
-    with_interval,
-)
 from bench.report.data import (
     RUNTIMES,
     Contestant,
@@ -28,6 +14,19 @@ from bench.report.data import (
     sequence,
 )
 from bench.report.speed import beats_reported, beats_resnet18, loses_to_resnet18, measured
+from distill.page.blocks import Table, columns
+from distill.page.formats import (
+    NONE,
+    count,
+    fixed,
+    listing,
+    milliseconds,
+    percent,
+    signed,
+    size,
+    times,
+    with_interval,
+)
 
 IN_SPREAD = "in spread"
 HEADLINE = columns(

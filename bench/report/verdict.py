@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.report.blocks import milliseconds, signed, size, times, with_interval
 from bench.report.data import (
     Contestant,
     Json,
@@ -19,6 +18,7 @@ from bench.report.data import (
 )
 from bench.report.gates import Gate, accuracy_checks, all_gates, describe
 from bench.report.speed import beats_reported, beats_resnet18, beyond_spread, measured, noisy
+from distill.page.formats import milliseconds, signed, size, times, with_interval
 
 LEAST_SEEDS = 3
 CONTROL_LIMIT = 0.05

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from bench.report import html as report_html
 from bench.report import markdown as report_markdown
 from bench.report import tables
-from bench.report.blocks import Gallery
 from bench.report.data import load_run
 from bench.report.sections import all_sections
 from bench.report.verdict import choose, judge
 from distill.files import write_bytes, write_text
+from distill.page.blocks import Gallery
 
 if TYPE_CHECKING:
     import rich.table

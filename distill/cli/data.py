@@ -1,4 +1,4 @@
-"""``edgeproof data ...``: make, look at, check and pack data sets. Imports are lazy, so that ``--help`` is fast."""
+"""``edgeproof data ...``: make, explore, check and pack data sets. Imports are lazy, so that ``--help`` is fast."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import typer
 from distill.cli.options import ColumnOption, JsonOption, SetOption
 from distill.errors import EdgeproofError
 
-data_app = typer.Typer(help="Make, look at and check image folders.", no_args_is_help=True)
+data_app = typer.Typer(help="Make, explore and check image folders.", no_args_is_help=True)
 
 
 @data_app.command()
@@ -65,7 +65,7 @@ def inspect(
         dataset, scanned = read_folder(path, layout=layout, columns=named, progress=progress)
     found = describe(dataset)
     if report:
-        with _bar("looking") as progress:
+        with _bar("exploring") as progress:
             write_page(report, dataset, scanned, found, source=path, progress=progress)
     print_inspection(found, as_json=as_json)
 

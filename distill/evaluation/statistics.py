@@ -34,9 +34,9 @@ def check_scores(labels: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[npt.NDAr
         raise EdgeproofError(
             f"labels {label_array.shape} and scores {score_array.shape}: expected two of one length [N]"
         )
-    strange = label_array[~np.isin(label_array, (0, 1))]
-    if strange.size:
-        raise EdgeproofError(f"labels hold {strange[0]!s}, expected only 0 (real) and 1 (generated)")
+    unknown = label_array[~np.isin(label_array, (0, 1))]
+    if unknown.size:
+        raise EdgeproofError(f"labels hold {unknown[0]!s}, expected only 0 (real) and 1 (generated)")
     broken = int(np.count_nonzero(~np.isfinite(score_array)))
     if broken:
         raise EdgeproofError(

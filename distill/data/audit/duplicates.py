@@ -155,11 +155,9 @@ class _Nodes:
         node = np.empty(len(rows), np.intp)
         node[order] = np.repeat(np.arange(len(starts)), np.diff(np.r_[starts, len(rows)]))
         first = rows[order[starts]]
-        strange = np.flatnonzero(
-            ~_correlated(scan.thumbnail, rows, first[node])
-        )  # same hashes, other colours
-        node[strange] = len(first) + np.arange(len(strange))
-        first = np.r_[first, rows[strange]]
+        unlike = np.flatnonzero(~_correlated(scan.thumbnail, rows, first[node]))  # same hashes, other colours
+        node[unlike] = len(first) + np.arange(len(unlike))
+        first = np.r_[first, rows[unlike]]
         return cls(rows, node, scan.phash[first], scan.dhash[first], scan.thumbnail[first])
 
     def range_of(self, codes: Numbers, among: npt.NDArray[np.bool_] | None = None) -> tuple[Numbers, Numbers]:

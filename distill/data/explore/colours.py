@@ -7,25 +7,25 @@ import numpy as np
 from distill.data.explore import figures
 from distill.data.explore.inspect import printable
 from distill.data.explore.observe import CellView, Observations
-from distill.data.explore.page import Block, Chart, Charts, Section, Table
 from distill.data.explore.statistics import Floats, colour_profile
 from distill.data.samples import GENERATED, REAL
+from distill.page.blocks import Block, Gallery, Picture, Section, Table, columns
 
 _CLASSES = {REAL: figures.REALS, GENERATED: figures.FAKES}
 
 
 @dataclass
 class _Pool:
-    """Cells put together; each weighs as much as it has images, also where few of them were drawn."""
+    """Cells put together; each weighs as much as it has images, also where few of them were sampled."""
 
     shares: Floats = field(default_factory=lambda: np.zeros((3, 256)))
     total: int = 0
-    drawn: int = 0
+    sampled: int = 0
 
     def add(self, view: CellView) -> None:
         self.shares += view.cell.total * view.shares
         self.total += view.cell.total
-        self.drawn += len(view.cell.drawn)
+        self.sampled += len(view.cell.sampled)
 
     @property
     def mean_shares(self) -> Floats:
@@ -47,22 +47,27 @@ def colours_section(seen: Observations) -> Section:
 def _charts(classes: dict[str, Floats]) -> list[Block]:
     if not classes:
         return []
-    charts = [
-        Chart(f"{name} channel", figures.channel({key: shares[row] for key, shares in classes.items()}))
-        for row, name in enumerate(("Red", "Green", "Blue"))
+    return [
+        Gallery(
+            [_chart(f"{name} channel", classes, row) for row, name in enumerate(("Red", "Green", "Blue"))],
+            across=3,
+        )
     ]
-    return [Charts(charts, across=3)]
+
+
+def _chart(title: str, classes: dict[str, Floats], row: int) -> Picture:
+    png = figures.channel({name: shares[row] for name, shares in classes.items()})
+    return Picture(png=png, alt=title, title=title)
 
 
 def _table(by_split: dict[tuple[str, str], _Pool]) -> Table:
     return Table(
         "Channels from 0 to 1, mean and standard deviation over all pixels, every image with the same weight",
-        ["split", "class", "images", "mean R G B", "std R G B"],
-        [
-            [split, name, f"{pool.drawn:,} of {pool.total:,}", *_profile(pool.mean_shares)]
+        columns("split", "class", "images", "mean R G B", "std R G B", left=2),
+        tuple(
+            (split, name, f"{pool.sampled:,} of {pool.total:,}", *_profile(pool.mean_shares))
             for (split, name), pool in by_split.items()
-        ],
-        words=2,
+        ),
     )
 
 

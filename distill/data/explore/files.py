@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from distill.data.explore import figures
 from distill.data.explore.inspect import printable
-from distill.data.explore.page import Chart, Charts, Section, Table, Text
 from distill.data.explore.sample import Source, sources_of
 from distill.data.explore.statistics import (
     NOTABLE,
@@ -19,6 +18,8 @@ from distill.data.explore.statistics import (
     median_and_range,
 )
 from distill.data.samples import GENERATED, REAL, Sample
+from distill.page.blocks import Gallery, Picture, Section, Table, Text, columns
+from distill.page.formats import NONE
 
 if TYPE_CHECKING:
     from distill.data.scan import Scan
@@ -37,10 +38,10 @@ def files_section(samples: Sequence[Sample], scan: "Scan") -> Section:
         "A detector learns whatever tells the classes apart, also what a file tells besides its pixels. Where the classes "
         "differ clearly, and by more than chance, the title has a ▲: a detector may learn that and nothing else."
     )
-    return Section("Files", [lead, Charts(charts), _files_table(samples, scan)])
+    return Section("Files", [lead, Gallery(charts), _files_table(samples, scan)])
 
 
-def _formats(labels: Column, scan: "Scan") -> Chart:
+def _formats(labels: Column, scan: "Scan") -> Picture:
     kinds = _by_class(labels, scan.format)
     shares = {
         name: {
@@ -53,14 +54,14 @@ def _formats(labels: Column, scan: "Scan") -> Chart:
     )
 
 
-def _sizes(labels: Column, scan: "Scan") -> Chart:
+def _sizes(labels: Column, scan: "Scan") -> Picture:
     widths, heights = _by_class(labels, scan.width), _by_class(labels, scan.height)
     found = [_compare(sides, distance_of_values) for sides in (widths, heights)]
     distance = max((one for one in found if one), key=lambda one: one.value, default=None)
     return _chart("Width and height", figures.sizes(widths, heights), distance, what="the size")
 
 
-def _qualities(labels: Column, scan: "Scan") -> list[Chart]:
+def _qualities(labels: Column, scan: "Scan") -> list[Picture]:
     known = np.isfinite(scan.quality)
     qualities = _by_class(labels[known], scan.quality[known])
     if not qualities:
@@ -71,7 +72,7 @@ def _qualities(labels: Column, scan: "Scan") -> list[Chart]:
     return [_chart("JPEG quality", png, _compare(qualities, distance_of_values), what="the JPEG quality")]
 
 
-def _bytes(labels: Column, scan: "Scan") -> Chart:
+def _bytes(labels: Column, scan: "Scan") -> Picture:
     kibibytes = _by_class(labels, np.maximum(scan.bytes, 1) / 1024)
     every = np.concatenate(list(kibibytes.values()))
     edges = np.geomspace(every.min() / 2, every.max() * 2, 41)
@@ -90,16 +91,19 @@ def _compare(classes: dict[str, Column], distance: Any) -> Distance | None:
     return found
 
 
-def _chart(title: str, png: bytes, distance: Distance | None, *, what: str) -> Chart:
+def _chart(title: str, png: bytes, distance: Distance | None, *, what: str) -> Picture:
     if distance is None:
-        return Chart(title, png, "Only one class has such files.")
+        return Picture(png=png, alt=title, title=title, text="Only one class has such files.")
     guess = "guessing: 0.50"
     if not distance.shown and distance.value > NOTABLE:
         guess += ", and so few images can come that far by chance"
-    return Chart(
-        f"{title}: the classes differ" if distance.shown else title,
-        png,
-        f"By {what} alone a rule could tell these images' classes with a balanced accuracy of "
+    if distance.shown:
+        title += ": the classes differ"
+    return Picture(
+        png=png,
+        alt=title,
+        title=title,
+        text=f"By {what} alone a rule could tell these images' classes with a balanced accuracy of "
         f"{0.5 + distance.value / 2:.2f} ({guess}).",
         marked=distance.shown,
     )
@@ -111,17 +115,16 @@ def _files_table(samples: Sequence[Sample], scan: "Scan") -> Table:
         members.setdefault(source, []).append(index)
     return Table(
         "Files by source: median (5th to 95th percentile)",
-        ["source", "formats", "images", "width", "height", "JPEG quality", "KiB"],
-        [_files_row(source, np.array(rows), scan) for source, rows in sorted(members.items())],
-        words=2,
+        columns("source", "formats", "images", "width", "height", "JPEG quality", "KiB", left=2),
+        tuple(_files_row(source, np.array(rows), scan) for source, rows in sorted(members.items())),
     )
 
 
-def _files_row(source: Source, rows: Column, scan: "Scan") -> list[str]:
+def _files_row(source: Source, rows: Column, scan: "Scan") -> tuple[str, ...]:
     counts = Counter(scan.format[rows].tolist()).most_common()
     formats = ", ".join(f"{_format_name(kind)} {100 * count / len(rows):.3g} %" for kind, count in counts)
     quality = scan.quality[rows]
-    return [
+    return (
         printable(source.name),
         formats,
         f"{len(rows):,}",
@@ -129,13 +132,13 @@ def _files_row(source: Source, rows: Column, scan: "Scan") -> list[str]:
         _range(scan.height[rows]),
         _range(quality[np.isfinite(quality)]),
         _range(scan.bytes[rows] / 1024),
-    ]
+    )
 
 
 def _range(values: Column) -> str:
     found = median_and_range(values)
     if found is None:
-        return "–"
+        return NONE
     middle, low, high = (f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in found)
     return middle if low == high else f"{middle} ({low} to {high})"
 

@@ -1,4 +1,4 @@
-"""The one pass over the drawn images: each is read once, and only sums are kept."""
+"""The one pass over the sampled images: each is read once, and only sums are kept."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from distill.data.explore.fingerprints import Fingerprint, half_of, noise_residual
-from distill.data.explore.sample import Cell, Source, draw
+from distill.data.explore.sample import Cell, Source, sample_cells
 from distill.data.explore.spectra import MeanSpectrum, Plane, log_spectrum
 from distill.data.explore.statistics import Floats, channel_shares
 from distill.data.pixels import Progress
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from distill.data.scan import Scan
 
 LIMIT = 400
-"""Images looked at per source and split."""
+"""Images read per source and split."""
 
 CROPS, CROP_SHARE = (256, 128, 64, 32), 0.8
 """Sides of the native crop that is compared: the largest that this share of both classes' images reach."""
@@ -89,13 +89,13 @@ def crop_side(dataset: Dataset, scan: "Scan") -> int:
 def observe(
     dataset: Dataset, scan: "Scan", *, threads: int, limit: int = LIMIT, progress: Progress | None = None
 ) -> Observations:
-    """Draw images, read each once and add it up; the result depends on the data alone.
+    """Sample images, read each once and add it up; the result depends on the data alone.
 
     Raises:
         EdgeproofError: an image has become unreadable since the scan.
     """
     crop = crop_side(dataset, scan)
-    cells = draw(dataset.samples, limit=limit)
+    cells = sample_cells(dataset.samples, limit=limit)
     sources = {cell.source: SourceView(MeanSpectrum(crop), Fingerprint(crop)) for cell in cells}
     examples = max(2, min(_EXAMPLES_PER_CELL, _EXAMPLES // max(len(cells), 1)))
     found = Observations(
@@ -104,10 +104,10 @@ def observe(
         cells=[CellView(cell) for cell in cells],
         sources=sources,
     )
-    total, done = sum(len(cell.drawn) for cell in cells), 0
+    total, done = sum(len(cell.sampled) for cell in cells), 0
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for view in found.cells:
-            for index, seen in _look_at(dataset, view.cell, found, examples=examples, pool=pool):
+            for index, seen in _read(dataset, view.cell, found, examples=examples, pool=pool):
                 _add(seen, view, sources[view.cell.source], half=half_of(dataset.samples[index]))
                 done += 1
                 if progress:
@@ -115,11 +115,11 @@ def observe(
     return found
 
 
-def _look_at(
+def _read(
     dataset: Dataset, cell: Cell, found: Observations, *, examples: int, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[int, _Seen]]:
-    """The drawn images in order, a few read ahead."""
-    shown = set(cell.drawn[:examples])
+    """The sampled images in order, a few read ahead."""
+    shown = set(cell.sampled[:examples])
 
     def see(index: int) -> _Seen:
         sample = dataset.samples[index]
@@ -131,12 +131,12 @@ def _look_at(
         luma = np.asarray(_middle(image, side=found.crop), dtype=np.float32) @ _LUMA
         return _Seen(shares, example, spectrum=log_spectrum(luma), residual=noise_residual(luma))
 
-    for chunk in _chunks(cell.drawn):
+    for chunk in _chunks(cell.sampled):
         yield from zip(chunk, pool.map(see, chunk), strict=True)
 
 
 def _add(seen: _Seen, view: CellView, source: SourceView, *, half: int) -> None:
-    view.shares += seen.shares / len(view.cell.drawn)
+    view.shares += seen.shares / len(view.cell.sampled)
     if seen.example:
         view.examples.append(seen.example)
     if seen.spectrum is None or seen.residual is None:

@@ -1,4 +1,4 @@
-"""The page as a whole: what a data set is, then what it looks like."""
+"""The page as a whole: what a data set is, then what its images show."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -9,13 +9,14 @@ from distill.data.explore.colours import colours_section
 from distill.data.explore.files import files_section
 from distill.data.explore.inspect import counted, printable, reason_kinds
 from distill.data.explore.observe import CellView, Observations, observe
-from distill.data.explore.page import Block, Picture, Points, Section, Sheet, Table, Text, render
 from distill.data.explore.sample import Source
 from distill.data.explore.traces import fingerprints_section, spectra_section
 from distill.data.pixels import Progress
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError
 from distill.files import write_text
+from distill.page.blocks import Block, Page, Picture, Points, Section, Sheet, Table, Text, columns
+from distill.page.html import render
 from distill.training.precision import thread_count
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def write_page(
     source: Path,
     progress: Progress | None = None,
 ) -> None:
-    """Look at the images and write the page.
+    """Read the images and write the page.
 
     Args:
         path: the HTML file.
@@ -75,8 +76,10 @@ def write_page(
     simulated = (
         ", simulated images: no evidence about real photographs" if dataset.layout == "simulated" else ""
     )
-    page = render(
-        title=printable(_title(source.resolve())),
+    title = printable(_title(source.resolve()))
+    page = Page(
+        title=title,
+        headline=title,
         eyebrow=f"Data set{simulated}",
         opening=[*_opening(found, seen)],
         sections=[
@@ -87,7 +90,7 @@ def write_page(
             fingerprints_section(seen),
         ],
     )
-    write_text(path, page)
+    write_text(path, render(page))
 
 
 def _title(source: Path) -> str:
@@ -127,11 +130,11 @@ def _counts(seen: Observations) -> Table:
     splits = list(dict.fromkeys(_split(view) for view in seen.cells))
     return Table(
         "Images by source and split",
-        ["source", *splits],
-        [
-            [printable(source.name), *(f"{totals[source].get(split, 0):,}" for split in splits)]
+        columns("source", *splits),
+        tuple(
+            (printable(source.name), *(f"{totals[source].get(split, 0):,}" for split in splits))
             for source in sorted(totals)
-        ],
+        ),
     )
 
 
@@ -148,13 +151,13 @@ def _examples(seen: Observations) -> Iterator[Block]:
     side = seen.example_side
     yield Text(
         f"The middle {side}×{side} pixels at native resolution, every pixel a square; the same number from every source "
-        "and split, drawn by a hash of the path. A picture's hint is its path."
+        "and split, chosen by a hash of the path. A picture's hint is its path."
     )
     for view in seen.cells:
         yield Sheet(
             title=f"{_split(view)} · {printable(view.cell.source.name)}",
             text=f"{len(view.examples)} of {view.cell.total:,}",
-            pictures=[Picture(example.png, alt=printable(example.path)) for example in view.examples],
+            pictures=[Picture(png=example.png, alt=printable(example.path)) for example in view.examples],
             side=side,
         )
     yield _counts(seen)

@@ -1,4 +1,4 @@
-"""Which images the page looks at: the same few hundred of every source and split, whoever draws them."""
+"""Which images the page shows: the same few hundred of every source and split, whoever asks."""
 
 import heapq
 from collections import Counter
@@ -30,16 +30,16 @@ class Cell:
 
     Attributes:
         total: how many there are.
-        drawn: indices of those looked at, in the order of the draw.
+        sampled: indices of those that are read, in the order of their hashes.
     """
 
     split: str
     source: Source
     total: int
-    drawn: tuple[int, ...]
+    sampled: tuple[int, ...]
 
 
-def draw(samples: Sequence[Sample], *, limit: int) -> list[Cell]:
+def sample_cells(samples: Sequence[Sample], *, limit: int) -> list[Cell]:
     """At most ``limit`` images of every source and split, chosen by a hash of their path."""
     members: dict[tuple[str, Source], list[int]] = {}
     for index, (sample, source) in enumerate(zip(samples, sources_of(samples), strict=True)):
@@ -49,7 +49,7 @@ def draw(samples: Sequence[Sample], *, limit: int) -> list[Cell]:
         return hashed(samples[index].path), samples[index].path
 
     cells = [
-        Cell(split, source, total=len(found), drawn=tuple(heapq.nsmallest(limit, found, key=place)))
+        Cell(split, source, total=len(found), sampled=tuple(heapq.nsmallest(limit, found, key=place)))
         for (split, source), found in members.items()
     ]
     return sorted(cells, key=lambda cell: (*_split_order(cell.split), cell.source))

@@ -7,12 +7,13 @@ import numpy as np
 from distill.data.explore import figures
 from distill.data.explore.fingerprints import DENOISER, Fingerprint, correlation_matrix
 from distill.data.explore.inspect import counted, printable
-from distill.data.explore.maps import DIFFERENCE, POWER, RESIDUAL, map_png, scale_png
 from distill.data.explore.observe import CROP_SHARE, CROPS, Observations, SourceView
-from distill.data.explore.page import Block, Chart, Charts, Maps, Matrix, Picture, Section, Table, Text
 from distill.data.explore.sample import Source
 from distill.data.explore.spectra import Plane, ring_frequencies
 from distill.data.samples import REAL
+from distill.page.blocks import Block, Gallery, Maps, Matrix, Picture, Section, Table, Text, columns
+from distill.page.formats import signed
+from distill.page.maps import DIFFERENCE, POWER, RESIDUAL, map_png, scale_png
 
 Views = dict[Source, SourceView]
 _SHOWN = 64  # pixels of a fingerprint: more could not be told apart
@@ -46,15 +47,15 @@ def _spectra(seen: Observations) -> Iterator[Block]:
         "Mean log-spectrum",
         [_map(source, views, mean, low=low, high=high, colours=POWER) for source, mean in means.items()],
         side=seen.crop,
-        scale=(scale_png(POWER), f"{_signed(low)} dB", f"{_signed(high)} dB"),
+        scale=(scale_png(POWER), f"{signed(low, 1)} dB", f"{signed(high, 1)} dB"),
     )
     real = next((source for source in views if source.label == REAL), None)
     if real is None or len(views) < 2:
-        yield Charts([_curves(views, real=real)])
+        yield Gallery([_curves(views, real=real)])
         yield Text("Differences from real need both real and other images.")
         return
     yield _difference_maps(views, means, real=real)
-    yield Charts([_curves(views, real=real), _difference_curves(views, real=real)])
+    yield Gallery([_curves(views, real=real), _difference_curves(views, real=real)])
     yield _bands(views, real=real)
 
 
@@ -68,16 +69,17 @@ def _difference_maps(views: Views, means: dict[Source, Plane], *, real: Source) 
         "Difference from real",
         pictures,
         side=len(means[real]),
-        scale=(scale_png(DIFFERENCE), f"{_signed(-top)} dB", f"{_signed(top)} dB"),
+        scale=(scale_png(DIFFERENCE), f"{signed(-top, 1)} dB", f"{signed(top, 1)} dB"),
     )
 
 
 def _map(source: Source, views: Views, values: Plane, *, low: float, high: float, colours: str) -> Picture:
     png = map_png(values, low=low, high=high, colours=colours)
-    return Picture(png, alt=printable(source.name), text=counted(views[source].spectrum.count, "image"))
+    name = printable(source.name)
+    return Picture(png=png, alt=name, title=name, text=counted(views[source].spectrum.count, "image"))
 
 
-def _curves(views: Views, *, real: Source | None) -> Chart:
+def _curves(views: Views, *, real: Source | None) -> Picture:
     curves = {source: view.spectrum.curves for source, view in views.items()}
     png = figures.curves(
         {source: found.mean(axis=0) for source, found in curves.items()},
@@ -86,14 +88,15 @@ def _curves(views: Views, *, real: Source | None) -> Chart:
         band=np.percentile(curves[real], [10, 90], axis=0) if real else None,
         band_label="80 % of real images",
     )
-    return Chart(
-        "Azimuthal average",
-        png,
-        "Mean over each ring of equal frequency; beyond 0.5 only the corners are left.",
+    return Picture(
+        png=png,
+        alt="Azimuthal average",
+        title="Azimuthal average",
+        text="Mean over each ring of equal frequency; beyond 0.5 only the corners are left.",
     )
 
 
-def _difference_curves(views: Views, *, real: Source) -> Chart:
+def _difference_curves(views: Views, *, real: Source) -> Picture:
     curves = {source: view.spectrum.curves for source, view in views.items()}
     count = int(np.median([len(found) for source, found in curves.items() if source != real]))
     chance = 1.96 * curves[real].std(axis=0) * np.sqrt(1 / len(curves[real]) + 1 / count)
@@ -105,7 +108,8 @@ def _difference_curves(views: Views, *, real: Source) -> Chart:
         band_label="95 % by chance",
     )
     text = f"Inside the grey band lie 95 % of such differences between real images and {count:,} other real ones."
-    return Chart("Azimuthal average, difference from real", png, text)
+    title = "Azimuthal average, difference from real"
+    return Picture(png=png, alt=title, title=title, text=text)
 
 
 def _frequencies(views: Views) -> figures.Values:
@@ -117,16 +121,17 @@ def _bands(views: Views, *, real: Source) -> Table:
     base = views[real].spectrum.curves.mean(axis=0)
     rows = []
     for source, view in views.items():
+        if source == real:
+            continue
         gap = view.spectrum.curves.mean(axis=0) - base
         inside = [gap[(frequencies > low) & (frequencies <= high)].mean() for low, high in _BANDS]
         rows.append(
-            [printable(source.name), f"{view.spectrum.count:,}", *(_signed(value) for value in inside)]
+            (printable(source.name), f"{view.spectrum.count:,}", *(signed(value, 1) for value in inside))
         )
-    columns = [f"{low:g} to {high:g}" for low, high in _BANDS]
     return Table(
         "Power above real in dB, by frequency in cycles per pixel",
-        ["source", "images", *columns],
-        [row for row in rows if row[0] != printable(real.name)],
+        columns("source", "images", *(f"{low:g} to {high:g}" for low, high in _BANDS)),
+        tuple(rows),
     )
 
 
@@ -158,11 +163,9 @@ def _fingerprint(name: str, item: Fingerprint) -> Picture:
     middle = (item.mean - item.mean.mean())[start : start + _SHOWN, start : start + _SHOWN]
     top = max(float(np.percentile(np.abs(middle), 99)), 1e-3)
     png = map_png(middle, low=-top, high=top, colours=RESIDUAL)
-    return Picture(png, alt=name, text=f"{counted(item.count, 'image')}, ±{top:.2g} grey levels")
-
-
-def _signed(value: float) -> str:
-    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no minus before a zero
+    return Picture(
+        png=png, alt=name, title=name, text=f"{counted(item.count, 'image')}, ±{top:.2g} grey levels"
+    )
 
 
 def _compared(seen: Observations) -> Views:

@@ -1,84 +1,8 @@
-"""The report as data: blocks that Markdown and HTML both render, so no number is written twice."""
+"""Numbers as texts, the same on every page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 NONE = "–"
-
-
-@dataclass(frozen=True)
-class Column:
-    """A table's column; numbers stand to the right."""
-
-    title: str
-    right: bool = True
-
-
-@dataclass(frozen=True)
-class Table:
-    """Plain-text cells; the rows in ``strong`` are set in bold, those in ``bad`` marked as failed."""
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-    strong: frozenset[int] = frozenset()
-    bad: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph of plain text."""
-
-    text: str
-    muted: bool = False
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Terms and their one-line explanations."""
-
-    items: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture under ``plots/``; ``alt`` tells its finding to who cannot see it."""
-
-    name: str
-    alt: str
-    png: bytes
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Pictures side by side where the page is wide enough."""
-
-    pictures: tuple[Picture, ...]
-
-
-@dataclass(frozen=True)
-class Code:
-    """Verbatim text, folded away under ``summary`` if there is one."""
-
-    text: str
-    summary: str = ""
-
-
-Block = Table | Text | Terms | Gallery | Code
-
-
-@dataclass(frozen=True)
-class Section:
-    """A headed part of the report."""
-
-    title: str
-    blocks: list[Block] = field(default_factory=list)
-
-
-def columns(*titles: str, left: int = 1) -> tuple[Column, ...]:
-    """Columns of which the first ``left`` stand to the left."""
-    return tuple(Column(title, i >= left) for i, title in enumerate(titles))
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
@@ -128,6 +52,13 @@ def count(value: float | None) -> str:
 def percent(value: float | None, digits: int = 1) -> str:
     """A share as a percentage."""
     return NONE if value is None else f"{100 * value:.{digits}f} %"
+
+
+def correlation(value: float) -> str:
+    """Two digits and a true minus; NaN is a dash."""
+    return (
+        NONE if value != value else f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
+    )  # + 0.0: no minus zero
 
 
 def listing(items: Sequence[str], most: int = 3) -> str:

@@ -1,0 +1,1 @@
+"""Pages: blocks as plain data, rendered as one self-contained HTML file or as Markdown, and how charts look."""
