@@ -137,7 +137,7 @@ class Detector:
     def _judge(self, images: list[ImageLike]) -> list[Prediction]:
         spec, predictions = self.manifest.preprocess, []
         for image in images:
-            logits = self.run(spec.apply(_rgb(image, smallest=spec.smallest_decoded)))
+            logits = self.run(spec.apply(as_rgb(image, smallest=spec.smallest_decoded)))
             predictions.append(self._prediction(logits.astype(np.float64).mean(axis=0)))
         return predictions
 
@@ -185,7 +185,8 @@ def _check_shapes(folder: Path, manifest: Manifest, session: Session) -> None:
             )
 
 
-def _rgb(image: ImageLike, *, smallest: int) -> Image.Image:
+def as_rgb(image: ImageLike, *, smallest: int = 0) -> Image.Image:
+    """An image in any form that :meth:`Detector.predict` takes, as upright RGB; see ``distill.preprocess.read_image``."""
     if isinstance(image, str | Path):
         return read_image(image, smallest=smallest)
     if isinstance(image, Image.Image):

@@ -209,12 +209,13 @@ def _pipeline(
 
     from distill.data.pixels import PixelSource
     from distill.training.batches import BatchDataset, train_loader
+    from distill.training.views import Views
 
     torch.set_num_threads(1)
     samples = tuple(Sample(path=path.name, label=number % 2) for number, path in enumerate(paths))
     source = PixelSource(root=root, samples=samples, spec=spec, cache=None)
-    dataset = BatchDataset(source, augmentation=augmentation)
-    loader = train_loader(dataset, batch_size=32, views=2, seed=0, workers=workers)
+    dataset = BatchDataset(source, augmentation=augmentation, views=Views(count=2, flips=True))
+    loader = train_loader(dataset, batch_size=32, seed=0, workers=workers)
 
     def run() -> float:
         started = time.perf_counter()

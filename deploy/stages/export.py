@@ -1,12 +1,9 @@
 """The work of an export stage: one FP32 artifact per runtime, from the same ONNX file."""
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from deploy.artifact import MODEL_FILES, package_versions, write_artifact
 from distill.pipeline.runfolder import EVALUATED, WEIGHTS, save_arrays
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Artifact, Model
@@ -14,32 +11,23 @@ from distill.roster import Artifact, Model
 
 def export_model(run: Run, progress: Progress, *, model: Model, artifacts: tuple[Artifact, ...]) -> None:
     """Export ``model`` at the artifacts' size, and keep what those that are judged say."""
-    from deploy.onnx_graph import export_onnx, export_openvino
+    from deploy.interface import export
     from distill.models import load_model
     from distill.stages.training import choice_of, data_name
     from distill.task import find_task
 
-    choice, task = choice_of(run, model), find_task(run.recipe.task)
-    preprocess = model.preprocess.model_copy(update={"size": artifacts[0].size})
-    network = load_model(run.recipe, model, run.folder / model.folder / WEIGHTS)
-    with tempfile.TemporaryDirectory(dir=run.folder) as temporary:
-        onnx, xml = Path(temporary, "model.onnx"), Path(temporary, "model.xml")
-        export_onnx(network, preprocess=preprocess, calibration=choice.calibration, task=task, path=onnx)
-        export_openvino(onnx, path=xml)
-        for artifact in artifacts:
-            write_artifact(
-                run.folder / artifact.folder,
-                name=model.name,
-                files={name: Path(temporary, name) for name in MODEL_FILES[artifact.runtime]},
-                preprocess=preprocess,
-                threshold=choice.threshold,
-                calibration=choice.calibration,
-                precision="fp32",
-                task=task,
-                parent=choice.weights,
-                versions=package_versions("torch", "onnx", artifact.runtime),
-                data=data_name(run),
-            )
+    choice = choice_of(run, model)
+    export(
+        load_model(run.recipe, model, run.folder / model.folder / WEIGHTS),
+        model.preprocess.model_copy(update={"size": artifacts[0].size}),
+        out={artifact.runtime: run.folder / artifact.folder for artifact in artifacts},
+        calibration=choice.calibration,
+        threshold=choice.threshold,
+        task=find_task(run.recipe.task),
+        name=model.name,
+        data=data_name(run),
+        parent=choice.weights,
+    )
     for artifact in artifacts:
         if artifact.judged:
             keep_predictions(run, artifact)

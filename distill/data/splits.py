@@ -2,13 +2,21 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
-from distill.data.samples import GENERATED, REAL, UNLABELLED, Dataset, Sample
+from distill.data.samples import REAL, UNLABELLED, Dataset, Sample
 from distill.errors import EdgeproofError
 
 
-def with_splits(dataset: Dataset, *, valid_share: float, test_share: float, seed: int) -> Dataset:
+def with_splits(
+    dataset: Dataset,
+    *,
+    valid_share: float,
+    test_share: float,
+    seed: int,
+    wanted: Sequence[str] = ("train", "valid", "test"),
+) -> Dataset:
     """Give every sample a split, keeping those that the layout states.
 
     A missing ``valid`` (CIFAKE has none) is cut from ``train``, a missing ``test`` likewise. A group's place
@@ -16,7 +24,7 @@ def with_splits(dataset: Dataset, *, valid_share: float, test_share: float, seed
     where they are.
 
     Raises:
-        EdgeproofError: a split would lack one of the two classes.
+        EdgeproofError: a split that is wanted would lack real or generated images.
     """
     stated = {sample.split for sample in dataset.samples}
     cuts = [
@@ -24,9 +32,9 @@ def with_splits(dataset: Dataset, *, valid_share: float, test_share: float, seed
         ("test", 0.0 if "test" in stated else test_share),
     ]
     samples = tuple(_assign(sample, cuts=cuts, seed=seed) for sample in dataset.samples)
-    counts = Counter((sample.split, sample.label) for sample in samples)
-    for split in ("train", "valid", "test"):
-        real, fake = counts[split, REAL], counts[split, GENERATED]
+    counts = Counter((sample.split, sample.label > REAL) for sample in samples if sample.label != UNLABELLED)
+    for split in wanted:
+        real, fake = counts[split, False], counts[split, True]
         if min(real, fake) == 0:
             raise EdgeproofError(
                 f"{dataset.root}: split {split!r} has {real} real and {fake} fake images, "

@@ -1,0 +1,243 @@
+"""Distillation from Python: a teacher and a student of one's own, on a folder or a torch ``Dataset``."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from distill.data.items import open_items, split_items
+from distill.data.pixels import PixelSource, open_pixels
+from distill.data.samples import Dataset
+from distill.errors import EdgeproofError
+from distill.evaluation.calibration import Calibration
+from distill.methods import Method, Pair, build_method, features_of
+from distill.preprocess import PreprocessSpec
+from distill.recipe import LossSettings, MethodSettings, Schedule, TrainingSettings
+from distill.task import BINARY, Task
+from distill.training.batches import BatchDataset
+from distill.training.checkpoint import load_weights, pick_device
+from distill.training.fit import TrainingData, fit
+from distill.training.history import History
+from distill.training.inference import predict, write_cache
+from distill.training.teachers import Cached, CacheKey, freeze
+from distill.training.views import Views, views_of
+from distill.wrapped import wrap
+from students.options import OptionError
+
+_MEMORY_MB = 500
+MethodLike = str | Mapping[str, Any] | MethodSettings
+
+
+@dataclass(frozen=True)
+class Distilled:
+    """A trained student and what belongs to it.
+
+    Attributes:
+        student: the module that was given (wrapped, if it was a plain one), with the weights of its best epoch, in
+            evaluation mode on the CPU.
+        preprocess: how images become its input.
+        task: what it answers.
+        calibration: of its logits, fitted on the validation images.
+        threshold: on the probability of *generated*, chosen on them.
+        history: every epoch; ``history.epochs[i].valid_score``.
+    """
+
+    student: nn.Module
+    preprocess: PreprocessSpec
+    task: Task
+    calibration: Calibration
+    threshold: float
+    history: History
+
+
+def distil(
+    *,
+    student: nn.Module,
+    data: str | Path | Any,
+    teacher: nn.Module | Mapping[str, nn.Module] | None = None,
+    methods: Sequence[MethodLike] = ("logit_mse",),
+    preprocess: PreprocessSpec | None = None,
+    teacher_preprocess: PreprocessSpec | None = None,
+    task: Task = BINARY,
+    label_weight: float = 1.0,
+    schedule: Schedule | None = None,
+    settings: TrainingSettings | None = None,
+    valid_share: float = 0.15,
+    seed: int = 0,
+    out: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Distilled:
+    """Train ``student`` on the labels and on what ``teacher`` says of the same views.
+
+    Args:
+        student: normalized float ``[N, 3, S, S]`` → logits ``[N]``, ``[N, 1]`` or ``[N, K]``, or a
+            ``ModelOutput``; see :func:`distill.wrap` for features. It is trained in place.
+        data: a folder in any layout that ``edgeproof list layouts`` names, or a torch ``Dataset`` of (image, label):
+            Pillow images, uint8 arrays ``[H, W, 3]`` or tensors ``[3, H, W]``; label 0 is real.
+        teacher: one module, or several by name (methods then name theirs in ``teachers``); frozen, and asked once of
+            every view. Without one the student learns from the labels alone.
+        methods: names, or mappings such as ``{"name": "soft_bce", "temperature": 4.0, "weight": 0.5}``.
+        preprocess: how images become the student's input.
+        teacher_preprocess: the teachers' own, where they see more of an image.
+        task: what both answer.
+        label_weight: weight of the ground-truth loss where there is a teacher.
+        schedule: epochs, batch size, learning rate, weight decay.
+        settings: precision, devices and other knobs of a training.
+        valid_share: of the groups, where the data has no validation split of its own.
+        seed: of the order of images, views and splits.
+        out: folder for weights, history and what the teacher said; a killed training goes on there.
+        progress: is told of steps done, and how many there are.
+
+    Raises:
+        EdgeproofError: data, a method or a module that does not fit, in one line.
+    """
+    spec, knobs = preprocess or PreprocessSpec(), settings or TrainingSettings()
+    network = _wrapped(student, spec)
+    teachers = {
+        name: _wrapped(module, teacher_preprocess or spec) for name, module in _named(teacher).items()
+    }
+    terms = _methods(methods, network, teachers, task) if teachers else []
+    source = _open(data, valid_share=valid_share, seed=seed)
+    truth = task.ground_truth(
+        LossSettings(), labels=source.labels("train"), weight=label_weight if teachers else 1.0
+    )
+    with ExitStack() as stack:
+        folder = (
+            Path(out) if out else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeproof-")))
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        views = views_of(flips=knobs.horizontal_flip, augmented=False, cached=True, count=1, seed=seed)
+        cached = _ask(
+            teachers, terms, source, spec=teacher_preprocess or spec, views=views, folder=folder, knobs=knobs
+        )
+        train = BatchDataset(source.pixels("train", spec), teachers=cached, views=views)
+        valid = source.pixels("valid", spec)
+        history = fit(
+            network,
+            task=task,
+            objectives=[truth, *terms],
+            data=TrainingData(train=train, valid=BatchDataset(valid), spec=spec),
+            schedule=schedule or Schedule(),
+            settings=knobs,
+            seed=seed,
+            folder=folder,
+            sidecar={"seed": seed, "preprocess": spec.model_dump(mode="json")},
+            progress=progress,
+        )
+        load_weights(network, folder / "weights.safetensors")
+    network.eval().cpu()
+    logits = predict(network, valid).numpy()
+    labels = [sample.label for sample in valid.samples]
+    calibration = task.calibrate(labels, logits)
+    threshold = task.threshold(labels, task.probabilities(logits, calibration=calibration))
+    return Distilled(network, spec, task, calibration, threshold, history)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """A data set with its splits; ``items`` is the torch ``Dataset`` behind it, if there is one."""
+
+    listed: Dataset
+    items: Any
+
+    def labels(self, split: str) -> npt.NDArray[np.int64]:
+        return np.array([sample.label for sample in self.listed.split(split)])
+
+    def pixels(self, split: str, spec: PreprocessSpec) -> PixelSource:
+        samples = self.listed.split(split)
+        if self.items is not None:
+            return open_items(self.items, spec=spec, samples=samples)
+        return open_pixels(self.listed.root, samples, spec=spec, memory_mb=_MEMORY_MB)
+
+
+def _open(data: str | Path | Any, *, valid_share: float, seed: int) -> _Data:
+    from distill.data.layouts import load_dataset
+    from distill.data.splits import with_splits
+
+    if not isinstance(data, str | Path):
+        return _Data(split_items(data, valid_share=valid_share, seed=seed), items=data)
+    listed = load_dataset(Path(data).expanduser())
+    wanted = ("train", "valid")
+    return _Data(
+        with_splits(listed, valid_share=valid_share, test_share=0.0, seed=seed, wanted=wanted), items=None
+    )
+
+
+def _named(teacher: nn.Module | Mapping[str, nn.Module] | None) -> Mapping[str, nn.Module]:
+    if teacher is None:
+        return {}
+    return {"teacher": teacher} if isinstance(teacher, nn.Module) else teacher
+
+
+def _wrapped(module: nn.Module, spec: PreprocessSpec) -> nn.Module:
+    try:
+        return wrap(module, image_size=spec.size)
+    except OptionError as error:
+        raise EdgeproofError(str(error)) from None
+
+
+def _methods(
+    methods: Iterable[MethodLike], student: nn.Module, teachers: Mapping[str, nn.Module], task: Task
+) -> list[Method]:
+    found = []
+    for item in methods:
+        given = {"name": item} if isinstance(item, str) else item
+        settings = given if isinstance(given, MethodSettings) else MethodSettings(**given)
+        unknown = [name for name in settings.teachers if name not in teachers]
+        if unknown:
+            raise EdgeproofError(
+                f"{settings.name} listens to {unknown[0]!r}, but the teachers are {', '.join(teachers)}"
+            )
+        heard = {name: _channels(teachers[name]) for name in settings.teachers}
+        found.append(build_method(settings, pair=Pair(_channels(student), heard, task)))
+    return found
+
+
+def _channels(module: nn.Module) -> dict[str, int]:
+    found: Any = module.feature_channels
+    return dict(found)
+
+
+def _ask(
+    teachers: Mapping[str, nn.Module],
+    terms: Iterable[Method],
+    data: _Data,
+    *,
+    spec: PreprocessSpec,
+    views: Views,
+    folder: Path,
+    knobs: TrainingSettings,
+) -> dict[str, Cached]:
+    """What every teacher that is listened to says of every view, kept in ``folder``."""
+    cached = {}
+    for name, features in features_of(terms).items():
+        module = freeze(teachers[name].to(pick_device(knobs.accelerator)))
+        pixels = data.pixels("train", spec)
+        key = CacheKey(
+            teacher=_hash(module),
+            samples=hashlib.sha256(repr(pixels.samples).encode()).hexdigest(),
+            spec=spec,
+            views=views,
+            augmentation=None,
+            features=features,
+        )
+        path = folder / f"{name}-outputs.safetensors"
+        write_cache(module, pixels, key=key, path=path)
+        cached[name] = Cached(path, key=key)
+    return cached
+
+
+def _hash(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
