@@ -288,7 +288,7 @@ class Block:
         if name.split(".")[0] in {BLOCKED!r}:
             raise ImportError(f"{{name}} is blocked")
 sys.meta_path.insert(0, Block())
-import deploy.artifact, deploy.parity, deploy.cpu, deploy.quantizers, deploy.runtime
+import deploy.artifact, deploy.parity, deploy.quantizers, deploy.runtime
 from deploy.runtime import Detector
 for runtime in ("openvino", "onnxruntime"):
     for precision in ("fp32", "int8"):

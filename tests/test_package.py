@@ -62,7 +62,9 @@ def test_extras_are_those_of_the_design() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {requirement.split(">=")[0] for requirement in project["dependencies"]}
     assert names == {"numpy", "pillow", "pydantic", "typer", "rich"}
-    assert {"onnx", "openvino", "train", "quantize", "dev", "all"} <= project["optional-dependencies"].keys()
+    assert {"onnx", "openvino", "train", "quantize", "bench", "dev", "all"} <= project[
+        "optional-dependencies"
+    ].keys()
 
 
 @pytest.mark.parametrize("module", TORCH_FREE)

@@ -16,7 +16,7 @@ from distill.data.pixels import Progress
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError
 from distill.files import write_text
-from distill.training.precision import thread_count
+from distill.machine import thread_count
 
 if TYPE_CHECKING:
     from distill.data.scan import Scan
