@@ -7,7 +7,7 @@ from distill.errors import EdgeproofError
 
 EXTRAS = {
     "onnxruntime": "onnx", "openvino": "openvino", "nncf": "quantize", "onnx": "train",
-    "psutil": "bench", "cpuinfo": "bench",
+    "psutil": "bench", "cpuinfo": "bench", "filelock": "train",
 }  # fmt: skip
 
 

@@ -29,8 +29,11 @@ _TRAINING = (
     "scipy",
     "sklearn",
     "matplotlib",
+    "filelock",
+    "psutil",
+    "cpuinfo",
 )
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "neural_compressor": "neural-compressor"}
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "cpuinfo": "py-cpuinfo"}
 
 
 def doctor(as_json: JsonOption = False) -> None:
