@@ -30,6 +30,7 @@ _TRAINING = (
     "sklearn",
     "matplotlib",
     "filelock",
+    "tomli_w",
     "psutil",
     "cpuinfo",
 )
