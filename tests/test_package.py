@@ -18,7 +18,7 @@ TORCH_FREE = """
     distill.data.explore.report distill.data.layouts distill.data.scan distill.data.shards.pack
     distill.data.transforms.augment distill.data.transforms.degradations distill.data.unlabelled
     distill.errors distill.evaluation.metrics distill.files distill.machine distill.pipeline.runner
-    distill.pipeline.stage distill.preprocess distill.recipe
+    distill.pipeline.stage distill.pool distill.preprocess distill.recipe
 """.split()
 BLOCK = """
 import sys
