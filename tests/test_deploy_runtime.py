@@ -280,7 +280,10 @@ def test_files_that_are_no_photo_are_named(detector: Detector, tmp_path, kind: s
 
 # --- without torch ----------------------------------------------------------------------------------------
 
-BLOCKED = ("torch", "torchvision", "timm", "lightning", "nncf", "onnx", "sklearn", "scipy", "matplotlib")
+BLOCKED = (
+    *("torch", "torchvision", "timm", "lightning", "nncf", "onnx", "sklearn", "scipy", "matplotlib"),
+    *("psutil", "cpuinfo", "filelock", "tomli_w"),
+)
 SCRIPT = f"""
 import sys
 class Block:
