@@ -10,11 +10,11 @@ from deploy.stages import deployed_models, model_folder, model_sizes
 from distill.data.storage import read_bytes
 from distill.errors import GateFailedError
 from distill.files import read_json, write_json
+from distill.machine import thread_count
 from distill.pipeline.runfolder import WEIGHTS, chosen_folder, load_dataset
 from distill.pipeline.stage import Progress, Run, Stage
 from distill.pipeline.state import STATE
 from distill.recipe import Recipe
-from distill.training.precision import thread_count
 
 ACCURACY, BENCH, REPORT = "accuracy.json", "bench.json", ("report.md", "report.html")
 DEGRADATIONS = "degradations.json"

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from deploy.optional import require
 from distill.errors import EdgeproofError
+from distill.optional import require
 
 # A few layers may stay float on purpose (a score, a squeeze-and-excitation gate); most may not.
 MIN_WEIGHT_SHARE = 0.9

@@ -5,8 +5,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from deploy.optional import require
 from distill.errors import EdgeproofError
+from distill.optional import require
 
 
 def export_openvino(onnx_path: Path, *, path: Path) -> None:

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from deploy.artifact import MODEL_FILES, Manifest, verify
-from deploy.optional import EXTRAS
 from deploy.sessions import Logits, Precision, Session, installed_runtimes, open_session
 from distill.errors import EdgeproofError, unknown_name
+from distill.optional import EXTRAS
 from distill.preprocess import Pixels, read_image, to_rgb
 from distill.task import task_of_labels
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.artifact import MODEL_FILES
-from deploy.optional import require
 from distill.errors import EdgeproofError
+from distill.optional import require
 from distill.preprocess import Pixels
 
 Logits = npt.NDArray[np.float32]

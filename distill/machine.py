@@ -1,17 +1,20 @@
 """What this machine is and what its processor can do. Torch-free; on any OS what cannot be read is None.
 
 Latency means nothing without the CPU's name and its instruction sets: INT8 pays through VNNI or AMX, bf16
-only where the CPU computes in it.
+only where the CPU computes in it. psutil and py-cpuinfo read it, and are imported where they are asked: how
+many threads there are to use is known without them.
 """
 
 import os
 import platform
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from distill.optional import require
 
 ISA_FLAGS = (
     *("sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni"),
@@ -24,7 +27,10 @@ PACKAGES = (
     *("edgeproof", "numpy", "pillow", "onnx", "onnxruntime", "openvino", "nncf", "neural-compressor"),
     *("torch", "torchvision", "torchao", "timm", "lightning"),
 )
-_CPUINFO, _STAT, _MEMINFO = Path("/proc/cpuinfo"), Path("/proc/stat"), Path("/proc/meminfo")
+_VNNI_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "avx_vnni_int8"})
+_X86 = frozenset({"x86_64", "amd64", "i686", "i386", "x86"})
+# What CPUID and macOS call what Linux calls otherwise; the latter is what we use throughout.
+_LINUX_NAMES = {"avx512vnni": "avx512_vnni", "avx1.0": "avx", "sse4.2": "sse4_2"}
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -62,27 +68,52 @@ class CpuTimes:
 
 
 def processor() -> Processor:
-    """The processor this runs on."""
-    return parse_cpuinfo(_read(_CPUINFO) or "")
+    """The processor this runs on.
 
-
-def parse_cpuinfo(text: str) -> Processor:
-    """A Linux ``/proc/cpuinfo``, x86 or Arm; an empty text falls back on what Python knows."""
-    blocks = [_fields(block) for block in text.strip().split("\n\n") if block.strip()]
-    cpus = [block for block in blocks if "processor" in block]
-    first = cpus[0] if cpus else {}
-    flags = set((first.get("flags") or first.get("Features") or "").split())
-    ids = {(cpu["physical id"], cpu["core id"]) for cpu in cpus if {"physical id", "core id"} <= cpu.keys()}
+    Raises:
+        EdgeproofError: psutil or py-cpuinfo is not installed.
+    """
+    psutil, flags = require("psutil"), cpu_flags()
+    name = _cpu_info().get("brand_raw") or platform.processor() or platform.machine() or "unknown"
     return Processor(
-        cpu_model=first.get("model name") or platform.processor() or platform.machine() or "unknown",
+        cpu_model=name,
         isa_flags=tuple(flag for flag in ISA_FLAGS if flag in flags),
-        cores=len(ids) or None,
-        threads=len(cpus) or os.cpu_count(),
+        cores=psutil.cpu_count(logical=False),
+        threads=psutil.cpu_count() or os.cpu_count(),
     )
 
 
+def cpu_flags() -> frozenset[str]:
+    """ISA flags as Linux names them (``avx2``, ``avx512_vnni``, ``amx_int8``); empty where unreadable.
+
+    The first call takes about a second. Outside Linux, py-cpuinfo knows of no AMX, AVX-VNNI or AVX-512 BF16.
+
+    Raises:
+        EdgeproofError: py-cpuinfo is not installed.
+    """
+    return frozenset(_LINUX_NAMES.get(flag, flag) for flag in _cpu_info().get("flags", ()))
+
+
+def int8_saturates(*, machine: str | None = None, flags: frozenset[str] | None = None) -> bool:
+    """Whether a U8 × S8 product may overflow its 16-bit sum here, so that weights should keep to 7 bits.
+
+    True on x86 without VNNI (``vpmaddubsw`` saturates) and on x86 whose flags cannot be read; else False.
+
+    Raises:
+        EdgeproofError: an x86 CPU, no ``flags`` given, and py-cpuinfo is not installed.
+    """
+    machine = platform.machine() if machine is None else machine
+    if machine.lower() not in _X86:
+        return False
+    return _VNNI_FLAGS.isdisjoint(cpu_flags() if flags is None else flags)
+
+
 def describe() -> dict[str, Any]:
-    """Everything a bench record says about the machine, ready for JSON."""
+    """Everything a bench record says about the machine, ready for JSON.
+
+    Raises:
+        EdgeproofError: psutil or py-cpuinfo is not installed.
+    """
     cpu = processor()
     return {
         **asdict(cpu),
@@ -90,8 +121,8 @@ def describe() -> dict[str, Any]:
         "has_int8_dot": cpu.has_int8_dot,
         "has_bf16": cpu.has_bf16,
         "usable_threads": usable_threads(),
-        "governor": (_read(_GOVERNOR) or "").strip() or None,
-        "memory_gib": _memory_gib(),
+        "governor": _governor(),
+        "memory_gib": round(require("psutil").virtual_memory().total / 2**30, 1),
         "os": platform.platform(),
         "python": platform.python_version(),
         "versions": versions(PACKAGES),
@@ -103,6 +134,11 @@ def usable_threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def thread_count(wish: int) -> int:
+    """The number of threads a recipe's ``threads`` means; 0 is every one this process may use."""
+    return wish or usable_threads()
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
@@ -117,42 +153,37 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def cpu_times() -> CpuTimes | None:
-    """Busy and stolen CPU time since boot, or None where the OS does not tell."""
-    text = _read(_STAT)
-    return parse_stat(text) if text else None
+    """Busy and stolen CPU time since boot, or None where the OS does not tell what was stolen.
+
+    Raises:
+        EdgeproofError: psutil is not installed.
+    """
+    times = require("psutil").cpu_times()
+    if not hasattr(times, "steal"):
+        return None
+    # psutil counts a guest's time in its user time, as /proc/stat does (proc(5))
+    busy = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
+    return CpuTimes(busy=busy, steal=times.steal)
 
 
 def steal_seconds() -> float | None:
-    """CPU seconds since boot that the hypervisor gave to somebody else, or None where unknown."""
+    """CPU seconds since boot that the hypervisor gave to somebody else, or None where unknown.
+
+    Raises:
+        EdgeproofError: psutil is not installed.
+    """
     times = cpu_times()
     return times.steal if times else None
 
 
-def parse_stat(text: str, *, ticks_per_second: int | None = None) -> CpuTimes | None:
-    """The ``cpu`` line of ``/proc/stat`` (proc(5)); None if it has no steal column."""
-    for line in text.splitlines():
-        name, *values = line.split()
-        if name == "cpu" and len(values) >= 8:
-            tick = 1 / (ticks_per_second or os.sysconf("SC_CLK_TCK"))
-            user, nice, system, _idle, _iowait, irq, softirq, steal = (int(value) for value in values[:8])
-            return CpuTimes((user + nice + system + irq + softirq + steal) * tick, steal * tick)
-    return None
+@cache
+def _cpu_info() -> dict[str, Any]:
+    found: dict[str, Any] = require("cpuinfo").get_cpu_info()  # asks a process of its own, for a second
+    return found
 
 
-def _fields(block: str) -> dict[str, str]:
-    pairs = (line.partition(":") for line in block.splitlines())
-    return {key.strip(): value.strip() for key, colon, value in pairs if colon}
-
-
-def _memory_gib() -> float | None:
-    for line in (_read(_MEMINFO) or "").splitlines():
-        if line.startswith("MemTotal:"):
-            return round(int(line.split()[1]) / 2**20, 1)  # the file counts in KiB
-    return None
-
-
-def _read(path: Path) -> str | None:
+def _governor() -> str | None:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return _GOVERNOR.read_text(encoding="utf-8").strip() or None
     except OSError:
         return None

@@ -20,6 +20,7 @@ from distill.data.columns import ManifestColumns
 from distill.data.simulate.settings import SimulationSettings
 from distill.data.transforms.settings import AugmentationSettings
 from distill.errors import EdgeproofError, unknown_name
+from distill.optional import require
 from distill.preprocess import PreprocessSpec
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -374,35 +375,19 @@ def _is_section(annotation: Any) -> bool:
 
 
 def to_toml(recipe: Recipe) -> str:
-    """The resolved recipe as TOML that :func:`load_recipe` reads back to an equal object."""
-    lines: list[str] = []
-    _emit(recipe.model_dump(mode="json"), (), lines)
-    return "\n".join(lines).strip() + "\n"
+    """The resolved recipe as TOML that :func:`load_recipe` reads back to an equal object.
+
+    Raises:
+        EdgeproofError: tomli-w is not installed.
+    """
+    text: str = require("tomli_w").dumps(_without_none(recipe.model_dump(mode="json")))
+    return text
 
 
-def _emit(table: Mapping[str, Any], prefix: tuple[str, ...], lines: list[str]) -> None:
-    inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
-    plain = {key: value for key, value in table.items() if key not in inner and value is not None}
-    if prefix and (plain or not inner):
-        lines.append(f"\n[{'.'.join(_key(part) for part in prefix)}]")
-    lines.extend(f"{_key(key)} = {_literal(value)}" for key, value in plain.items())
-    for key, value in inner.items():
-        _emit(value, (*prefix, key), lines)
-
-
-def _key(name: str) -> str:
-    bare = name.replace("_", "").replace("-", "")
-    return name if bare.isascii() and bare.isalnum() else _literal(name)
-
-
-def _literal(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_literal(item) for item in value) + "]"
+def _without_none(value: Any) -> Any:
+    """TOML has no null: what is None is left out, at any depth."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(k)} = {_literal(v)}" for k, v in value.items() if v is not None) + "}"
-    return repr(value)
+        return {key: _without_none(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_none(inner) for inner in value]
+    return value

@@ -280,7 +280,10 @@ def test_files_that_are_no_photo_are_named(detector: Detector, tmp_path, kind: s
 
 # --- without torch ----------------------------------------------------------------------------------------
 
-BLOCKED = ("torch", "torchvision", "timm", "lightning", "nncf", "onnx", "sklearn", "scipy", "matplotlib")
+BLOCKED = (
+    *("torch", "torchvision", "timm", "lightning", "nncf", "onnx", "sklearn", "scipy", "matplotlib"),
+    *("psutil", "cpuinfo", "filelock", "tomli_w"),
+)
 SCRIPT = f"""
 import sys
 class Block:
@@ -288,7 +291,7 @@ class Block:
         if name.split(".")[0] in {BLOCKED!r}:
             raise ImportError(f"{{name}} is blocked")
 sys.meta_path.insert(0, Block())
-import deploy.artifact, deploy.parity, deploy.cpu, deploy.quantizers, deploy.runtime
+import deploy.artifact, deploy.parity, deploy.quantizers, deploy.runtime
 from deploy.runtime import Detector
 for runtime in ("openvino", "onnxruntime"):
     for precision in ("fp32", "int8"):

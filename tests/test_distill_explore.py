@@ -34,6 +34,7 @@ def test_the_profile_of_images_of_one_size_is_that_of_their_pixels():
 def test_distances_by_hand():
     assert distance_of_values([1, 2, 3, 4], [3, 4, 5, 6]).value == 0.5
     assert distance_of_values([1, 1], [1, 1]).value == 0
+    assert distance_of_values([1], [1]).value == 0 and distance_of_values([1], [2]).value == 1
     assert distance_of_kinds([0, 0, 0, 1], [1, 1, 1, 1]).value == 0.75
     assert distance_of_values([], [1]).value == 0 and not distance_of_kinds([], []).shown
 

@@ -1,28 +1,17 @@
-import os
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
+from distill import machine
 from distill.training import malloc as memory
-from distill.training.precision import choose_precision, thread_count
+from distill.training.precision import choose_precision
 
 
 @pytest.fixture
 def flags(monkeypatch):
     """Let this machine's CPU have the given flags."""
-
-    def have(text):
-        def read(self, *arguments, **options):
-            assert self == Path("/proc/cpuinfo")
-            if text is None:
-                raise FileNotFoundError(self)
-            return text
-
-        monkeypatch.setattr(Path, "read_text", read)
-
-    return have
+    return lambda text: monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset(text.split()))
 
 
 @pytest.mark.parametrize("accelerator", ["cpu", "gpu", "auto"])
@@ -34,11 +23,12 @@ def test_a_wish_is_granted_everywhere(wish, name, accelerator):
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("flags : avx2 fma", "32-true"),
-        ("flags : avx2 avx512f avx512_vnni", "32-true"),
-        ("flags : avx512f avx512_bf16", "bf16-mixed"),
-        ("flags : amx_tile amx_bf16", "bf16-mixed"),
-        (None, "32-true"),
+        ("avx2 fma", "32-true"),
+        ("avx2 avx512f avx512_vnni", "32-true"),
+        ("avx512f avx512_bf16", "bf16-mixed"),
+        ("amx_tile amx_bf16", "bf16-mixed"),
+        ("", "32-true"),
+        ("asimd bf16", "32-true"),
     ],
 )
 def test_auto_on_a_cpu_asks_for_its_instructions(flags, text, name):
@@ -57,22 +47,6 @@ def test_auto_without_a_gpu_asks_the_cpu(monkeypatch, flags):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     flags("amx_bf16")
     assert choose_precision("auto", accelerator="auto") == "bf16-mixed"
-
-
-def test_threads():
-    assert thread_count(3) == 3
-    assert 1 <= thread_count(0) <= (os.cpu_count() or 1)
-
-
-def test_threads_are_those_this_process_may_use(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 2, 5}, raising=False)
-    assert thread_count(0) == 3
-
-
-def test_threads_where_affinity_is_unknown(monkeypatch):
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: 6)
-    assert thread_count(0) == 6
 
 
 def test_memory_is_kept_where_glibc_is(monkeypatch):

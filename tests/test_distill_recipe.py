@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,6 +98,20 @@ def test_the_written_recipe_reads_back_equal(values, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "round.toml"
     path.write_bytes(to_toml(recipe).encode())
     assert load_recipe(str(path)) == recipe
+
+
+def test_reading_a_recipe_needs_no_writer(file):
+    code = (
+        "import sys; sys.modules['tomli_w'] = None\n"
+        "from distill.errors import EdgeproofError\n"
+        "from distill.recipe import load_recipe, to_toml\n"
+        "recipe = load_recipe(sys.argv[1])\n"
+        "try: to_toml(recipe)\n"
+        "except EdgeproofError as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", code, file]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said.startswith("package tomli_w") and "edgeproof[train]" in said
 
 
 @given(values=recipes)

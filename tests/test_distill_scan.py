@@ -143,7 +143,7 @@ def test_many_processes_find_what_one_finds(root, monkeypatch):
 
 
 def test_few_files_start_no_process(root, monkeypatch):
-    monkeypatch.setattr(module, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(module, "process_pool", None)
     assert len(scanned(root, workers=8)[1]) == COUNT
 
 

@@ -286,6 +286,20 @@ def test_a_second_process_is_locked_out(job):
     assert free == "entered\n"
 
 
+def test_the_lock_ends_with_a_process_that_is_killed(job):
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from distill.pipeline.runner import exclusive
+        with exclusive(Path(sys.argv[1])):
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code), str(job.folder)]
+    assert subprocess.run(command, timeout=60, check=False).returncode == -signal.SIGKILL
+    with exclusive(job.folder):
+        pass
+
+
 # reporter
 
 

@@ -18,7 +18,8 @@ TORCH_FREE = """
     distill.data.explore.report distill.data.layouts distill.data.scan distill.data.shards.pack
     distill.data.transforms.augment distill.data.transforms.degradations distill.data.unlabelled
     distill.errors distill.evaluation.metrics distill.files distill.machine distill.page.charts
-    distill.page.html distill.page.markdown distill.pipeline.runner distill.pipeline.stage distill.preprocess distill.recipe
+    distill.page.html distill.page.markdown distill.pipeline.runner distill.pipeline.stage distill.pool
+    distill.preprocess distill.recipe distill.roster distill.task distill.record
 """.split()
 BLOCK = """
 import sys
@@ -63,7 +64,9 @@ def test_extras_are_those_of_the_design() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {requirement.split(">=")[0] for requirement in project["dependencies"]}
     assert names == {"numpy", "pillow", "pydantic", "typer", "rich"}
-    assert {"onnx", "openvino", "train", "quantize", "dev", "all"} <= project["optional-dependencies"].keys()
+    assert {"onnx", "openvino", "train", "quantize", "bench", "dev", "all"} <= project[
+        "optional-dependencies"
+    ].keys()
 
 
 @pytest.mark.parametrize("module", TORCH_FREE)

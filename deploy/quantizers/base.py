@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.artifact import QuantizationRecord
-from deploy.cpu import int8_saturates
 from distill.errors import EdgeproofError
+from distill.machine import int8_saturates
 from distill.preprocess import Pixels
 from distill.roster import Runtime
 

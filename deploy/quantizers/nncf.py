@@ -18,8 +18,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from deploy.openvino_ir import save_openvino
-from deploy.optional import require
 from deploy.quantizers.base import BackendSettings, Images, Quantizer
+from distill.optional import require
 
 COMPUTE = {"Convolution", "ConvolutionBackpropData", "GroupConvolution", "MatMul"}
 _RANGES = {"minmax": "MINMAX", "mean_minmax": "MEAN_MINMAX"}

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from deploy.optional import require
 from deploy.quantizers.base import BackendSettings, Images, Quantizer
 from distill.files import write_bytes
+from distill.optional import require
 
 # Sub, Mul, Div and Sigmoid are missing on purpose: the graph's first (normalization) and last (calibration)
 # operators are made of these, and stay float.

@@ -23,8 +23,8 @@ def simulate(
 ) -> None:
     """Render the simulated set: camera photos and generated images of the same scenes."""
     from distill.data.simulate.writer import simulate as render
+    from distill.machine import usable_threads
     from distill.recipe import load_recipe
-    from distill.training.precision import thread_count
 
     asked = [*(overrides or []), *(["data.simulate.storage=shards"] if shards else [])]
     settings = load_recipe(recipe, overrides=asked).data.simulate
@@ -34,7 +34,7 @@ def simulate(
         )
     try:
         with _bar("rendering") as progress:
-            dataset = render(settings, root=out, workers=thread_count(0), progress=progress)
+            dataset = render(settings, root=out, workers=usable_threads(), progress=progress)
     except KeyboardInterrupt:
         raise EdgeproofError(
             f"stopped by Ctrl-C; the images in {out} are kept, the same command goes on there"

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from distill.cli.options import JsonOption
+from distill.errors import EdgeproofError
 
 PACKAGES = ("teachers", "students", "distill", "deploy", "bench")
 MIN_FREE_GIB = 5
@@ -28,8 +29,12 @@ _TRAINING = (
     "scipy",
     "sklearn",
     "matplotlib",
+    "filelock",
+    "tomli_w",
+    "psutil",
+    "cpuinfo",
 )
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "neural_compressor": "neural-compressor"}
+_DISTRIBUTIONS = {"sklearn": "scikit-learn", "cpuinfo": "py-cpuinfo"}
 
 
 def doctor(as_json: JsonOption = False) -> None:
@@ -142,8 +147,12 @@ def _quantizers() -> dict[str, Any]:
 def _instructions() -> dict[str, Any]:
     from distill import machine
 
-    processor = machine.processor()
-    name = machine.describe().get("cpu") or "unknown CPU"
+    try:
+        processor = machine.processor()
+    except EdgeproofError as error:
+        found, _, advice = str(error).rpartition("; ")
+        return _finding("instructions", f"unknown: {found}", status="warning", advice=advice)
+    name = processor.cpu_model
     if not processor.has_int8_dot:
         advice = "expect INT8 to gain about 1.3-2x over FP32 here, against 2-7x with VNNI or AMX"
         return _finding("instructions", f"{name}: no VNNI, no AMX", status="warning", advice=advice)

@@ -2,18 +2,13 @@
 
 import hashlib
 import io
-import multiprocessing
-import os
-import signal
-import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
@@ -28,6 +23,7 @@ from distill.data.samples import Dataset, Sample, Skipped
 from distill.data.storage import byte_count, read_bytes
 from distill.errors import EdgeproofError
 from distill.files import atomic_path
+from distill.pool import process_pool
 from distill.preprocess import decode_image
 
 Progress = Callable[[int, int], None]
@@ -232,28 +228,19 @@ def _start_readers(workers: int) -> Iterator[_Reader]:
     if workers <= 1:
         yield _read_here
         return
-    context = multiprocessing.get_context("spawn")
-    # readers end when the other end of this pipe does: closed here, or with this process if it is killed
-    lifeline, held = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start, initargs=(lifeline,))
+    # a reader's warnings would tear the progress bar; what matters is an error
+    with process_pool(workers, initializer=warnings.simplefilter, initargs=("ignore",)) as pool:
 
-    def read(root: Path, samples: Sequence[Sample]) -> Iterator[tuple[int, Scan, dict[int, str]]]:
-        waiting: deque[tuple[int, Future[_Part]]] = deque()
-        for start, chunk in _chunks(samples):
-            with _holding_interrupts():
+        def read(root: Path, samples: Sequence[Sample]) -> Iterator[tuple[int, Scan, dict[int, str]]]:
+            waiting: deque[tuple[int, Future[_Part]]] = deque()
+            for start, chunk in _chunks(samples):
                 waiting.append((start, pool.submit(_read_chunk, root, chunk)))
-            if len(waiting) > 2 * workers:  # a million files must not be a million waiting jobs
+                if len(waiting) > 2 * workers:  # a million files must not be a million waiting jobs
+                    yield _result(*waiting.popleft())
+            while waiting:
                 yield _result(*waiting.popleft())
-        while waiting:
-            yield _result(*waiting.popleft())
 
-    try:
         yield read
-        pool.shutdown(wait=True)
-    finally:  # also on Ctrl-C: nothing is written, so nobody need be waited for
-        held.close()
-        pool.shutdown(wait=True, cancel_futures=True)
-        lifeline.close()
 
 
 def _read_here(root: Path, samples: Sequence[Sample]) -> Iterator[tuple[int, Scan, dict[int, str]]]:
@@ -268,23 +255,3 @@ def _chunks(samples: Sequence[Sample]) -> Iterator[tuple[int, Sequence[Sample]]]
 
 def _result(start: int, done: "Future[_Part]") -> tuple[int, Scan, dict[int, str]]:
     return start, *done.result()
-
-
-@contextmanager
-def _holding_interrupts() -> Iterator[None]:
-    """Processes started in here never see Ctrl-C, not even while they import; this one sees it at the end."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start(lifeline: Connection) -> None:
-    warnings.simplefilter("ignore")  # a reader's lines would tear the progress bar; what matters is an error
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
-
-
-def _end_with(lifeline: Connection) -> None:
-    lifeline.poll(None)  # nothing is ever sent: this returns when the other end is gone
-    os._exit(1)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from distill.errors import EdgeproofError, GateFailedError
 from distill.files import write_json, write_text
+from distill.optional import require
 from distill.pipeline.stage import Reporter, Run, Silent, Stage
 from distill.pipeline.state import STATE, State, stage_keys
 from distill.pipeline.workers import Workers, act, open_workers
@@ -157,20 +158,21 @@ def _write_recipe(run: Run) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` against a second process; the lock ends with this process, however it ends."""
-    try:
-        import fcntl
-    except ImportError:  # no advisory locks on Windows
-        yield
-        return
+    """Hold ``folder`` against a second process; the lock ends with this process, however it ends.
+
+    Raises:
+        EdgeproofError: another holds it, it cannot be written, or filelock is not installed.
+    """
+    filelock = require("filelock")
+    lock = filelock.FileLock(folder / ".lock")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("a")
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        raise EdgeproofError(f"{folder}: another edgeproof process is at work in this folder") from None
     except OSError as error:
         raise EdgeproofError(f"{folder}: cannot write the run folder ({error.strerror})") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise EdgeproofError(f"{folder}: another edgeproof process is at work in this folder") from None
+    try:
         yield
+    finally:
+        lock.release()

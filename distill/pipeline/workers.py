@@ -5,17 +5,14 @@ member at every layer, and stolen cores make one of them slow all the time.
 """
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from queue import Empty
 from typing import Any
 
 from distill.errors import GateFailedError
+from distill.pool import process_pool
 
 Tell = Callable[[str, int, int], None]
 _TELL_EVERY = 64  # steps of a stage; the queue must not be what the training waits for
@@ -55,41 +52,26 @@ class Workers:
 
 @contextmanager
 def open_workers(processes: int) -> Iterator[Workers]:
-    """``processes`` workers; however the block ends, Ctrl-C included, none of them outlives it."""
-    context = multiprocessing.get_context("spawn")
-    # Workers end when the other end of this pipe does: closed here, or with this process if it is killed.
-    lifeline, held = context.Pipe(duplex=False)
-    messages = context.Queue()
-    pool = ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_start, initargs=(lifeline, messages)
-    )
-    try:
+    """``processes`` workers; however the block ends, Ctrl-C included, none of them outlives it.
+
+    What is unfinished then is not waited for: every file is written whole or not at all.
+    """
+    messages = multiprocessing.get_context("spawn").Queue()
+    with process_pool(processes, initializer=_start, initargs=(messages,)) as pool:
         yield Workers(pool, processes=processes, messages=messages)
-        pool.shutdown(wait=True)
-    finally:
-        held.close()  # what is unfinished is not waited for: every file is written whole or not at all
-        pool.shutdown(wait=True, cancel_futures=True)
-        lifeline.close()
 
 
 _messages: list[Any] = []
 
 
-def _start(lifeline: Connection, messages: Any) -> None:
+def _start(messages: Any) -> None:
     import torch
 
     from distill.training.malloc import keep_freed_memory
 
     keep_freed_memory()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers Ctrl-C
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     torch.set_num_threads(1)
     _messages.append(messages)
-
-
-def _end_with(lifeline: Connection) -> None:
-    lifeline.poll(None)  # nothing is ever sent: this returns when the other end is gone
-    os._exit(1)
 
 
 def _do(name: str, action: Callable[..., None], run: Any) -> str:

@@ -17,7 +17,7 @@ def make_data(run: Run, progress: Progress) -> None:
     from distill.data.scan import save_scan, scan
     from distill.data.splits import with_splits
     from distill.data.summary import summarise
-    from distill.training.precision import thread_count
+    from distill.machine import thread_count
 
     settings = run.recipe.data
     found = _listed(run) if settings.path else _simulate(run, progress)
@@ -54,7 +54,7 @@ def _with_unlabelled(dataset: Dataset, folder: str) -> Dataset:
 
 def _simulate(run: Run, progress: Progress) -> Dataset:
     from distill.data.simulate.writer import simulate
-    from distill.training.precision import thread_count
+    from distill.machine import thread_count
 
     settings = run.recipe.data.simulate
     if settings is None:

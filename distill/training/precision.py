@@ -1,12 +1,12 @@
-"""Which number format and how many threads pay on this machine. Torch is imported only where it is asked."""
+"""Which number format and how many processes pay on this machine. Torch is imported only where it is asked."""
 
-import os
-from pathlib import Path
 from typing import Literal
 
+from distill import machine
 from distill.recipe import TrainingSettings
 
 Precision = Literal["32-true", "bf16-mixed"]
+_BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})  # nobody measured a training in Arm's bf16
 
 
 def choose_precision(wish: str, *, accelerator: str) -> Precision:
@@ -25,18 +25,7 @@ def _has_fast_bf16(accelerator: str) -> bool:
 
     if accelerator != "cpu" and _has_gpu():
         return bool(torch.cuda.is_bf16_supported())
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "amx_bf16" in flags or "avx512_bf16" in flags
-
-
-def thread_count(wish: int) -> int:
-    """The number of threads a recipe's ``threads`` means; 0 is every core this process may use."""
-    return wish or len(
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
+    return not _BF16_FLAGS.isdisjoint(machine.cpu_flags())
 
 
 def process_count(settings: TrainingSettings) -> int:
@@ -45,12 +34,12 @@ def process_count(settings: TrainingSettings) -> int:
         return settings.processes
     if settings.accelerator != "cpu" and _has_gpu():
         return 1
-    return max(1, thread_count(0) // max(1, settings.threads))
+    return max(1, machine.usable_threads() // max(1, settings.threads))
 
 
 def training_threads(settings: TrainingSettings) -> int:
     """Threads of one training: what the recipe says, otherwise the cores shared out among the processes."""
-    return settings.threads or max(1, thread_count(0) // process_count(settings))
+    return settings.threads or max(1, machine.usable_threads() // process_count(settings))
 
 
 def _has_gpu() -> bool:

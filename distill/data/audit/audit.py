@@ -270,11 +270,11 @@ def audit_folder(
     from distill.data.explore.inspect import describe
     from distill.data.layouts import load_dataset
     from distill.data.scan import scan as read_files
+    from distill.machine import usable_threads
     from distill.recipe import GateSettings
-    from distill.training.precision import thread_count
 
     dataset = load_dataset(path, layout=layout, columns=columns)
-    dataset, found = read_files(dataset, max_bad_share=1.0, workers=thread_count(0), progress=progress)
+    dataset, found = read_files(dataset, max_bad_share=1.0, workers=usable_threads(), progress=progress)
     labels = {sample.label for sample in dataset.samples}
     if not {REAL, GENERATED} <= labels:
         state = "only one class has" if labels else "neither class has"

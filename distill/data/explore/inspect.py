@@ -11,7 +11,7 @@ from distill.data.columns import ManifestColumns
 from distill.data.layouts import load_dataset
 from distill.data.pixels import Progress
 from distill.data.samples import GENERATED, REAL, UNLABELLED, Dataset
-from distill.training.precision import thread_count
+from distill.machine import usable_threads
 
 if TYPE_CHECKING:
     from distill.data.scan import Scan
@@ -28,7 +28,7 @@ def read_folder(
     from distill.data.scan import scan
 
     dataset = load_dataset(path, layout=layout, columns=columns)
-    return scan(dataset, max_bad_share=1.0, workers=thread_count(0), progress=progress)
+    return scan(dataset, max_bad_share=1.0, workers=usable_threads(), progress=progress)
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from distill.data.pixels import Progress
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError
 from distill.files import write_text
+from distill.machine import thread_count
 from distill.page.blocks import Block, Page, Picture, Points, Section, Sheet, Table, Text, columns
 from distill.page.html import render
-from distill.training.precision import thread_count
 
 if TYPE_CHECKING:
     from distill.data.scan import Scan

@@ -2,13 +2,10 @@
 
 import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from distill.data.simulate.plan import ScenePlan
 from distill.data.simulate.settings import SimulationSettings
 from distill.data.simulate.store import write_files, write_shard
 from distill.files import write_text
+from distill.pool import process_pool
 
 _GRACE_S = 2.0  # for workers to write down what they rendered
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -40,45 +38,18 @@ def start_workers(
         _start_worker(settings, root, None)
         yield lambda jobs: map(_do, jobs)
         return
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(settings, root, stop)
-    )
+    stop = multiprocessing.get_context("spawn").Event()
+    setup = (settings, root, stop)
+    with process_pool(workers, initializer=_start_worker, initargs=setup, grace_s=_GRACE_S) as pool:
 
-    def run(jobs: list[Job]) -> Iterator[list[Record]]:
-        with _ignoring_interrupts():
+        def run(jobs: list[Job]) -> Iterator[list[Record]]:
             futures = [pool.submit(_do, job) for job in jobs]
-        return (done.result() for done in as_completed(futures))
+            return (done.result() for done in as_completed(futures))
 
-    try:
-        yield run
-    finally:  # also on Ctrl-C: workers look at the event after every scene, but not while they import
-        stop.set()
-        own = set(multiprocessing.active_children()) - others
-        impatience = threading.Timer(_GRACE_S, _terminate, args=(own,))
-        impatience.start()
-        pool.shutdown(wait=True, cancel_futures=True)
-        impatience.cancel()
-
-
-def _terminate(processes: Iterable[BaseProcess]) -> None:
-    for process in processes:
-        process.terminate()
-
-
-@contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """Processes started in here inherit it: the parent alone answers Ctrl-C, even while they still import."""
-    if threading.current_thread() is not threading.main_thread():  # Python lets no other thread ask
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+        try:
+            yield run
+        finally:
+            stop.set()  # workers look at it after every scene
 
 
 _worker: dict[str, Any] = {}
@@ -90,17 +61,8 @@ def _start_worker(settings: SimulationSettings, root: Path, stop: Event | None) 
     from distill.data.simulate.render import SceneRenderer
 
     if stop is not None:
-        threading.Thread(target=_follow_parent, daemon=True).start()
         torch.set_num_threads(1)
     _worker.update(settings=settings, root=root, stop=stop, renderer=SceneRenderer(settings, root))
-
-
-def _follow_parent() -> None:
-    """End with the parent even if it was killed; a pool's worker would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _do(job: Job) -> list[Record]:

@@ -5,7 +5,10 @@ from typing import Any
 
 from distill.errors import EdgeproofError
 
-EXTRAS = {"onnxruntime": "onnx", "openvino": "openvino", "nncf": "quantize", "onnx": "train"}
+EXTRAS = {
+    "onnxruntime": "onnx", "openvino": "openvino", "nncf": "quantize", "onnx": "train",
+    "psutil": "bench", "cpuinfo": "bench", "filelock": "train", "tomli_w": "train",
+}  # fmt: skip
 
 
 def require(package: str) -> Any:
