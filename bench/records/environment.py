@@ -5,13 +5,11 @@ from distill.record import Record
 
 
 class EnvironmentRecord(Record):
-    """``versions`` by package, wall-clock ``seconds`` by stage; ``created`` is an ISO time in UTC."""
+    """The machine with the versions installed, and wall-clock ``seconds`` by stage; ``created`` is an ISO time in UTC."""
+
+    version = 2
 
     created: str
-    edgeproof: str
-    python: str
-    platform: str
-    versions: dict[str, str]
     machine: Machine
     command: str
     seconds: dict[str, float]

@@ -1,7 +1,6 @@
 """The machine, the versions, the time, and the command that made the run."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from bench.report.data import RunData
 from bench.report.tables import table
@@ -10,39 +9,34 @@ from distill.page.formats import count, fixed, percent
 
 
 def environment(run: RunData) -> Table:
-    """The machine and the versions, as the bench and the run described them."""
-    rows = list(dict.fromkeys((name, text) for name, text in _items(run) if text))
+    """The machine and the versions, as the bench described them, else the run."""
+    rows = [(name, text) for name, text in _items(run) if text]
     return table("Environment", ("Item", "Value"), rows)
 
 
 def _items(run: RunData) -> Iterator[tuple[str, str]]:
-    made, timed = run.environment, run.bench
-    if made:
-        yield from _flat(made.model_dump(include={"created", "edgeproof", "python", "platform"}))
-    machine = timed.machine if timed else made.machine if made else None
+    if run.environment:
+        yield "created", run.environment.created
+    machine = run.bench.machine if run.bench else run.environment.machine if run.environment else None
     if machine:
-        yield from _flat(machine.model_dump(exclude={"steal_share"}))
-    if timed:
-        stolen = timed.machine.steal_share
+        about = machine.model_dump(exclude={"versions", "steal_share"})
+        yield from ((name.replace("_", " "), _text(value)) for name, value in about.items())
+    if run.bench:
+        stolen = run.bench.machine.steal_share
         yield "CPU time stolen while timing", "" if stolen is None else percent(stolen)
-        yield "rounds of timing", count(timed.rounds)
-    if made:
-        yield from ((f"version of {package}", version) for package, version in made.versions.items())
+        yield "rounds of timing", count(run.bench.rounds)
+    if machine:
+        yield from ((f"version of {package}", version) for package, version in machine.versions.items())
 
 
-def _flat(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, item in value.items():
-        name = f"{prefix}{key}".replace("_", " ")
-        if isinstance(item, dict):
-            yield from _flat(item, f"{prefix}{key} ")
-        elif isinstance(item, list | tuple):
-            yield name, ", ".join(str(part) for part in item)
-        elif isinstance(item, bool):
-            yield name, "yes" if item else "no"
-        elif isinstance(item, float):
-            yield name, f"{item:,.3g}"
-        elif item is not None:
-            yield name, str(item)
+def _text(value: str | bool | float | Sequence[str] | None) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.3g}"
+    if value is None or isinstance(value, str | int):
+        return str(value or "")
+    return ", ".join(value)
 
 
 def stages(run: RunData) -> Table:
