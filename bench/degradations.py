@@ -5,44 +5,40 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deploy.stages.degradations import DegradedOutputs, int8_artifacts, load_degraded
+from bench.judged import Scores, Truth, choice_of, flips, truth_of
+from bench.records.degradations import (
+    DegradationKind,
+    DegradationsRecord,
+    DegradedComparison,
+    DegradedMetrics,
+    DegradedStep,
+    SweptImages,
+    SweptModel,
+    SweptStep,
+)
+from bench.records.identity import identity_of
+from deploy.stages.degradations import DegradedOutputs, load_degraded
 from distill.data.samples import GENERATED, REAL
 from distill.data.transforms.degradations import CLEAN, DEGRADATIONS
 from distill.evaluation.metrics import binary_metrics
-from distill.evaluation.statistics import paired_bootstrap
-from distill.files import read_json
-from distill.pipeline.runfolder import TEACHER, chosen_folder, load_dataset
+from distill.evaluation.statistics import PairedDifference, paired_bootstrap
+from distill.pipeline.runfolder import load_dataset
 from distill.pipeline.stage import Progress, Run
-from distill.recipe import Recipe
+from distill.roster import Artifact, Model, Roster
 
-Scores = npt.NDArray[np.float64]
 RESAMPLES = 200  # hundreds of intervals, none of which decides anything alone
-_KEPT = ("auc", "auc_ci", "balanced_accuracy", "tpr", "tnr")
-
-
-@dataclass(frozen=True)
-class Model:
-    """A model of the sweep, named and described as in ``accuracy.json``."""
-
-    name: str
-    kind: str
-    student: str | None
-    runtime: str = "torch"
-    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What each model said, beside the truth and its frozen threshold."""
+    """What each model said, beside the truth and its frozen threshold; models are named by their key."""
 
     outputs: DegradedOutputs
-    labels: npt.NDArray[np.int64]
-    groups: list[str]
+    truth: Truth
     thresholds: dict[str, float]
 
     def scores(self, model: str, degradation: str) -> Scores:
@@ -54,114 +50,105 @@ class Sweep:
         """Whether each image was called generated ``[N]``."""
         return self.scores(model, degradation) >= self.thresholds[model]
 
+    def paired(self, ours: Scores, theirs: Scores) -> PairedDifference:
+        """AUC of one model minus that of another on the same images, with its interval."""
+        return paired_bootstrap(self.truth.labels, ours, theirs, self.truth.groups, n=RESAMPLES)
 
-def evaluate(run: Run, progress: Progress) -> dict[str, Any]:
-    """The content of ``degradations.json``; see the report for how it is read."""
+
+def evaluate(run: Run, progress: Progress, *, roster: Roster) -> DegradationsRecord:
+    """Judge every swept model; see the report for how it is read."""
     dataset = load_dataset(run.folder)
     test, outputs = dataset.split("test"), load_degraded(run.folder)
-    samples = [test[index] for index in outputs.samples]
-    models, pairs = swept_models(run.recipe), list(_pairs(run.recipe))
+    truth, swept = truth_of([test[index] for index in outputs.samples]), swept_models(roster)
     sweep = Sweep(
         outputs=outputs,
-        labels=np.array([sample.label for sample in samples]),
-        groups=[sample.group or sample.path for sample in samples],
-        thresholds={model.name: _threshold(run, model) for model in models},
+        truth=truth,
+        thresholds={item.key: choice_of(run, _network(item)).threshold for item in swept},
     )
-    described = {}
-    for number, model in enumerate(models, start=1):
-        described[model.name] = _describe(sweep, model)
-        progress(number, len(models))
-    return {
-        "simulated": dataset.layout == "simulated",
-        "images": {
-            "n": len(samples),
-            "n_real": int((sweep.labels == REAL).sum()),
-            "n_fake": int((sweep.labels == GENERATED).sum()),
-            "groups": len(set(sweep.groups)),
-            "of": len(test),
-        },
-        "degradations": [_explain(name) for name in outputs.degradations],
-        "models": described,
-        "comparisons": [_compare(sweep, *pair) for pair in pairs],
-    }
+    models = {}
+    for number, item in enumerate(swept, start=1):
+        models[item.key] = _judge(sweep, item)
+        progress(number, len(swept))
+    return DegradationsRecord(
+        simulated=dataset.layout == "simulated",
+        images=SweptImages(
+            n=len(truth.labels),
+            n_real=int((truth.labels == REAL).sum()),
+            n_fake=int((truth.labels == GENERATED).sum()),
+            groups=len(set(truth.groups)),
+            of=len(test),
+        ),
+        degradations=tuple(_explain(name) for name in outputs.degradations),
+        models=models,
+        comparisons=tuple(_compare(sweep, *step) for step in _steps(roster)),
+    )
 
 
-def swept_models(recipe: Recipe) -> list[Model]:
-    """The teacher, every student and its control, every INT8 artifact."""
-    models = [Model(TEACHER, "teacher", None)]
-    for student in recipe.students:
-        models += [Model(student, "student", student), Model(f"{student}/control", "control", student)]
-    for name, model, runtime in int8_artifacts(recipe):
-        models.append(Model(name, "artifact", None if model == TEACHER else model, runtime, "int8"))
-    return models
+def swept_models(roster: Roster) -> list[Model | Artifact]:
+    """Every network, and every INT8 artifact at its own input size."""
+    return [*roster.models, *(artifact for artifact in roster.judged if artifact.precision == "int8")]
 
 
-def _pairs(recipe: Recipe) -> Iterator[tuple[str, str, str]]:
-    """What is compared with what: the step, the model after it, the one before."""
-    for student in recipe.students:
-        yield "distillation", student, f"{student}/control"
-        yield "size", student, TEACHER
-    for name, model, _ in int8_artifacts(recipe):
-        yield "int8", name, model
+def _network(item: Model | Artifact) -> Model:
+    """The one whose frozen threshold holds."""
+    return item.model if isinstance(item, Artifact) else item
 
 
-def _threshold(run: Run, model: Model) -> float:
-    """The frozen one; an INT8 artifact's is that of the model it was made from."""
-    chosen = model.name if model.kind != "artifact" else model.student or TEACHER
-    return float(read_json(run.folder / chosen_folder(chosen) / "choice.json")["threshold"])
+def _steps(roster: Roster) -> Iterator[tuple[SweptStep, str, str]]:
+    """What is compared with what: the step, the key of the model after it, of the one before.
+
+    FP32 artifacts are not swept, since they say what their network says: INT8 is compared with the network.
+    """
+    for student in roster.distilled:
+        yield "distillation", student.key, roster.alone(student).key
+        yield "size", student.key, roster.teachers[0].key
+    for item in swept_models(roster):
+        if isinstance(item, Artifact):
+            yield "int8", item.key, item.model.key
 
 
-def _explain(name: str) -> dict[str, Any]:
-    degradation = DEGRADATIONS[name]
-    return {
-        "name": name,
-        "family": degradation.family,
-        "strength": degradation.strength,
-        "generated_only": degradation.generated_only,
-    }
+def _explain(name: str) -> DegradationKind:
+    kind = DEGRADATIONS[name]
+    return DegradationKind(
+        name=name, family=kind.family, strength=kind.strength, generated_only=kind.generated_only
+    )
 
 
-def _describe(sweep: Sweep, model: Model) -> dict[str, Any]:
-    found = {name: _judge(sweep, model.name, name) for name in sweep.outputs.degradations}
-    clean = found[CLEAN]
-    for cell in found.values():
-        for key in ("auc", "balanced_accuracy"):
-            known = cell[key] is not None and clean[key] is not None
-            cell[f"{key}_change"] = cell[key] - clean[key] if known else None
-    return {
-        "kind": model.kind,
-        "student": model.student,
-        "runtime": model.runtime,
-        "precision": model.precision,
-        "threshold": sweep.thresholds[model.name],
-        "degradations": found,
-    }
+def _judge(sweep: Sweep, item: Model | Artifact) -> SweptModel:
+    return SweptModel(
+        identity=identity_of(item),
+        threshold=sweep.thresholds[item.key],
+        degradations={name: _metrics(sweep, item.key, name) for name in sweep.outputs.degradations},
+    )
 
 
-def _judge(sweep: Sweep, model: str, degradation: str) -> dict[str, Any]:
-    scores, clean = sweep.scores(model, degradation), sweep.scores(model, CLEAN)
-    metrics = binary_metrics(
-        sweep.labels, scores, threshold=sweep.thresholds[model], groups=sweep.groups, resamples=RESAMPLES
-    ).to_dict()
-    _, interval = _paired(sweep, scores, clean)
-    flips = _flips(sweep.verdicts(model, degradation), sweep.verdicts(model, CLEAN))
-    return {**{key: metrics[key] for key in _KEPT}, "auc_change_ci": interval, "flips": flips}
+def _metrics(sweep: Sweep, model: str, degradation: str) -> DegradedMetrics:
+    clean, scores = sweep.scores(model, CLEAN), sweep.scores(model, degradation)
+    threshold = sweep.thresholds[model]
+    labels, groups = sweep.truth.labels, sweep.truth.groups
+    found = binary_metrics(labels, scores, threshold=threshold, groups=groups, resamples=RESAMPLES)
+    before = binary_metrics(labels, clean, threshold=threshold, resamples=0)
+    return DegradedMetrics(
+        auc=found.auc,
+        auc_ci=found.auc_ci,
+        auc_change=_change(found.auc, before.auc),
+        auc_change_ci=sweep.paired(scores, clean).ci,
+        balanced_accuracy=found.balanced_accuracy,
+        balanced_accuracy_change=_change(found.balanced_accuracy, before.balanced_accuracy),
+        tpr=found.tpr,
+        tnr=found.tnr,
+        flips=flips(sweep.verdicts(model, degradation), sweep.verdicts(model, CLEAN)),
+    )
 
 
-def _compare(sweep: Sweep, what: str, after: str, before: str) -> dict[str, Any]:
+def _change(after: float | None, before: float | None) -> float | None:
+    return after - before if after is not None and before is not None else None
+
+
+def _compare(sweep: Sweep, step: SweptStep, after: str, before: str) -> DegradedComparison:
     found = {}
     for name in sweep.outputs.degradations:
-        difference, interval = _paired(sweep, sweep.scores(after, name), sweep.scores(before, name))
-        flips = _flips(sweep.verdicts(after, name), sweep.verdicts(before, name))
-        found[name] = {"auc_difference": difference, "ci": interval, "flips": flips}
-    return {"what": what, "a": after, "b": before, "degradations": found}
-
-
-def _paired(sweep: Sweep, ours: Scores, theirs: Scores) -> tuple[float | None, list[float] | None]:
-    paired = paired_bootstrap(sweep.labels, ours, theirs, sweep.groups, n=RESAMPLES)
-    return paired.difference, paired.ci and list(paired.ci)
-
-
-def _flips(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    count = int((ours != theirs).sum())
-    return {"count": count, "share": count / len(ours)}
+        paired = sweep.paired(sweep.scores(after, name), sweep.scores(before, name))
+        differ = flips(sweep.verdicts(after, name), sweep.verdicts(before, name))
+        found[name] = DegradedStep(auc_difference=paired.difference, ci=paired.ci, flips=differ)
+    return DegradedComparison(step=step, a=after, b=before, degradations=found)

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from bench.record import REFERENCE_S, BenchRecord, Precision, Row, Runtime, Scope, Status
+from bench.records.identity import Precision, Runtime
+from bench.records.latency import REFERENCE_S, BenchRecord, Row, Scope, Status
+from bench.records.machine import Machine
 from distill import machine
 from distill.errors import EdgeproofError
 
@@ -56,7 +58,7 @@ class Contestant:
     bytes: int | None = None
     params: int | None = None
     macs: int | None = None
-    metrics: dict[str, Any] | None = None
+    metrics: dict[str, float] | None = None
     reference: bool = False
     skip_reason: str | None = None
 
@@ -86,7 +88,7 @@ class Measurement(NamedTuple):
     def record(self) -> BenchRecord:
         """The bench record of this measurement on this machine."""
         return BenchRecord(
-            machine=machine.describe() | {"steal_share": self.steal_share},
+            machine=Machine.here(steal_share=self.steal_share),
             noisy=(self.steal_share or 0.0) > MAX_STEAL_SHARE,
             rounds=self.rounds,
             seconds=self.seconds,

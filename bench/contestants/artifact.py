@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from PIL import Image
 
 from bench.latency import Contestant, Runner
-from bench.record import Precision, Runtime, Scope
+from bench.records.identity import Precision, Runtime
+from bench.records.latency import Scope
 from deploy.artifact import MODEL_FILES, Manifest, read_manifest
 from deploy.runtime import Detector
 from deploy.sessions import Precision as Hint
@@ -32,18 +33,20 @@ def artifact_contestants(
     *,
     model: str,
     threads: int,
+    quantizer: str | None = None,
     images: Sequence[bytes] = (),
     params: int | None = None,
     macs: int | None = None,
-    metrics: dict[str, Any] | None = None,
+    metrics: dict[str, float] | None = None,
     bf16: bool | None = None,
 ) -> list[Contestant]:
     """Both scopes of every runtime in an artifact; an FP32 OpenVINO model also in bf16.
 
     Args:
         folder: the artifact. Its hashes are checked when a contestant is made, so a bad file fails its row.
-        model: the architecture's name, for the row.
+        model: the network's name, for the row.
         threads: CPU threads of one inference.
+        quantizer: what the row calls the way to INT8; by default the tool that the artifact names.
         images: JPEG files' bytes for ``end_to_end``, taken in turn; one made-up photo by default.
         params: parameters of the network.
         macs: multiply-accumulates of one image.
@@ -65,7 +68,7 @@ def artifact_contestants(
             model=model,
             runtime=cast(Runtime, runtime),
             precision=cast(Precision, manifest.precision),
-            quantizer=manifest.quantizer.name if manifest.quantizer else None,
+            quantizer=quantizer or (manifest.quantizer.name if manifest.quantizer else None),
             input_size=manifest.preprocess.size,
             threads=threads,
             bytes=sum(manifest.files[file].bytes for file in MODEL_FILES[runtime]),

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.contestants.artifact import sample_jpeg, sample_pixels
 from bench.latency import Contestant, Runner
-from bench.record import Scope
+from bench.records.latency import Scope
 from distill.preprocess import Pixels, PreprocessSpec, decode_image
 from students import build_student
 
@@ -32,7 +32,7 @@ def torch_contestants(
 
     Args:
         module: takes float ``[N, 3, S, S]``; put into evaluation mode when the contestant is made.
-        model: the architecture's name, for the row.
+        model: the network's name, for the row.
         preprocess: its ``size`` is the input size.
         threads: torch's intra-op threads.
         images: JPEG files' bytes, taken in turn; one made-up photo by default.

@@ -1,24 +1,26 @@
 """The picture of degraded images: one panel a family, from clean to the strongest, one line a model."""
 
+from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
-from bench.report.data import Contestant, RunData, lookup, number, sequence
-from bench.report.degradations import CLEAN, cell, names
-from bench.report.figures import MARKERS, slug
+from bench.records.degradations import DegradationKind
+from bench.report.data import RunData
+from bench.report.degradations import cell, kinds
+from bench.report.entry import Entry
 from bench.report.figures_quality import team
-from bench.report.plots import look, picture
+from bench.report.looks import look, marker_of, picture, slug
+from distill.data.transforms.degradations import CLEAN
 from distill.page.blocks import Picture
 from distill.page.charts import FAINT, INK, PAPER, dress, plain
 
-_MEASURE = "balanced_accuracy"
 _COLUMNS = 3
 _TITLE = 16  # letters in a line
 _WIDTHS = (1.7, 1.1, 1.0)  # the first panel of each row has most strengths
 
 
-def sweep(run: RunData, student: str, int8: Contestant | None) -> Picture | None:
-    """Balanced accuracy at the frozen threshold of teacher, student, control and INT8 under every degradation."""
+def sweep(run: RunData, student: str, int8: Entry | None) -> Picture | None:
+    """Balanced accuracy at the frozen threshold of teacher, student, alone and INT8 under every degradation."""
     items = [item for item in team(run, student, int8) if cell(run, item, CLEAN)]
     panels = _panels(run)
     if not items or not panels:
@@ -43,37 +45,41 @@ def sweep(run: RunData, student: str, int8: Contestant | None) -> Picture | None
     return picture(f"degradations_{slug(student)}", finding=finding, draw=draw, height=5.4)
 
 
-def _panels(run: RunData) -> dict[str, dict[str, str]]:
-    """Family → degradation → strength, each family led by the clean images; most strengths first."""
-    found: dict[str, dict[str, str]] = {}
-    for item in sequence(run.degradations, "degradations"):
-        name, family = str(lookup(item, "name")), str(lookup(item, "family"))
-        if name != CLEAN:
-            found.setdefault(family, {CLEAN: CLEAN})[name] = str(lookup(item, "strength"))
+def _panels(run: RunData) -> dict[str, list[DegradationKind]]:
+    """Family → its degradations, led by the clean images."""
+    clean = [kind for kind in kinds(run) if kind.is_clean]
+    found: dict[str, list[DegradationKind]] = {}
+    for kind in kinds(run):
+        if not kind.is_clean:
+            found.setdefault(kind.family, list(clean)).append(kind)
     return found
 
 
-def _panel(ax: Any, run: RunData, items: list[Contestant], points: dict[str, str]) -> None:
+def _accuracy(run: RunData, item: Entry, degradation: str) -> float | None:
+    found = cell(run, item, degradation)
+    return found.balanced_accuracy if found else None
+
+
+def _panel(ax: Any, run: RunData, items: Sequence[Entry], points: Sequence[DegradationKind]) -> None:
     ax.axhline(0.5, color=FAINT, linewidth=1.0)  # guessing
     for item in items:
-        values = [number(cell(run, item, name), _MEASURE) for name in points]
+        values = [_accuracy(run, item, kind.name) for kind in points]
         style = look(run, item)
-        inside = style["color"] if item.kind in ("teacher", "artifact") else PAPER
         ax.plot(
             range(len(values)), [float("nan") if v is None else v for v in values], label=plain(item.short),
-            marker="v" if item.kind == "control" else MARKERS.get(item.runtime, "o"), markersize=4.5,
-            markerfacecolor=inside, **style,
+            marker="v" if item.is_alone else marker_of(item), markersize=4.5,
+            markerfacecolor=style["color"] if item.is_teacher or item.is_artifact else PAPER, **style,
         )  # fmt: skip
-    ax.set_xticks(range(len(points)), list(points.values()))
+    ax.set_xticks(range(len(points)), [kind.strength for kind in points])
     ax.set_xlim(-0.3, len(points) - 0.7)
 
 
-def _finding(run: RunData, item: Contestant) -> str:
-    found = [(number(cell(run, item, name), _MEASURE), title) for name, title in names(run).items()]
-    known = [(value, title) for value, title in found if value is not None]
-    clean = number(cell(run, item, CLEAN), _MEASURE)
+def _finding(run: RunData, item: Entry) -> str:
+    values = [(_accuracy(run, item, kind.name), kind.title) for kind in kinds(run)]
+    known = [(value, title) for value, title in values if value is not None]
+    clean = _accuracy(run, item, CLEAN)
     if not known or clean is None:
         return "balanced accuracy on degraded images"
     value, title = min(known)
-    name = item.short.removeprefix(f"{item.student} ")
+    name = item.form if item.is_artifact else item.short
     return f"{name} falls from {clean:.2f} to {value:.2f} at worst ({title})"

@@ -1,8 +1,9 @@
-"""The run's gates as its files tell them: data audit, parity, INT8 proof, accuracy."""
+"""The run's gates as its records tell them: data audit, parity, INT8 proof, accuracy."""
 
 from dataclasses import dataclass
 
-from bench.report.data import Json, RunData, interval, lookup, number, sequence
+from bench.records.accuracy import AccuracyCheck
+from bench.report.data import RunData
 from distill.page.formats import fixed, listing, with_interval
 
 
@@ -20,61 +21,56 @@ def all_gates(run: RunData) -> tuple[Gate, ...]:
     return _audit_gate(run), _parity_gate(run), _int8_gate(run), _accuracy_gate(run)
 
 
-def accuracy_checks(run: RunData) -> list[Json]:
+def accuracy_checks(run: RunData) -> tuple[AccuracyCheck, ...]:
     """The checks of the accuracy gate."""
-    return [c for c in sequence(run.accuracy, "gate", "checks") if isinstance(c, dict)]
+    return run.accuracy.gate.checks if run.accuracy else ()
 
 
-def describe(check: Json) -> str:
+def check_in_words(check: AccuracyCheck) -> str:
     """A check with its value and limit."""
-    return f"{check.get('name', '?')} {fixed(number(check, 'value'))}, limit {fixed(number(check, 'limit'))}"
+    return f"{check.name} {fixed(check.value)}, limit {fixed(check.limit)}"
 
 
-def _flag(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
+def _failed(bad: list[str]) -> str:
+    return f"; failed: {listing(bad)}" if bad else ""
 
 
 def _audit_gate(run: RunData) -> Gate:
-    if not run.audit:
+    if run.audit is None:
         return Gate("Data audit", None, "no audit.json")
-    bad = [str(c.get("name", "?")) for c in sequence(run.audit, "checks") if lookup(c, "passed") is False]
-    auc = with_interval(number(run.audit, "metadata_auc"), interval(run.audit, "metadata_ci"))
-    detail = f"AUC from metadata alone {auc}, 0.5 is right" + (f"; failed: {listing(bad)}" if bad else "")
-    return Gate("Data audit", _flag(run.audit.get("passed")), detail)
+    bad = [check.name for check in run.audit.checks if not check.passed]
+    auc = with_interval(run.audit.metadata_auc, run.audit.metadata_ci)
+    return Gate("Data audit", run.audit.passed, f"AUC from metadata alone {auc}, 0.5 is right{_failed(bad)}")
 
 
 def _parity_gate(run: RunData) -> Gate:
-    pairs = [p for p in sequence(run.parity, "pairs") if isinstance(p, dict)]
-    if not pairs:
-        return Gate("Parity", None, "no parity.json" if not run.parity else "no pairs compared")
-    bad = [f"{p.get('student')}: {p.get('a')} against {p.get('b')}" for p in pairs if not p.get("passed")]
-    judged = [p for p in pairs if number(p, "limit") is not None]
-    worst = max((number(p, "max_abs_probability") or 0.0 for p in judged), default=0.0)
-    detail = f"{len(pairs)} pairs, largest FP32 difference in probability {worst:.1e}"
-    if run.parity.get("passed") is False and not bad and not _fake_int8(run):
+    if run.parity is None or not run.parity.pairs:
+        return Gate("Parity", None, "no pairs compared" if run.parity else "no parity.json")
+    pairs = run.parity.pairs
+    bad = [f"{pair.model}: {pair.a} against {pair.b}" for pair in pairs if not pair.passed]
+    worst = max((pair.max_abs_probability or 0.0 for pair in pairs if pair.limit is not None), default=0.0)
+    if not run.parity.passed and not bad and not _fake_int8(run):
         bad = ["parity.json says so without naming a pair"]
-    return Gate("Parity", not bad, detail + (f"; failed: {listing(bad)}" if bad else ""))
+    detail = f"{len(pairs)} pairs, largest FP32 difference in probability {worst:.1e}"
+    return Gate("Parity", not bad, detail + _failed(bad))
 
 
 def _fake_int8(run: RunData) -> list[str]:
-    items = (p for p in sequence(run.parity, "int8") if isinstance(p, dict) and not p.get("passed"))
-    return [f"{p.get('artifact')} ({p.get('reason') or 'no reason given'})" for p in items]
+    proofs = run.parity.int8 if run.parity else ()
+    return [f"{proof.artifact} ({proof.reason or 'no reason given'})" for proof in proofs if not proof.passed]
 
 
 def _int8_gate(run: RunData) -> Gate:
-    items = [p for p in sequence(run.parity, "int8") if isinstance(p, dict)]
-    bad = _fake_int8(run)
-    if not items:
+    if run.parity is None or not run.parity.int8:
         return Gate("INT8 proof", None, "no INT8 file was checked")
-    good = f"{len(items) - len(bad)} of {len(items)} files really hold INT8"
-    return Gate("INT8 proof", not bad, good + (f"; failed: {listing(bad)}" if bad else ""))
+    bad, count = _fake_int8(run), len(run.parity.int8)
+    return Gate("INT8 proof", not bad, f"{count - len(bad)} of {count} files really hold INT8{_failed(bad)}")
 
 
 def _accuracy_gate(run: RunData) -> Gate:
-    checks = accuracy_checks(run)
-    passed = _flag(lookup(run.accuracy, "gate", "passed"))
-    if passed is None:
+    if run.accuracy is None:
         return Gate("Accuracy", None, "no gate in accuracy.json")
-    bad = [describe(c) for c in checks if c.get("passed") is False]
-    good = f"{len(checks) - len(bad)} of {len(checks)} checks passed"
-    return Gate("Accuracy", passed and not bad, good + (f"; failed: {listing(bad)}" if bad else ""))
+    checks = accuracy_checks(run)
+    bad = [check_in_words(check) for check in checks if not check.passed]
+    detail = f"{len(checks) - len(bad)} of {len(checks)} checks passed{_failed(bad)}"
+    return Gate("Accuracy", run.accuracy.gate.passed and not bad, detail)

@@ -1,14 +1,28 @@
 """The report's sections, in reading order: what each shows, and what it says where files are missing."""
 
 from collections.abc import Callable
+from functools import partial
 
+from bench.report import dataset, figures_quality, proof
 from bench.report import degradations as degraded
-from bench.report import figures, proof, tables
-from bench.report import figures_degradations as degradation_figures
-from bench.report import figures_quality as quality
-from bench.report.data import Contestant, RunData
+from bench.report.costs import costs
+from bench.report.data import RunData
+from bench.report.entry import Entry
+from bench.report.environment import command, environment, stages
+from bench.report.families import families, shown
+from bench.report.figures_degradations import sweep
+from bench.report.figures_generators import generators
+from bench.report.figures_quality import team
+from bench.report.figures_tradeoff import tradeoff
+from bench.report.figures_training import teacher_training, training
+from bench.report.files import RECIPE
+from bench.report.headline import headline
+from bench.report.seeds import seeds
+from bench.report.thresholds import thresholds
+from bench.report.timing import like_for_like, not_timed, published
 from bench.report.verdict import Verdict
 from distill.page.blocks import Block, Code, Gallery, Picture, Section, Table, Terms, Text
+from distill.page.formats import listing
 
 _TERMS = Terms(
     (
@@ -17,7 +31,7 @@ _TERMS = Terms(
         ("F1", "balance of precision and recall for generated images at the frozen threshold"),
         ("95 % CI", "range that holds the value in 95 of 100 resamplings of the test scenes"),
         ("p50, p99", "half, and 99 of 100, of the timed calls took at most this long"),
-        ("Control", "the same small network trained the same way, without the teacher"),
+        ("Alone", "the same small network trained the same way, without a teacher"),
     )
 )
 _ECE = Terms(
@@ -41,9 +55,9 @@ def all_sections(run: RunData, verdict: Verdict) -> list[Section]:
 def _filled(run: RunData, *blocks: Block, files: tuple[str, ...]) -> list[Block]:
     """The blocks that hold something, and a plain line about files that are missing."""
     kept = [b for b in blocks if not isinstance(b, Table) or b.rows]
-    note = tables.missing_note(run, *files)
-    if note:
-        kept.append(Text(note, muted=True))
+    lost = [f"{name} {run.problems[name]}" for name in files if name in run.problems]
+    if lost:
+        kept.append(Text(f"Missing: {listing(lost)}.", muted=True))
     return kept or [Text("Nothing was recorded for this part of the run.", muted=True)]
 
 
@@ -56,7 +70,7 @@ def _gallery(*makers: Callable[[], Picture | None]) -> list[Block]:
 
 
 def _per_student(
-    run: RunData, verdict: Verdict, *draw: Callable[[RunData, str, Contestant | None], Picture | None]
+    run: RunData, verdict: Verdict, *draw: Callable[[RunData, str, Entry | None], Picture | None]
 ) -> list[Block]:
     def maker(name: str, one: Callable[..., Picture | None]) -> Callable[[], Picture | None]:
         return lambda: one(run, name, _int8_of(run, name, verdict.chosen))
@@ -64,38 +78,41 @@ def _per_student(
     return _gallery(*(maker(name, one) for one in draw for name in run.students))
 
 
-def _int8_of(run: RunData, student: str, chosen: Contestant | None) -> Contestant | None:
+def _int8_of(run: RunData, student: str, chosen: Entry | None) -> Entry | None:
     """The INT8 artifact shown for a student: the verdict's, else OpenVINO's, else the first."""
-    found = [c for c in run.contestants if c.student == student and c.precision == "int8" and c.accuracy]
-    return min(found, key=lambda c: (c != chosen, c.runtime != "openvino"), default=None)
+    found = [item for item in run.entries if item.name == student and item.is_int8 and item.accuracy]
+    return min(found, key=lambda item: (item != chosen, item.identity.runtime != "openvino"), default=None)
+
+
+def _compared(run: RunData, verdict: Verdict) -> list[Entry]:
+    """The models of every student's pictures, each once, led by the teachers."""
+    return shown(run, [team(run, name, _int8_of(run, name, verdict.chosen)) for name in run.students])
 
 
 def _results(run: RunData, verdict: Verdict) -> Section:
     blocks = _filled(
         run,
-        tables.headline(run, chosen=verdict.chosen),
+        headline(run, chosen=verdict.chosen),
         _TERMS,
-        *_gallery(lambda: figures.tradeoff(run, verdict.chosen)),
-        tables.like_for_like(run),
-        tables.not_timed(run),
-        tables.published(),
+        *_gallery(lambda: tradeoff(run, verdict.chosen)),
+        like_for_like(run),
+        not_timed(run),
+        published(),
         files=("accuracy.json", "bench.json"),
     )
     return Section("Results", blocks)
 
 
 def _curves(run: RunData, verdict: Verdict) -> Section:
-    makers = [lambda name=name: figures.training(run, name) for name in run.students]
-    pictures = _gallery(*makers, lambda: figures.teacher_training(run))
-    missing = tuple(name for name in run.problems if name.endswith("history.json"))
-    return Section(
-        "Training with and without distillation", _filled(run, *pictures, proof.seeds(run), files=missing)
-    )
+    students = [partial(training, run, name) for name in run.students]
+    pictures = _gallery(*students, *(partial(teacher_training, run, name) for name in run.teachers))
+    title = "Training with and without distillation"
+    return Section(title, _filled(run, *pictures, seeds(run), files=run.histories))
 
 
 def _quality(run: RunData, verdict: Verdict) -> Section:
-    pictures = _per_student(run, verdict, quality.roc, quality.confusion, quality.reliability)
-    blocks = _filled(run, *pictures, proof.thresholds(run), _ECE, files=("accuracy.json",))
+    draw = (figures_quality.roc, figures_quality.confusion, figures_quality.reliability)
+    blocks = _filled(run, *_per_student(run, verdict, *draw), thresholds(run), _ECE, files=("accuracy.json",))
     return Section("Verdicts and calibration", blocks)
 
 
@@ -104,11 +121,9 @@ def _families(run: RunData, verdict: Verdict) -> Section:
         "A detector that knows one generator may fail on another, so trained and held-out families "
         "stand apart. The identity control changes nothing in the image: 0.5 is the right answer there."
     )
-    pictures = _per_student(run, verdict, quality.generators)
-    teams = (quality.team(run, name, _int8_of(run, name, verdict.chosen)) for name in run.students)
-    shown = [item for team in teams for item in team]
-    models = [c for c in dict.fromkeys(shown) if c.kind != "control"]
-    blocks = _filled(run, *pictures, tables.families(run, models), files=("accuracy.json",))
+    pictures = _per_student(run, verdict, generators)
+    models = [item for item in _compared(run, verdict) if not item.is_alone]
+    blocks = _filled(run, *pictures, families(models), files=("accuracy.json",))
     return Section("Generator by generator", [intro, *blocks])
 
 
@@ -116,13 +131,12 @@ def _degradations(run: RunData, verdict: Verdict) -> Section:
     title = "Degraded images"
     if degraded.left_out(run):
         return Section(title, [Text(degraded.LEFT_OUT, muted=True)])
-    int8 = {name: _int8_of(run, name, verdict.chosen) for name in run.students}
-    shown = dict.fromkeys(item for name in run.students for item in quality.team(run, name, int8[name]))
+    models = _compared(run, verdict)
     blocks = [
         degraded.introduction(run),
-        *_per_student(run, verdict, degradation_figures.sweep),
-        degraded.overview(run, list(shown)),
-        degraded.flip_test(run, list(shown)),
+        *_per_student(run, verdict, sweep),
+        degraded.overview(run, models),
+        degraded.flip_test(run, models),
         degraded.detail(run, verdict.chosen),
         degraded.steps(run),
     ]
@@ -130,7 +144,7 @@ def _degradations(run: RunData, verdict: Verdict) -> Section:
 
 
 def _costs(run: RunData, verdict: Verdict) -> Section:
-    return Section("What each step cost", _filled(run, tables.costs(run), files=("accuracy.json",)))
+    return Section("What each step cost", _filled(run, costs(run), files=("accuracy.json",)))
 
 
 def _proofs(run: RunData, verdict: Verdict) -> Section:
@@ -139,17 +153,19 @@ def _proofs(run: RunData, verdict: Verdict) -> Section:
 
 
 def _data(run: RunData, verdict: Verdict) -> Section:
-    found = (proof.audit(run), proof.data(run), proof.generators(run), proof.skipped(run))
+    found = (dataset.audit(run), dataset.images(run), dataset.generators(run), dataset.skipped(run))
     return Section("Data", _filled(run, *found, files=("data/audit.json", "data/summary.json")))
 
 
 def _machine(run: RunData, verdict: Verdict) -> Section:
-    found = (proof.environment(run), proof.stages(run))
+    found = (environment(run), stages(run))
     return Section("Machine and time", _filled(run, *found, files=("environment.json", "bench.json")))
 
 
 def _reproduce(run: RunData, verdict: Verdict) -> Section:
-    blocks: list[Block] = [Code(proof.command(run))]
+    blocks: list[Block] = [Code(command(run))]
+    if run.recipe_text and RECIPE in run.problems:
+        blocks.append(Text(f"The recipe in this folder {run.problems[RECIPE]}.", muted=True))
     if run.recipe_text:
         blocks.append(Text("Or, from the recipe in this folder: edgeproof run recipe.toml"))
         blocks.append(Code(run.recipe_text, summary="The recipe, resolved (recipe.toml)"))

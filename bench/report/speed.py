@@ -1,37 +1,29 @@
 """What may be said of speed: nothing inside the spread, and noise is called noise."""
 
-from bench.report.data import REFERENCE_S, Json, RunData, interval, number
+from bench.records.latency import REFERENCE_S, Row
+from bench.report.data import RunData
 
 
-def measured(row: Json) -> bool:
-    """Whether a bench row holds a latency."""
-    return row.get("status") == "ok" and number(row, "p50_ms") is not None
-
-
-def beyond_spread(fast: Json, slow: Json) -> bool:
+def beyond_spread(fast: Row, slow: Row) -> bool:
     """Whether ``fast`` is faster by more than the spread: its p90 lies under the other's minimum."""
-    high, low = number(fast, "p90_ms"), number(slow, "min_ms")
-    return high is not None and low is not None and high < low
+    return fast.p90_ms is not None and slow.min_ms is not None and fast.p90_ms < slow.min_ms
 
 
-def beats_resnet18(run: RunData, row: Json) -> bool:
-    """Whether the bench claims the speed-up over ResNet18; by the ranges where it does not say."""
-    claimed = row.get("speedup_claimed")
-    return claimed if isinstance(claimed, bool) else beyond_spread(row, run.reference_row)
+def beats_resnet18(row: Row) -> bool:
+    """Whether the bench claims the speed-up over ResNet18."""
+    return row.measured and row.speedup_claimed
 
 
-def loses_to_resnet18(run: RunData, row: Json) -> bool:
+def loses_to_resnet18(row: Row) -> bool:
     """Whether the row is slower than ResNet18 by more than the spread."""
-    ratios = interval(row, "speedup_range")
-    return ratios[1] < 1 if ratios else beyond_spread(run.reference_row, row)
+    return row.speedup_range is not None and row.speedup_range[1] < 1
 
 
-def beats_reported(row: Json) -> bool:
+def beats_reported(row: Row) -> bool:
     """Whether the row's p90 lies under the reported 0.458 s."""
-    high = number(row, "p90_ms")
-    return high is not None and high < REFERENCE_S * 1000
+    return row.p90_ms is not None and row.p90_ms < REFERENCE_S * 1000
 
 
-def noisy(run: RunData, row: Json) -> bool:
+def noisy(run: RunData, row: Row | None) -> bool:
     """Whether the row, the reference it is compared with, or the whole bench was called noisy."""
-    return any(item.get("noisy") is True for item in (run.bench, row, run.reference_row))
+    return any(item is not None and item.noisy for item in (run.bench, row, run.reference))

@@ -213,7 +213,7 @@ def _require_training() -> None:
 def _print_result(folder: Path) -> None:
     from rich.console import Console
 
-    from bench.report.write import headline_table
+    from bench.report.terminal import headline_table
 
     console = Console()
     if not console.is_terminal:

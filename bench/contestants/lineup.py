@@ -1,0 +1,57 @@
+"""What a run's bench times: the reference, every deployed network, and each of its artifacts. Torch-free by import."""
+
+from collections.abc import Iterator
+
+from bench.contestants.artifact import artifact_contestants
+from bench.latency import Contestant
+from distill.data.storage import read_bytes
+from distill.machine import thread_count
+from distill.pipeline.runfolder import WEIGHTS, load_dataset
+from distill.pipeline.stage import Run
+from distill.roster import Model, Roster
+
+_PHOTOS = 16
+
+
+def lineup(run: Run, roster: Roster) -> list[Contestant]:
+    """Everything that a run times, at every input size that it has artifacts of."""
+    from bench.contestants.torch import reference_contestant
+
+    threads, photos = thread_count(run.recipe.bench.threads), _photos(run)
+    found = list(reference_contestant(threads=threads, images=photos))
+    for model in roster.deployed:
+        found += _of_model(run, roster, model, threads=threads, photos=photos)
+    return found
+
+
+def _of_model(
+    run: Run, roster: Roster, model: Model, *, threads: int, photos: list[bytes]
+) -> Iterator[Contestant]:
+    from bench.contestants.torch import count_macs, count_params, torch_contestants
+    from distill.models import load_model
+
+    module = load_model(run.recipe, model, run.folder / model.folder / WEIGHTS)
+    params, artifacts = count_params(module), roster.artifacts_of(model)
+    for size in dict.fromkeys(artifact.size for artifact in artifacts):
+        macs, preprocess = count_macs(module, size), model.preprocess.model_copy(update={"size": size})
+        yield from torch_contestants(
+            module, model=model.name, preprocess=preprocess, threads=threads, images=photos
+        )
+        for artifact in artifacts:
+            if artifact.size == size:
+                yield from artifact_contestants(
+                    run.folder / artifact.folder,
+                    model=model.name,
+                    quantizer=artifact.quantizer,
+                    threads=threads,
+                    images=photos,
+                    params=params,
+                    macs=macs,
+                )
+
+
+def _photos(run: Run) -> list[bytes]:
+    """JPEG files of the test split, for the end-to-end scope."""
+    dataset = load_dataset(run.folder)
+    jpegs = [s for s in dataset.split("test") if s.path.lower().endswith((".jpg", ".jpeg"))]
+    return [read_bytes(dataset.root, sample) for sample in jpegs[:_PHOTOS]]

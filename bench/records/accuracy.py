@@ -1,0 +1,148 @@
+"""Every judged model on every split, and the accuracy gate: ``accuracy.json``. Torch-free."""
+
+from typing import Literal
+
+from bench.records.identity import Identity
+from distill.evaluation.calibration import Calibration
+from distill.evaluation.metrics import BinaryMetrics
+from distill.evaluation.statistics import Interval, SeedDifference
+from distill.record import Frozen, Record
+
+Step = Literal["distillation", "size", "export", "int8"]
+Measure = Literal["auc_drop", "tpr_at_5fpr_drop", "identity_auc", "teacher_auc"]
+
+
+class Flips(Frozen):
+    """How many verdicts differ, and their share of all images."""
+
+    count: int
+    share: float
+
+
+class GeneratorMetrics(Frozen):
+    """AUC of the ``n`` images of one generator in ``split``, against all real ones of that split."""
+
+    auc: float
+    auc_ci: Interval | None
+    n: int
+    split: str
+
+    @property
+    def held_out(self) -> bool:
+        """Whether no model was trained on it."""
+        return self.split == "heldout"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is the identity generator, which changes nothing."""
+        return self.split == "control"
+
+
+class RocCurve(Frozen):
+    """Points of the ROC curve, from (0, 0) to (1, 1)."""
+
+    fpr: tuple[float, ...]
+    tpr: tuple[float, ...]
+
+
+class Reliability(Frozen):
+    """Equal-width bins of P(generated): mean probability, share that is generated (None if empty), images."""
+
+    confidence: tuple[float | None, ...]
+    accuracy: tuple[float | None, ...]
+    count: tuple[int, ...]
+
+
+class ModelAccuracy(Frozen):
+    """One model on every split, at one ``threshold`` that was frozen on the validation split.
+
+    An artifact's is that of the network it was made from; ``refit_threshold`` would be its own. ``roc`` and
+    ``reliability`` are those of the test split, and ``generators`` holds every one that has images of both kinds.
+    """
+
+    identity: Identity
+    threshold: float
+    refit_threshold: float
+    calibration: Calibration
+    splits: dict[str, BinaryMetrics]
+    generators: dict[str, GeneratorMetrics]
+    roc: RocCurve | None
+    reliability: Reliability
+
+
+class SeedScore(Frozen):
+    """One training on the test split."""
+
+    auc: float
+    tpr_at_5fpr: float
+
+
+class ArmScores(Frozen):
+    """One training at its best epoch on the validation split, and at its last."""
+
+    best: SeedScore
+    last: SeedScore
+
+
+class SeedPair(Frozen):
+    """One seed's student, with the teacher and without."""
+
+    seed: int
+    distilled: ArmScores
+    alone: ArmScores
+
+
+class Distillation(Frozen):
+    """Every seed of one student; ``difference`` is that of the AUC at the best epochs, distilled minus alone."""
+
+    seeds: tuple[SeedPair, ...]
+    difference: SeedDifference
+
+
+class Comparison(Frozen):
+    """AUC of ``a`` minus AUC of ``b`` on the test split, where ``step`` leads from ``b`` to ``a`` (both keys).
+
+    ``flips`` are the verdicts that differ, each model at its own frozen threshold.
+    """
+
+    step: Step
+    a: str
+    b: str
+    auc_difference: float | None
+    ci: Interval | None
+    flips: Flips
+
+
+class AccuracyCheck(Frozen):
+    """One condition on the model with the key ``model``; ``name`` is what the recipe's ``gates.accept`` names.
+
+    ``accepted`` says that it failed and the recipe lets it pass.
+    """
+
+    name: str
+    model: str
+    measure: Measure
+    value: float
+    limit: float
+    passed: bool
+    accepted: bool = False
+
+
+class AccuracyGate(Frozen):
+    """All checks, and whether every one passed or was accepted."""
+
+    passed: bool
+    checks: tuple[AccuracyCheck, ...]
+
+
+class AccuracyRecord(Record):
+    """``models`` by their key, in the roster's order; ``distillation`` by the student's name."""
+
+    version = 2
+
+    positive: Literal["generated"] = "generated"
+    simulated: bool
+    models: dict[str, ModelAccuracy]
+    distillation: dict[str, Distillation]
+    comparisons: tuple[Comparison, ...]
+    gate: AccuracyGate

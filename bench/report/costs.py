@@ -1,0 +1,67 @@
+"""What each step cost: AUC, verdict flips, threshold drift and size."""
+
+from collections.abc import Iterator
+
+from bench.records.accuracy import Flips, Step
+from bench.report.data import RunData
+from bench.report.entry import Entry
+from distill.page.blocks import Table, columns
+from distill.page.formats import NONE, count, percent, signed, size, with_interval
+
+_STEPS: dict[Step, str] = {
+    "distillation": "Distillation, against no teacher",
+    "export": "Export",
+    "int8": "INT8",
+    "size": "Teacher to student",
+}
+
+
+def costs(run: RunData) -> Table:
+    """One row a step, from the earlier model to the later one."""
+    titles = (
+        "Step",
+        "From",
+        "To",
+        "AUC change [95 % CI]",
+        "Verdicts flipped",
+        "Threshold drift",
+        "File size",
+    )
+    note = (
+        "AUC change: the later model minus the earlier one on the test split, paired bootstrap by group "
+        "(scene); an interval that holds 0 shows no difference. Flips: images whose verdict changed at the "
+        "frozen threshold. Drift: threshold refitted on validation minus the frozen one."
+    )
+    return Table("Step by step", columns(*titles, left=3), tuple(_rows(run)), note)
+
+
+def _rows(run: RunData) -> Iterator[tuple[str, ...]]:
+    for compared in run.accuracy.comparisons if run.accuracy else ():
+        after, before = run.entry(compared.a), run.entry(compared.b)
+        if after is None or before is None or compared.auc_difference is None:
+            continue
+        yield (
+            _STEPS[compared.step],
+            before.short,
+            after.short,
+            with_interval(compared.auc_difference, compared.ci, sign=True),
+            flipped(compared.flips),
+            _drift(after),
+            _size_change(run, after, before),
+        )
+
+
+def flipped(flips: Flips) -> str:
+    """How many verdicts differ, and their share."""
+    return f"{count(flips.count)} ({percent(flips.share)})"
+
+
+def _drift(item: Entry) -> str:
+    if not item.is_artifact or item.accuracy is None:
+        return NONE
+    return signed(item.accuracy.refit_threshold - item.accuracy.threshold)
+
+
+def _size_change(run: RunData, item: Entry, parent: Entry) -> str:
+    new, old = (row.bytes if row else None for row in (run.timing(item), run.timing(parent)))
+    return f"{size(old)} → {size(new)}" if new and old and new != old else NONE

@@ -1,0 +1,66 @@
+"""The tables of the data: audit, images, generators, skipped files."""
+
+from bench.report.data import RunData
+from bench.report.tables import mark, table
+from distill.page.blocks import Table
+from distill.page.formats import NONE, count, fixed, percent, with_interval
+
+_MOST_SKIPPED = 50
+_CONTROL = ("control",)
+
+
+def audit(run: RunData) -> Table:
+    """The checks made on the data before training."""
+    titles = ("Check", "Value", "Limit", "Gate", "Note")
+    if run.audit is None:
+        return table("Data audit", titles, ())
+    rows = [
+        (check.name, fixed(check.value), fixed(check.limit), mark(check.passed), check.note or NONE)
+        for check in run.audit.checks
+    ]
+    auc = with_interval(run.audit.metadata_auc, run.audit.metadata_ci)
+    note = (
+        f"A classifier that sees only metadata reaches AUC {auc}; 0.5 means that metadata gives nothing away."
+    )
+    return table("Data audit", titles, rows, note=note)
+
+
+def images(run: RunData) -> Table:
+    """Images per split and class."""
+    titles = ("Split", "Real", "Generated", "Share generated")
+    if run.summary is None:
+        return table("Images", titles, ())
+    rows = []
+    for name, split in run.summary.splits.items():
+        both = split.real + split.fake
+        share = split.fake / both if both else None
+        rows.append((name, count(split.real), count(split.fake), percent(share)))
+    simulated = " The images are simulated." if run.simulated else ""
+    return table("Images", titles, rows, note=f"Layout: {run.summary.layout}.{simulated}")
+
+
+def generators(run: RunData) -> Table:
+    """Generator families, and where they were used."""
+    titles = ("Generator", "Use", "Splits", "Images")
+    if run.summary is None:
+        return table("Generators", titles, ())
+    held = run.summary.held_out
+    rows = [
+        (
+            name,
+            "control" if found.splits == _CONTROL else "held out" if name in held else "trained on",
+            ", ".join(found.splits) or NONE,
+            count(found.count),
+        )
+        for name, found in run.summary.generators.items()
+    ]
+    return table("Generators", titles, rows)
+
+
+def skipped(run: RunData) -> Table:
+    """Images that were left out, with the reason."""
+    found = run.summary.skipped if run.summary else ()
+    rows = [(left_out.path, left_out.reason) for left_out in found[:_MOST_SKIPPED]]
+    more = len(found) - len(rows)
+    note = f"And {more} more, listed in data/summary.json." if more else ""
+    return table(f"Skipped files: {len(found)}", ("File", "Reason"), rows, note=note)

@@ -1,0 +1,96 @@
+"""One row of the report: a model in one runtime and precision, with what was measured of it."""
+
+from dataclasses import dataclass, field
+
+from bench.records.accuracy import ModelAccuracy
+from bench.records.identity import Identity, Precision, Runtime
+from distill.evaluation.metrics import BinaryMetrics
+
+RUNTIMES: dict[Runtime, str] = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model that was evaluated, or only timed.
+
+    Attributes:
+        identity: which model, in which runtime and precision.
+        accuracy: None if it was only timed.
+        several: whether its network has more than one INT8 form for the runtime, so that the quantizer is named.
+    """
+
+    identity: Identity
+    accuracy: ModelAccuracy | None = field(compare=False)
+    several: bool = field(compare=False)
+
+    @property
+    def key(self) -> str:
+        """Its name in the records."""
+        return self.identity.key
+
+    @property
+    def name(self) -> str:
+        """What the recipe calls the network; it stands in the bench's rows."""
+        return self.identity.name
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether it is a teacher, in whatever form."""
+        return self.identity.role == "teacher"
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is a student that had no teacher."""
+        return self.identity.arm == "alone"
+
+    @property
+    def is_artifact(self) -> bool:
+        """Whether it was exported."""
+        return self.identity.runtime != "torch"
+
+    @property
+    def is_int8(self) -> bool:
+        """Whether it was quantized."""
+        return self.identity.precision == "int8"
+
+    @property
+    def label(self) -> str:
+        """Short name for people."""
+        return f"{self.name}, no teacher" if self.is_alone else self.name
+
+    @property
+    def precision(self) -> str:
+        """Its precision as people write it, with the quantizer where several were used."""
+        return precision_title(self.identity.precision, self.identity.quantizer if self.several else None)
+
+    @property
+    def form(self) -> str:
+        """Precision and, for exported models, runtime: ``INT8 in OpenVINO``."""
+        where = f" in {RUNTIMES[self.identity.runtime]}" if self.is_artifact else ""
+        return self.precision + where
+
+    @property
+    def short(self) -> str:
+        """Name and form; teachers and students without one go by their name where they run in PyTorch."""
+        known = (self.is_teacher or self.is_alone) and not self.is_artifact
+        return self.label if known else f"{self.label} {self.form}"
+
+    @property
+    def test(self) -> BinaryMetrics | None:
+        """What it does on the test split."""
+        return self.split("test")
+
+    @property
+    def auc(self) -> float | None:
+        """Its AUC on the test split."""
+        return self.test.auc if self.test else None
+
+    def split(self, name: str) -> BinaryMetrics | None:
+        """What it does on a split."""
+        return self.accuracy.splits.get(name) if self.accuracy else None
+
+
+def precision_title(precision: Precision, quantizer: str | None) -> str:
+    """``INT8``, or ``INT8 (nncf)``."""
+    return precision.upper() + (f" ({quantizer})" if quantizer else "")
