@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.judged import Scores, Truth, choice_of, flips, truth_of
+from bench.judged import Scores, Truth, flips, truth_of
 from bench.records.degradations import (
     DegradationKind,
     DegradationsRecord,
@@ -24,6 +24,7 @@ from bench.records.identity import identity_of
 from deploy.stages.degradations import DegradedOutputs, load_degraded
 from distill.data.samples import GENERATED, REAL
 from distill.data.transforms.degradations import CLEAN, DEGRADATIONS
+from distill.evaluation.choice import choice_of
 from distill.evaluation.metrics import binary_metrics
 from distill.evaluation.statistics import PairedDifference, paired_bootstrap
 from distill.pipeline.runfolder import load_dataset
@@ -63,7 +64,7 @@ def evaluate(run: Run, progress: Progress, *, roster: Roster) -> DegradationsRec
     sweep = Sweep(
         outputs=outputs,
         truth=truth,
-        thresholds={item.key: choice_of(run, _network(item)).threshold for item in swept},
+        thresholds={item.key: choice_of(run.folder, _network(item)).threshold for item in swept},
     )
     models = {}
     for number, item in enumerate(swept, start=1):

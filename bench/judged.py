@@ -14,10 +14,10 @@ from bench.records.identity import Identity, identity_of
 from deploy.artifact import read_manifest
 from distill.data.samples import Sample
 from distill.evaluation.calibration import Calibration
-from distill.evaluation.choice import Choice
+from distill.evaluation.choice import choice_of
 from distill.pipeline.runfolder import load_arrays
 from distill.pipeline.stage import Run
-from distill.roster import Model, Roster
+from distill.roster import Roster
 
 Scores = npt.NDArray[np.float64]
 
@@ -44,27 +44,17 @@ def judged_models(run: Run, roster: Roster) -> dict[str, Judged]:
 
 def _judged(run: Run, roster: Roster) -> Iterator[Judged]:
     for model in roster.models:
-        choice = choice_of(run, model)
+        choice = choice_of(run.folder, model)
         probabilities = load_arrays(run.folder / model.predictions)
         yield Judged(identity_of(model), choice.threshold, choice.calibration, probabilities)
     for artifact in roster.judged:
         yield Judged(
             identity=identity_of(artifact),
             # the network's: one frozen threshold; the artifact's own, fitted again after INT8, shows the drift
-            threshold=choice_of(run, artifact.model).threshold,
+            threshold=choice_of(run.folder, artifact.model).threshold,
             calibration=read_manifest(run.folder / artifact.folder).calibration,
             probabilities=load_arrays(run.folder / artifact.predictions),
         )
-
-
-def choice_file(model: Model) -> str:
-    """Where what was chosen for a model stands, relative to the run folder."""
-    return f"{model.folder}/choice.json"
-
-
-def choice_of(run: Run, model: Model) -> Choice:
-    """The calibration and the threshold that were frozen before the test split was read."""
-    return Choice.read(run.folder / choice_file(model))
 
 
 def flips(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> Flips:

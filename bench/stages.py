@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.degradations import swept_models
-from bench.judged import choice_file
 from deploy.artifact import MANIFEST_NAME
 from deploy.stages.degradations import OUTPUTS
 from distill.errors import GateFailedError
 from distill.pipeline.runfolder import WEIGHTS
-from distill.pipeline.stage import Progress, Run, Stage
+from distill.pipeline.stage import Progress, Run, Stage, makers
 from distill.recipe import Recipe
 from distill.roster import Artifact, Roster
 
@@ -34,7 +33,7 @@ def bench_stages(recipe: Recipe, roster: Roster, stages: Sequence[Stage]) -> lis
 def _accuracy_stage(roster: Roster, stages: Sequence[Stage]) -> Stage:
     judged = replace(roster, artifacts=roster.judged)
     files = [
-        *(file for model in judged.models for file in (model.predictions, choice_file(model))),
+        *(file for model in judged.models for file in (model.predictions, model.choice)),
         *(training.logits for training in judged.trainings),
         *(f for artifact in judged.artifacts for f in (artifact.predictions, _manifest(artifact))),
     ]
@@ -57,7 +56,7 @@ def _sweep_stage(roster: Roster, stages: Sequence[Stage]) -> Stage:
         "degradations",
         "evaluate",
         judge_degradations,
-        needs=makers(stages, [OUTPUTS, *map(choice_file, roster.models)]),
+        needs=makers(stages, [OUTPUTS, *(model.choice for model in roster.models)]),
         outputs=(DEGRADATIONS,),
         cost=5,
         arguments={"roster": replace(roster, trainings=(), artifacts=swept)},
@@ -78,18 +77,6 @@ def _bench_stage(recipe: Recipe, roster: Roster, stages: Sequence[Stage]) -> Sta
         alone=True,
         arguments={"roster": replace(roster, trainings=())},
     )
-
-
-def makers(stages: Sequence[Stage], files: Sequence[str]) -> tuple[str, ...]:
-    """Names of the stages that leave ``files``, in order.
-
-    Raises:
-        ValueError: a file that none of them leaves.
-    """
-    wanted = set(files)
-    if lost := wanted.difference(*(stage.outputs for stage in stages)):
-        raise ValueError(f"no stage leaves {', '.join(sorted(lost))}")
-    return tuple(stage.name for stage in stages if wanted.intersection(stage.outputs))
 
 
 def _manifest(artifact: Artifact) -> str:

@@ -48,6 +48,11 @@ class Model:
         return f"{self.name}/alone" if self.arm == "alone" else self.name
 
     @property
+    def choice(self) -> str:
+        """File with its calibration and threshold, relative to the run folder."""
+        return f"{self.folder}/choice.json"
+
+    @property
     def logits(self) -> str:
         """File with its raw logits on the evaluated splits, relative to the run folder."""
         return f"{self.folder}/logits.npz"

@@ -38,7 +38,7 @@ class Wrapped(nn.Module):
     def __init__(self, module: nn.Module, *, layers: tuple[str, ...], image_size: int) -> None:
         super().__init__()
         self.module, self.layers, self.image_size = module, layers, image_size
-        self._caught: dict[str, Any] = {}
+        self._caught = _Caught()
         found = dict(module.named_modules())
         for name in layers:
             if name not in found:
@@ -69,7 +69,8 @@ class Wrapped(nn.Module):
             raise OptionError(
                 f"{type(self.module).__name__} gives {found}, expected logits [N], [N, 1] or [N, K]"
             )
-        features = {name: self._caught.pop(name) for name in self.layers if name in self._caught}
+        caught = self._caught.outputs
+        features = {name: caught.pop(name) for name in self.layers if name in caught}
         missing = [name for name in self.layers if name not in features]
         if missing:
             raise OptionError(
@@ -85,8 +86,15 @@ class Wrapped(nn.Module):
         return output
 
 
-def _keep(caught: dict[str, Any], name: str, module: nn.Module, inputs: Any, output: Any) -> None:
-    caught[name] = output
+class _Caught:
+    """What the hooks have seen. No bare dict: ``torch.export`` puts copies in the place of a module's containers."""
+
+    def __init__(self) -> None:
+        self.outputs: dict[str, Any] = {}
+
+
+def _keep(caught: _Caught, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+    caught.outputs[name] = output
 
 
 @contextmanager

@@ -108,12 +108,13 @@ def _degraded(root: Path, samples: Sequence[Sample], *, spec: PreprocessSpec) ->
 def _network(run: Run, model: Model) -> Callable[[Pixels], Scores]:
     import torch
 
+    from distill.evaluation.choice import choice_of
     from distill.models import load_model
-    from distill.stages.training import choice_of, on_device
+    from distill.stages.training import on_device
     from distill.task import find_task
     from distill.training.normalize import normalize
 
-    task, calibration = find_task(run.recipe.task), choice_of(run, model).calibration
+    task, calibration = find_task(run.recipe.task), choice_of(run.folder, model).calibration
     network = on_device(run, load_model(run.recipe, model, run.folder / model.folder / WEIGHTS))
     device = next(network.parameters()).device
 

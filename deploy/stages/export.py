@@ -12,11 +12,12 @@ from distill.roster import Artifact, Model
 def export_model(run: Run, progress: Progress, *, model: Model, artifacts: tuple[Artifact, ...]) -> None:
     """Export ``model`` at the artifacts' size, and keep what those that are judged say."""
     from deploy.interface import export
+    from distill.evaluation.choice import choice_of
     from distill.models import load_model
-    from distill.stages.training import choice_of, data_name
+    from distill.stages.training import data_name
     from distill.task import find_task
 
-    choice = choice_of(run, model)
+    choice = choice_of(run.folder, model)
     export(
         load_model(run.recipe, model, run.folder / model.folder / WEIGHTS),
         model.preprocess.model_copy(update={"size": artifacts[0].size}),

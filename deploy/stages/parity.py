@@ -6,6 +6,7 @@ from itertools import combinations
 from deploy.artifact import MODEL_FILES
 from deploy.parity import Int8Proof, ParityPair, ParityRecord, compare
 from distill.errors import GateFailedError
+from distill.evaluation.choice import choice_of
 from distill.pipeline.runfolder import load_arrays
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Artifact, Model
@@ -32,9 +33,7 @@ def check_parity(
 
 
 def _fp32_pairs(run: Run, model: Model, artifacts: Sequence[Artifact]) -> Iterator[ParityPair]:
-    from distill.stages.training import choice_of
-
-    threshold, limit = choice_of(run, model).threshold, run.recipe.gates.parity_fp32
+    threshold, limit = choice_of(run.folder, model).threshold, run.recipe.gates.parity_fp32
     forms = {
         "torch": model.predictions,
         **{f"{item.runtime}-{item.precision}": item.predictions for item in artifacts},

@@ -107,7 +107,8 @@ def all_stages(recipe: "Recipe") -> list["Stage"]:
     from distill.stages import distill_stages
 
     roster = roster_for(recipe)
-    stages = [*distill_stages(recipe, roster), *deploy_stages(recipe, roster)]
+    stages = distill_stages(recipe, roster)
+    stages += deploy_stages(recipe, roster, stages)
     return [*stages, *bench_stages(recipe, roster, stages)]
 
 

@@ -1,7 +1,10 @@
 """What was chosen for a model before any test image was seen: ``choice.json``. Torch-free."""
 
+from pathlib import Path
+
 from distill.evaluation.calibration import Calibration
 from distill.record import Record
+from distill.roster import Model
 
 
 class Choice(Record):
@@ -11,3 +14,8 @@ class Choice(Record):
     calibration: Calibration
     threshold: float
     weights: str
+
+
+def choice_of(run: Path, model: Model) -> Choice:
+    """What was frozen for a model of the run folder ``run``; raises :class:`EdgeproofError` if it is not there."""
+    return Choice.read(run / model.choice)

@@ -95,3 +95,15 @@ class Silent:
 
     def finish(self, stage: Stage, *, seconds: float) -> None:
         """Nothing."""
+
+
+def makers(stages: Sequence[Stage], files: Sequence[str]) -> tuple[str, ...]:
+    """Names of the stages that leave ``files``, in order.
+
+    Raises:
+        ValueError: a file that none of them leaves.
+    """
+    wanted = set(files)
+    if lost := wanted.difference(*(stage.outputs for stage in stages)):
+        raise ValueError(f"no stage leaves {', '.join(sorted(lost))}")
+    return tuple(stage.name for stage in stages if wanted.intersection(stage.outputs))

@@ -62,7 +62,7 @@ def teacher_stages(recipe: Recipe, teacher: Model) -> list[Stage]:
             arguments={"model": teacher, "candidates": (teacher,)},
             reads=("task",),
             needs=(teacher.name,),
-            outputs=(*_in(teacher, ("choice.json",)), teacher.predictions),
+            outputs=(teacher.choice, teacher.predictions),
         ),
     ]  # fmt: skip
 
@@ -79,7 +79,7 @@ def student_stages(
         arguments={"model": student, "candidates": candidates},
         reads=("task",),
         needs=tuple(stage.name for stage in stages),
-        outputs=(*_in(student, (*CHOSEN, "choice.json")), student.predictions),
+        outputs=(*_in(student, CHOSEN), student.choice, student.predictions),
     )  # fmt: skip
     return [*stages, choice]
 

@@ -140,12 +140,7 @@ def choose(run: Run, progress: Progress, *, model: Model, candidates: Sequence[M
         calibration=calibration,
         threshold=task.threshold(labels, found["valid"]),
         weights=sha256(run.folder / model.folder / WEIGHTS),
-    ).write(run.folder / model.folder / "choice.json")
-
-
-def choice_of(run: Run, model: Model) -> Choice:
-    """What :func:`choose` froze."""
-    return Choice.read(run.folder / model.folder / "choice.json")
+    ).write(run.folder / model.choice)
 
 
 def ground_truth(run: Run, *, weight: float = 1.0) -> Any:
