@@ -7,9 +7,10 @@ from pathlib import Path
 
 
 def edgeproof(
-    *arguments: object, cwd: Path | None = None, timeout: float = 600
+    *arguments: object, cwd: Path | None = None, timeout: float = 600, root: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """``edgeproof ARGUMENTS``; standard output and error as text."""
+    """``edgeproof ARGUMENTS``; standard output and error as text. ``root`` finds this checkout from any ``cwd``."""
+    path = {"PYTHONPATH": str(Path(__file__).parents[1])} if root else {}
     return subprocess.run(
         [sys.executable, "-m", "distill", *map(str, arguments)],
         capture_output=True,
@@ -17,7 +18,7 @@ def edgeproof(
         cwd=cwd,
         timeout=timeout,
         check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **path},
     )
 
 
