@@ -29,7 +29,7 @@ from distill.training.history import History
 from distill.training.inference import predict, write_cache
 from distill.training.teachers import Cached, CacheKey, freeze
 from distill.training.views import Views, views_of
-from distill.wrapped import wrap
+from distill.wrapped import Wrapped, wrap
 from students.options import OptionError
 
 _MEMORY_MB = 500
@@ -100,9 +100,9 @@ def distil(
         EdgeproofError: data, a method or a module that does not fit, in one line.
     """
     spec, knobs = preprocess or PreprocessSpec(), settings or TrainingSettings()
-    network = _wrapped(student, spec)
+    network = _wrapped(student, spec, task)
     teachers = {
-        name: _wrapped(module, teacher_preprocess or spec) for name, module in _named(teacher).items()
+        name: _wrapped(module, teacher_preprocess or spec, task) for name, module in _named(teacher).items()
     }
     terms = _methods(methods, network, teachers, task) if teachers else []
     source = _open(data, valid_share=valid_share, seed=seed)
@@ -177,9 +177,14 @@ def _named(teacher: nn.Module | Mapping[str, nn.Module] | None) -> Mapping[str, 
     return {"teacher": teacher} if isinstance(teacher, nn.Module) else teacher
 
 
-def _wrapped(module: nn.Module, spec: PreprocessSpec) -> nn.Module:
+def _wrapped(module: nn.Module, spec: PreprocessSpec, task: Task) -> nn.Module:
     try:
-        return wrap(module, image_size=spec.size)
+        found = wrap(module, image_size=spec.size)
+        if isinstance(found, Wrapped) and found.num_logits != task.num_logits:
+            raise OptionError(
+                f"{type(module).__name__} gives {found.num_logits} logits, expected {task.num_logits}"
+            )
+        return found
     except OptionError as error:
         raise EdgeproofError(str(error)) from None
 
@@ -239,5 +244,5 @@ def _hash(module: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

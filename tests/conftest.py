@@ -14,7 +14,9 @@ TINY = Path(__file__).parent / "tiny.toml"
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole run, made once however many workers test; never write into it (see ``run_copy``)."""
-    base = tmp_path_factory.getbasetemp()  # under xdist each worker has its own, in one folder of this session
+    base = (
+        tmp_path_factory.getbasetemp()
+    )  # under xdist each worker has its own, in one folder of this session
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "edgeproof-tiny-run"
     with FileLock(f"{shared}.lock"):
         if not (shared / "report.html").is_file():
