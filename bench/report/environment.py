@@ -34,9 +34,9 @@ def _text(value: str | bool | float | Sequence[str] | None) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.3g}"
-    if value is None or isinstance(value, str | int):
-        return str(value or "")
-    return ", ".join(value)
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, str | int) else ", ".join(value)
 
 
 def stages(run: RunData) -> Table:
