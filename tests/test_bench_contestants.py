@@ -191,7 +191,7 @@ def test_the_reference_is_resnet18_at_224():
 def test_the_bench_needs_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import distill.machine, bench.record, bench.latency, bench.contestants.artifact\n"
+        "import distill.machine, bench.records.latency, bench.latency, bench.contestants.artifact\n"
         "import distill.evaluation.metrics, distill.evaluation.statistics, distill.evaluation.calibration\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
