@@ -85,6 +85,14 @@ def test_an_artifact_gives_every_runtime_in_both_scopes(artifact):
     assert files["openvino"] == sum((artifact / f"model.{s}").stat().st_size for s in ("xml", "bin"))
 
 
+def test_the_way_to_int8_may_be_named_by_who_asks(artifact):
+    found = artifact_contestants(artifact, model="tiny", threads=1, quantizer="mine", bf16=False)
+    assert {contestant.quantizer for contestant in found} == {"mine"}
+    assert {c.quantizer for c in artifact_contestants(artifact, model="tiny", threads=1, bf16=False)} == {
+        None
+    }
+
+
 def test_where_the_cpu_has_bf16_it_is_timed_in_both_scopes(artifact):
     found = [identity(c) for c in artifact_contestants(artifact, model="tiny", threads=1, bf16=True)]
     assert ("openvino", "bf16", "model", None) in found
