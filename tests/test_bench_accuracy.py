@@ -8,11 +8,13 @@ import pytest
 from report_fixture import ALONE, NNCF, ORT, STUDENT, Records, calm, changed
 from sklearn.metrics import roc_auc_score
 
+from bench.accuracy import evaluate
 from bench.gate import accuracy_gate
 from bench.judged import truth_of
 from bench.records.accuracy import AccuracyRecord
 from distill.data.samples import Sample
 from distill.pipeline.runfolder import load_arrays, load_dataset
+from distill.pipeline.stage import Run
 from distill.recipe import GateSettings
 from distill.roster import Roster, roster_of
 
@@ -34,6 +36,17 @@ def record(records: Records) -> AccuracyRecord:
 def roster(records: Records) -> Roster:
     assert records.recipe
     return roster_of(records.recipe, runtimes=RUNTIMES)  # type: ignore[arg-type]
+
+
+def test_judged_again_the_run_gives_the_same_record(
+    finished_run: Path, records: Records, roster: Roster
+) -> None:
+    assert records.recipe
+    told: list[tuple[int, int]] = []
+    run = Run(folder=finished_run, recipe=records.recipe)
+    again = evaluate(run, lambda done, total: told.append((done, total)), roster=roster)
+    assert again == records.accuracy
+    assert told == [(done, 11) for done in range(1, 12)]
 
 
 def test_every_judged_model_of_the_roster_is_there_under_its_key(

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bench.report.data import load_run
 from bench.report.dataset import skipped
+from bench.report.figures_training import teacher_training, training
 from bench.report.headline import headline
 from bench.report.sections import all_sections
 from bench.report.terminal import headline_table
@@ -222,6 +223,35 @@ def test_the_reference_leads_the_one_table_with_both_scopes(whole: Path) -> None
     first = headline(load_run(whole), chosen=None).rows[0]
     assert first[:3] == ("ResNet18 at 224×224 (reference)", "PyTorch", "FP32")
     assert first[6:9] == ("34.6", "45.3", "34.9") and first[-1] == "1.0×"
+
+
+def test_rows_stand_by_model_runtime_and_precision(whole: Path) -> None:
+    rows = [row[:3] for row in headline(load_run(whole), chosen=None).rows]
+    networks = [row[0] for row in rows if row[1] == "PyTorch"]
+    assert networks == ["ResNet18 at 224×224 (reference)", "teacher", "small_cnn, no teacher", "small_cnn"]
+    openvino = [row[2] for row in rows if row[:2] == ("small_cnn", "OpenVINO")]
+    assert openvino == ["FP32", "BF16", "INT8"]
+
+
+def test_the_best_epoch_of_each_arm_is_told_not_the_last(tmp_path: Path, records: Records) -> None:
+    scores = {"distilled": (0.9, 0.7), "alone": (0.5, 0.8), "teacher": (0.95, 0.6)}
+    histories = {}
+    for name, history in records.histories.items():
+        values = scores[Path(name).parent.name]
+        epochs = [changed(e, valid_score=v) for e, v in zip(history.epochs, values, strict=True)]
+        histories[name] = changed(history, epochs=epochs)
+    run = load_run(replace(records, histories=histories).write(tmp_path))
+    student, teacher = training(run, STUDENT), teacher_training(run, "teacher")
+    assert student and student.alt == (
+        "small_cnn: best validation AUC 0.900 distilled, 0.800 without (mean of 2 seeds)"
+    )
+    assert teacher and teacher.alt == "teacher: best validation AUC 0.950"
+
+
+def test_a_training_that_adopted_its_weights_has_no_picture(tmp_path: Path, records: Records) -> None:
+    adopted = {"teacher/history.json": changed(records.histories["teacher/history.json"], epochs=())}
+    run = load_run(replace(records, histories={**records.histories, **adopted}).write(tmp_path))
+    assert teacher_training(run, "teacher") is None and training(run, STUDENT)
 
 
 def two_quantizers(records: Records) -> Records:
