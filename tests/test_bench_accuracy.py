@@ -8,7 +8,7 @@ import pytest
 from report_fixture import ALONE, NNCF, ORT, STUDENT, Records, calm, changed
 from sklearn.metrics import roc_auc_score
 
-from bench.accuracy import evaluate
+from bench.accuracy import measure_accuracy
 from bench.gate import accuracy_gate
 from bench.judged import truth_of
 from bench.records.accuracy import AccuracyRecord
@@ -44,7 +44,7 @@ def test_judged_again_the_run_gives_the_same_record(
     assert records.recipe
     told: list[tuple[int, int]] = []
     run = Run(folder=finished_run, recipe=records.recipe)
-    again = evaluate(run, lambda done, total: told.append((done, total)), roster=roster)
+    again = measure_accuracy(run, lambda done, total: told.append((done, total)), roster=roster)
     assert again == records.accuracy
     assert told == [(done, 11) for done in range(1, 12)]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.degradations import evaluate
+from bench.degradations import measure_degradations
 from bench.records.accuracy import AccuracyRecord
 from bench.records.degradations import DegradationsRecord
 from bench.records.identity import identity_of
@@ -51,7 +51,7 @@ def written(folder, *, labels=(0, 0, 1, 0, 1), group="scene{}"):
 def found(tmp_path):
     told = []
     run = written(tmp_path)
-    record = evaluate(run, lambda done, total: told.append((done, total)), roster=ROSTER)
+    record = measure_degradations(run, lambda done, total: told.append((done, total)), roster=ROSTER)
     assert told == [(done, 5) for done in range(1, 6)]
     record.write(tmp_path / "degradations.json")
     assert DegradationsRecord.read(tmp_path / "degradations.json") == record
@@ -70,7 +70,7 @@ def test_images_and_degradations_are_described(found):
 
 
 def test_samples_without_a_group_are_groups_of_their_own(tmp_path):
-    record = evaluate(written(tmp_path, group=""), lambda done, total: None, roster=ROSTER)
+    record = measure_degradations(written(tmp_path, group=""), lambda done, total: None, roster=ROSTER)
     assert record.images.groups == 4
 
 
@@ -122,7 +122,9 @@ def test_steps_are_compared_under_every_degradation(found):
 
 
 def test_one_class_gives_no_auc_but_rates(tmp_path):
-    record = evaluate(written(tmp_path, labels=(0, 1, 1, 1, 1)), lambda done, total: None, roster=ROSTER)
+    record = measure_degradations(
+        written(tmp_path, labels=(0, 1, 1, 1, 1)), lambda done, total: None, roster=ROSTER
+    )
     cell = record.models["teacher"].degradations["jpeg30"]
     assert (cell.auc, cell.auc_change, cell.auc_change_ci, cell.tnr) == (None, None, None, None)
     assert cell.tpr == 0.75 and cell.balanced_accuracy_change is None

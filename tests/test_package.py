@@ -80,8 +80,8 @@ def test_predict_needs_no_torch(finished_run: Path, tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("RGB", (60, 40), "teal").save(tmp_path / "photo.jpg")
-    for runtime in ("onnxruntime", "openvino"):
-        artifact = finished_run / f"artifacts/small_cnn-{runtime}-int8"
+    for form in ("onnxruntime-int8-ort", "openvino-int8-nncf"):
+        artifact = finished_run / f"artifacts/small_cnn-{form}"
         arguments = ["edgeproof", "predict", str(artifact), str(tmp_path / "photo.jpg")]
         code = f"{BLOCK}\nsys.argv = {arguments!r}\nfrom distill.__main__ import main\nmain()"
         result = subprocess.run(
