@@ -26,7 +26,7 @@ RESAMPLES, FEWER_RESAMPLES = 1000, 300
 _WITH_GENERATORS = ("test", "heldout", "control")
 
 
-def evaluate(run: Run, progress: Progress, *, roster: Roster) -> AccuracyRecord:
+def measure_accuracy(run: Run, progress: Progress, *, roster: Roster) -> AccuracyRecord:
     """Judge every model of the roster; see the report for how it is read."""
     dataset = load_dataset(run.folder)
     truth = {split: truth_of(dataset.split(split)) for split in EVALUATED}

@@ -56,7 +56,7 @@ class Sweep:
         return paired_bootstrap(self.truth.labels, ours, theirs, self.truth.groups, n=RESAMPLES)
 
 
-def evaluate(run: Run, progress: Progress, *, roster: Roster) -> DegradationsRecord:
+def measure_degradations(run: Run, progress: Progress, *, roster: Roster) -> DegradationsRecord:
     """Judge every swept model; see the report for how it is read."""
     dataset = load_dataset(run.folder)
     test, outputs = dataset.split("test"), load_degraded(run.folder)

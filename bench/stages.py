@@ -89,9 +89,9 @@ def check_accuracy(run: Run, progress: Progress, *, roster: Roster) -> None:
     Raises:
         GateFailedError: a check of the accuracy gate failed.
     """
-    from bench.accuracy import evaluate
+    from bench.accuracy import measure_accuracy
 
-    record = evaluate(run, progress, roster=roster)
+    record = measure_accuracy(run, progress, roster=roster)
     record.write(run.folder / ACCURACY)
     failed = [f"{c.name} = {c.value:.4f} (limit {c.limit:g})" for c in record.gate.checks if not c.passed]
     if failed:
@@ -100,9 +100,9 @@ def check_accuracy(run: Run, progress: Progress, *, roster: Roster) -> None:
 
 def judge_degradations(run: Run, progress: Progress, *, roster: Roster) -> None:
     """Write ``degradations.json``."""
-    from bench.degradations import evaluate
+    from bench.degradations import measure_degradations
 
-    evaluate(run, progress, roster=roster).write(run.folder / DEGRADATIONS)
+    measure_degradations(run, progress, roster=roster).write(run.folder / DEGRADATIONS)
 
 
 def run_bench(run: Run, progress: Progress, *, roster: Roster) -> None:

@@ -85,6 +85,14 @@ def test_an_artifact_gives_every_runtime_in_both_scopes(artifact):
     assert files["openvino"] == sum((artifact / f"model.{s}").stat().st_size for s in ("xml", "bin"))
 
 
+def test_the_way_to_int8_may_be_named_by_who_asks(artifact):
+    found = artifact_contestants(artifact, model="tiny", threads=1, quantizer="mine", bf16=False)
+    assert {contestant.quantizer for contestant in found} == {"mine"}
+    assert {c.quantizer for c in artifact_contestants(artifact, model="tiny", threads=1, bf16=False)} == {
+        None
+    }
+
+
 def test_where_the_cpu_has_bf16_it_is_timed_in_both_scopes(artifact):
     found = [identity(c) for c in artifact_contestants(artifact, model="tiny", threads=1, bf16=True)]
     assert ("openvino", "bf16", "model", None) in found
@@ -191,7 +199,7 @@ def test_the_reference_is_resnet18_at_224():
 def test_the_bench_needs_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import distill.machine, bench.record, bench.latency, bench.contestants.artifact\n"
+        "import distill.machine, bench.records.latency, bench.latency, bench.contestants.artifact\n"
         "import distill.evaluation.metrics, distill.evaluation.statistics, distill.evaluation.calibration\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

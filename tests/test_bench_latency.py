@@ -113,7 +113,7 @@ def test_steal_makes_every_row_noisy(steal, noisy):
     assert result.rows[0].noisy is noisy
     record = result.record()
     assert record.noisy is noisy
-    assert record.machine["steal_share"] == pytest.approx(steal)
+    assert record.machine.steal_share == pytest.approx(steal)
 
 
 def test_drift_between_the_halves_is_noisy():

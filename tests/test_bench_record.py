@@ -1,9 +1,14 @@
+"""The bench record: what it holds, and that nothing else passes for one."""
+
 import json
+import re
 
 import pytest
 from pydantic import ValidationError
 
-from bench.record import BenchRecord, Row, read_record, write_record
+from bench.records.latency import BenchRecord, Row
+from bench.records.machine import Machine
+from distill import machine
 from distill.errors import EdgeproofError
 
 IDENTITY = {"model": "small_cnn", "runtime": "openvino", "precision": "int8", "threads": 2, "input_size": 64}
@@ -28,24 +33,27 @@ def record():
         ),
         Row(**IDENTITY | {"precision": "bf16"}, status="skipped", reason="this CPU has no bf16 instructions"),
     )
-    return BenchRecord(machine={"cpu_model": "x", "steal_share": 0.0}, rows=rows)
+    return BenchRecord(machine=Machine.here(steal_share=0.01), rows=rows)
 
 
 def test_round_trip(tmp_path):
     path = tmp_path / "deep" / "bench.json"
-    write_record(path, record())
-    assert read_record(path).model_dump(exclude={"created"}) == record().model_dump(exclude={"created"})
+    written = record()
+    written.write(path)
+    assert BenchRecord.read(path).model_dump(exclude={"schema_version"}) == written.model_dump(
+        exclude={"schema_version"}
+    )
     assert [file.name for file in path.parent.iterdir()] == ["bench.json"]
 
 
 def test_file_has_the_documented_keys(tmp_path):
-    write_record(tmp_path / "bench.json", record())
+    record().write(tmp_path / "bench.json")
     value = json.loads((tmp_path / "bench.json").read_text())
-    assert value["schema_version"] == 1
+    assert value["schema_version"] == BenchRecord.version
     assert value["reference_s"] == 0.458
     assert {"machine", "rows"} <= value.keys()
     documented = (
-        "model runtime precision quantizer threads batch input_size scope "
+        "model runtime precision quantizer threads batch input_size scope reference "
         "samples min_ms p50_ms p90_ms p99_ms "
         "spread noisy speedup_vs_reference speedup_vs_resnet18_eager bytes params macs metrics "
         "status reason"
@@ -53,42 +61,54 @@ def test_file_has_the_documented_keys(tmp_path):
     assert set(documented.split()) <= value["rows"][0].keys()
 
 
-@pytest.mark.parametrize(("found", "shown"), [(2, "2"), ("1", "'1'"), (None, "None")])
-def test_another_schema_version_is_refused(tmp_path, found, shown):
+def test_the_machine_is_all_that_can_be_said_of_it():
+    found = Machine.here(steal_share=0.01)
+    assert found.model_dump(mode="json", exclude={"steal_share"}) == json.loads(
+        json.dumps(machine.describe())
+    )
+    assert found.steal_share == 0.01 and Machine.here().steal_share is None
+
+
+@pytest.mark.parametrize("found", [1, "2", None])
+def test_another_schema_version_is_refused(tmp_path, found):
     path = tmp_path / "bench.json"
     path.write_text(json.dumps({"schema_version": found, "future": {}}))
-    with pytest.raises(
-        EdgeproofError, match=f"bench.json: schema_version is {shown}, this edgeproof reads 1"
-    ):
-        read_record(path)
+    with pytest.raises(EdgeproofError, match=re.escape(f"schema_version is {found!r}, expected 2")):
+        BenchRecord.read(path)
+
+
+def damaged(**update):
+    return json.dumps({**record().model_dump(mode="json"), "schema_version": BenchRecord.version, **update})
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[1]", "schema_version is None"),
-        ("{", "expected JSON"),
-        (
-            json.dumps({"schema_version": 1, "machine": {}, "rows": [IDENTITY | {"runtime": "tflite"}]}),
-            "rows.0.runtime",
-        ),
-        (json.dumps({"schema_version": 1, "machine": {}, "rows": [], "extra": 1}), "extra"),
-        (json.dumps({"schema_version": 1, "rows": []}), "machine: Field required"),
+        (lambda: "[1]", "found list, expected a JSON object"),
+        (lambda: "{", "not valid JSON"),
+        (lambda: damaged(rows=[IDENTITY | {"runtime": "tflite"}]), "rows.0.runtime"),
+        (lambda: damaged(extra=1), "extra"),
+        (lambda: damaged(machine={}), "machine.cpu_model"),
     ],
 )
 def test_a_damaged_record_is_one_clear_line(tmp_path, content, message):
     path = tmp_path / "bench.json"
-    path.write_text(content)
+    path.write_text(content())
     with pytest.raises(EdgeproofError, match=message) as caught:
-        read_record(path)
+        BenchRecord.read(path)
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
 
 
 def test_a_missing_record_is_named(tmp_path):
-    with pytest.raises(EdgeproofError, match=r"none\.json: cannot read the bench record"):
-        read_record(tmp_path / "none.json")
+    with pytest.raises(EdgeproofError, match=r"none\.json: cannot be read"):
+        BenchRecord.read(tmp_path / "none.json")
 
 
 def test_rows_take_no_nan():
     with pytest.raises(ValidationError):
         Row(**IDENTITY, p50_ms=float("nan"))
+
+
+def test_a_row_without_a_time_is_not_measured():
+    assert record().rows[0].measured and not record().rows[1].measured
+    assert not Row(**IDENTITY).measured

@@ -1,18 +1,29 @@
+"""The report as a document: of a real run as it is, of its records with calm numbers, of what is left of a run."""
+
+import json
 import re
+from dataclasses import fields, replace
 from html.parser import HTMLParser
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-import report_fixture as fixture
+from report_fixture import LARGE, NNCF, ORT, RECORDS, STUDENT, Records, calm, changed
 from rich.console import Console
 
 from bench.report.data import load_run
-from bench.report.tables import headline
-from bench.report.verdict import choose
-from bench.report.write import headline_table, write_report
+from bench.report.dataset import skipped
+from bench.report.figures_training import teacher_training, training
+from bench.report.headline import headline
+from bench.report.sections import all_sections
+from bench.report.terminal import headline_table
+from bench.report.timing import like_for_like, not_timed
+from bench.report.verdict import choose, judge
+from bench.report.write import write_report
 from distill.errors import EdgeproofError
-from distill.page.markdown import escape
+from distill.page.blocks import Table
+from distill.page.formats import NONE
 
 _VOID = {"meta", "img", "br", "link", "input", "hr", "source"}
 _EVIL = '<script src="http://x.example/a.js">|$\\alpha$</script>'
@@ -60,25 +71,26 @@ def tables(markdown: str) -> list[list[list[str]]]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = fixture.write(tmp_path_factory.mktemp("run"))
+def records(finished_run: Path) -> Records:
+    return Records.read(finished_run)
+
+
+@pytest.fixture(scope="module")
+def calm_records(records: Records) -> Records:
+    return calm(records)
+
+
+@pytest.fixture(scope="module")
+def whole(calm_records: Records, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = calm_records.write(tmp_path_factory.mktemp("run"))
     write_report(run)
     return run
-
-
-def renamed(value: Any) -> Any:
-    """The fixture with one student under a malicious name."""
-    if isinstance(value, dict):
-        return {renamed(key): renamed(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [renamed(item) for item in value]
-    return value.replace("mobilenet_v2", _EVIL) if isinstance(value, str) else value
 
 
 def test_first_three_lines_of_markdown_are_the_verdict(whole: Path) -> None:
     lines = (whole / "report.md").read_text().splitlines()
     assert lines[0].startswith("# PASSED on simulated data: small_cnn INT8 in OpenVINO")
-    assert lines[1].startswith("- **Speed.** 0.360 ms per image at 224×224")
+    assert lines[1].startswith("- **Speed.** 0.360 ms per image at 48×48")
     assert lines[2].startswith("- **Accuracy.** AUC 0.930")
 
 
@@ -94,9 +106,8 @@ def test_html_reaches_for_nothing_outside_itself(whole: Path) -> None:
 
 def test_every_picture_is_inline_and_beside_the_markdown(whole: Path) -> None:
     pictures = sorted(path.name for path in (whole / "plots").glob("*.png"))
-    students = ("mobilenet_v2", "small_cnn")
     kinds = ("calibration", "confusion", "degradations", "generators", "roc", "training")
-    expected = [f"{kind}_{student}.png" for kind in kinds for student in students]
+    expected = [f"{kind}_{STUDENT}.png" for kind in kinds]
     assert pictures == sorted(["accuracy_latency.png", "training_teacher.png", *expected])
     markdown = (whole / "report.md").read_text()
     assert sorted(re.findall(r"\(plots/([^)]+)\)", markdown)) == pictures
@@ -105,23 +116,89 @@ def test_every_picture_is_inline_and_beside_the_markdown(whole: Path) -> None:
     assert all(attributes["alt"] for attributes in images)
 
 
+def test_pictures_tell_their_finding(whole: Path) -> None:
+    markdown = (whole / "report.md").read_text()
+    for finding in (
+        r"\[small_cnn INT8 in OpenVINO: AUC 0\.930 at 0\.078 ms\]",
+        r"\[small_cnn: best validation AUC 0\.\d{3} distilled, 0\.\d{3} without \(mean of 2 seeds\)\]",
+        r"\[teacher: best validation AUC 0\.\d{3}\]",
+        r"\[small_cnn: AUC 0\.930 in INT8, 0\.931 in FP32\]",
+        r"\[small_cnn INT8 misses \d+ % of generated, flags \d+ % of real\]",
+        r"\[small_cnn: INT8 probabilities are off by \d+\.\d points on average\]",
+        r"\[small_cnn: mean AUC 0\.\d\d on trained families, 0\.\d\d on held-out ones\]",
+        r"\[small_cnn: INT8 in OpenVINO falls from 0\.\d\d to 0\.\d\d at worst \(.+\)\]",
+    ):
+        assert re.search(finding, markdown), finding
+
+
 def test_markdown_tables_are_rectangular_and_html_holds_the_same_cells(whole: Path) -> None:
     found = tables((whole / "report.md").read_text())
-    assert len(found) >= 12
+    assert len(found) >= 17
     for table in found:
         assert {len(row) for row in table} == {len(table[0])}
     cells = sum(len(table) * len(table[0]) for table in found)
     assert sum(tag in ("td", "th") for tag, _ in parse(whole / "report.html").tags) == cells
 
 
+@pytest.fixture(scope="module")
+def real_tables(finished_run: Path) -> dict[str, Table]:
+    """Every table of the report of the run as it is, by its title."""
+    run = load_run(finished_run)
+    blocks = [block for section in all_sections(run, judge(run)) for block in section.blocks]
+    return {block.title: block for block in blocks if isinstance(block, Table)}
+
+
+@pytest.mark.parametrize(
+    ("title", "dashes"),
+    [
+        # a size for timing alone has no accuracy, neither has bf16, and the reference is not one of the run's models
+        ("The one table", {"AUC [95\u00a0% CI]", "TPR at 5\u00a0% FPR", "F1"}),
+        ("Every network at 48×48", set()),
+        ("Seeds: all of them", set()),
+        ("Verdicts at the frozen threshold", set()),
+        ("AUC per generator", set()),
+        ("Balanced accuracy at the frozen threshold", set()),
+        ("Step by step", {"Threshold drift", "File size"}),
+        ("Accuracy gate", set()),
+        ("INT8 proof: what the files hold", set()),
+        ("Parity: the same images through every runtime", set()),
+        ("Data audit", {"Limit"}),
+        ("Images", set()),
+        ("Generators", set()),
+        ("Environment", set()),
+        ("Time per stage", set()),
+    ],
+)  # fmt: skip
+def test_what_a_real_run_measured_stands_in_its_tables(
+    real_tables: dict[str, Table], title: str, dashes: set[str]
+) -> None:
+    """A dash means *not measured*: a table that lost its numbers to a renamed field would be full of them."""
+    table = real_tables[title]
+    assert table.rows
+    for place, column in enumerate(table.columns):
+        cells = [row[place] for row in table.rows]
+        assert (NONE in cells) <= (column.title in dashes), column.title
+        assert set(cells) != {NONE}, column.title
+
+
+def test_everything_of_a_real_run_can_be_read(finished_run: Path) -> None:
+    run = load_run(finished_run)
+    assert run.problems == {}
+    assert all(getattr(run, field.name) for field in fields(run) if field.name != "problems")
+    assert run.bench
+    assert (
+        len(run.entries) == 11 + 2 * run.bench.machine.has_bf16
+    )  # all judged models, and bf16 of both networks
+    assert all(run.timing(item) for item in run.entries)
+
+
 def test_numbers_of_the_one_table_are_those_of_the_files(whole: Path) -> None:
     run = load_run(whole)
-    files = fixture.contents()
-    test = files["accuracy.json"]["models"]["small_cnn-openvino-int8"]["splits"]["test"]
-    rows = files["bench.json"]["rows"]
-    same = {"model": "small_cnn", "runtime": "openvino", "precision": "int8", "input_size": 64}
+    accuracy, bench = (json.loads((whole / f"{name}.json").read_text()) for name in ("accuracy", "bench"))
+    test = accuracy["models"][NNCF]["splits"]["test"]
+    same = {"model": STUDENT, "runtime": "openvino", "precision": "int8", "input_size": 32}
     model, whole_way = (
-        next(r for r in rows if all(r[k] == v for k, v in {**same, "scope": scope}.items()))
+        next(r for r in bench["rows"] if all(r[k] == v for k, v in {**same, "scope": scope}.items()))
         for scope in ("model", "end_to_end")
     )
     table = headline(run, chosen=choose(run))
@@ -142,9 +219,103 @@ def test_numbers_of_the_one_table_are_those_of_the_files(whole: Path) -> None:
     )
 
 
-def test_a_malicious_name_stays_text(tmp_path: Path) -> None:
-    files = {name: value for name, value in renamed(fixture.contents()).items() if "students/" not in name}
-    paths = write_report(fixture.write(tmp_path, files))
+def test_the_reference_leads_the_one_table_with_both_scopes(whole: Path) -> None:
+    first = headline(load_run(whole), chosen=None).rows[0]
+    assert first[:3] == ("ResNet18 at 224×224 (reference)", "PyTorch", "FP32")
+    assert first[6:9] == ("34.6", "45.3", "34.9") and first[-1] == "1.0×"
+
+
+def test_rows_stand_by_model_runtime_and_precision(whole: Path) -> None:
+    rows = [row[:3] for row in headline(load_run(whole), chosen=None).rows]
+    networks = [row[0] for row in rows if row[1] == "PyTorch"]
+    assert networks == ["ResNet18 at 224×224 (reference)", "teacher", "small_cnn, no teacher", "small_cnn"]
+    openvino = [row[2] for row in rows if row[:2] == ("small_cnn", "OpenVINO")]
+    assert openvino == ["FP32", "BF16", "INT8"]
+
+
+def test_the_best_epoch_of_each_arm_is_told_not_the_last(tmp_path: Path, records: Records) -> None:
+    scores = {"distilled": (0.9, 0.7), "alone": (0.5, 0.8), "teacher": (0.95, 0.6)}
+    histories = {}
+    for name, history in records.histories.items():
+        values = scores[Path(name).parent.name]
+        epochs = [changed(e, valid_score=v) for e, v in zip(history.epochs, values, strict=True)]
+        histories[name] = changed(history, epochs=epochs)
+    run = load_run(replace(records, histories=histories).write(tmp_path))
+    student, teacher = training(run, STUDENT), teacher_training(run, "teacher")
+    assert student and student.alt == (
+        "small_cnn: best validation AUC 0.900 distilled, 0.800 without (mean of 2 seeds)"
+    )
+    assert teacher and teacher.alt == "teacher: best validation AUC 0.950"
+
+
+def test_a_training_that_adopted_its_weights_has_no_picture(tmp_path: Path, records: Records) -> None:
+    adopted = {"teacher/history.json": changed(records.histories["teacher/history.json"], epochs=())}
+    run = load_run(replace(records, histories={**records.histories, **adopted}).write(tmp_path))
+    assert teacher_training(run, "teacher") is None and training(run, STUDENT)
+
+
+def two_quantizers(records: Records) -> Records:
+    """The run with a second INT8 form for OpenVINO, made by a section called ``mixed``."""
+    assert records.accuracy and records.bench
+    model = records.accuracy.models[NNCF]
+    identity = changed(model.identity, key="small_cnn-openvino-int8-mixed", quantizer="mixed")
+    models = {**records.accuracy.models, identity.key: changed(model, identity=identity)}
+    fit = [row for row in records.bench.rows if (row.model, row.quantizer) == (STUDENT, "nncf")]
+    more = [changed(row, quantizer="mixed", bytes=77_000) for row in fit]
+    records = records.with_accuracy(models=models)
+    return replace(records, bench=changed(records.bench, rows=(*records.bench.rows, *more)))
+
+
+def test_two_quantizers_for_one_runtime_can_be_told_apart(tmp_path: Path, calm_records: Records) -> None:
+    run = load_run(two_quantizers(calm_records).write(tmp_path))
+    rows = {row[:3]: row for row in headline(run, chosen=None).rows}
+    nncf, mixed = (rows["small_cnn", "OpenVINO", f"INT8 ({name})"] for name in ("nncf", "mixed"))
+    assert mixed[9] == "77 kB" != nncf[9]
+    assert ("small_cnn", "ONNX Runtime", "INT8") in rows, "one quantizer needs no name"
+    like = like_for_like(run)
+    assert {row[2] for row in like.rows if row[:2] == ("small_cnn", "OpenVINO")} >= {
+        "INT8 (nncf)",
+        "INT8 (mixed)",
+    }
+    chosen = choose(run)
+    assert chosen and chosen.short == "small_cnn INT8 (nncf) in OpenVINO"
+
+
+def test_further_teachers_are_rows_and_the_first_is_the_teacher(tmp_path: Path, records: Records) -> None:
+    assert records.recipe and records.accuracy
+    recipe = changed(records.recipe, teachers={"big": records.recipe.teacher})
+    model = records.accuracy.models["teacher"]
+    big = changed(model, identity=changed(model.identity, key="big", name="big"))
+    histories = {**records.histories, "teachers/big/history.json": records.histories["teacher/history.json"]}
+    records = replace(records, recipe=recipe, histories=histories)
+    folder = records.with_accuracy(models={"big": big, **records.accuracy.models}).write(tmp_path)
+    run = load_run(folder)
+    assert run.problems == {} and run.teacher and run.teacher.key == "teacher"
+    assert [item.key for item in run.entries if item.is_teacher and not item.is_artifact] == [
+        "teacher",
+        "big",
+    ]
+    write_report(folder)
+    markdown = (folder / "report.md").read_text()
+    assert "| Generator | Use | Images | teacher | big | small_cnn FP32 |" in markdown
+    assert (folder / "plots/training_big.png").is_file()
+
+
+def renamed(value: Any) -> Any:
+    """JSON with the student under a malicious name."""
+    if isinstance(value, dict):
+        return {renamed(key): renamed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [renamed(item) for item in value]
+    return value.replace(STUDENT, _EVIL) if isinstance(value, str) else value
+
+
+def test_a_malicious_name_stays_text(tmp_path: Path, calm_records: Records) -> None:
+    folder = replace(calm_records, recipe=None, histories={}).write(tmp_path)
+    for name, kind in RECORDS.values():
+        value = json.loads((folder / name).read_text())
+        kind.parse(renamed(value), origin=name).write(folder / name)
+    paths = write_report(folder)
     page = parse(paths.html)
     assert "script" not in {tag for tag, _ in page.tags}
     assert any(_EVIL in text for text in page.text)
@@ -154,24 +325,107 @@ def test_a_malicious_name_stays_text(tmp_path: Path) -> None:
         assert {len(row) for row in table} == {len(table[0])}
 
 
-def test_a_run_that_stopped_early_says_what_is_missing(tmp_path: Path) -> None:
-    files = fixture.contents()
-    kept = {name: files[name] for name in ("recipe.json", "data/summary.json", "data/audit.json")}
-    text = write_report(fixture.write(tmp_path, kept)).markdown.read_text()
+def test_a_run_that_stopped_early_says_what_is_missing(tmp_path: Path, records: Records) -> None:
+    lost = ("environment", "accuracy", "parity", "bench", "degradations")
+    kept = replace(records.without(*lost), histories={})
+    text = write_report(kept.write(tmp_path)).markdown.read_text()
     assert text.startswith("# INCOMPLETE on simulated data: no verdict yet")
     assert "accuracy.json not there: the run did not get that far" in text
     assert "bench.json not there" in text
+    assert "teacher/history.json not there" in text and "and 2 more" in text
     assert "Data audit: passed" in text
 
 
-def test_an_empty_folder_and_a_broken_file_still_give_a_report(tmp_path: Path) -> None:
+def test_an_empty_folder_and_broken_files_still_give_a_report(tmp_path: Path) -> None:
     (tmp_path / "accuracy.json").write_text("{", encoding="utf-8")
     (tmp_path / "bench.json").write_text("[1]", encoding="utf-8")
+    (tmp_path / "recipe.toml").write_text("name = 3\nstranger = 1\n", encoding="utf-8")
     paths = write_report(tmp_path)
     text = paths.markdown.read_text()
-    assert "accuracy.json could not be read (JSONDecodeError)" in text
-    assert "bench.json could not be read (not a JSON object)" in text
+    assert re.search(r"accuracy\.json could not be read: not valid JSON", text)
+    assert "bench.json could not be read: found list, expected a JSON object" in text
+    assert re.search(r"The recipe in this folder could not be read: .+ \(and \d more\)", text)
+    assert str(tmp_path) not in text
     parse(paths.html)
+
+
+def test_only_what_is_whole_is_read(tmp_path: Path, records: Records) -> None:
+    """A record of another version, or with a field under another name, is refused in one line; the rest stands."""
+    folder = records.write(tmp_path)
+    for name, old, new in (
+        ("parity.json", '"schema_version": 1', '"schema_version": 9'),
+        ("accuracy.json", '"balanced_accuracy"', '"bacc"'),
+    ):
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new))
+    run = load_run(folder)
+    assert run.accuracy is None and run.parity is None and run.bench and run.degradations
+    assert run.problems["parity.json"] == "could not be read: schema_version is 9, expected 1"
+    assert "bacc" in run.problems["accuracy.json"] and "\n" not in run.problems["accuracy.json"]
+    text = write_report(folder).markdown.read_text()
+    assert text.startswith("# INCOMPLETE") and "Every network at 48×48" in text
+
+
+def test_a_run_of_before_there_were_versions_is_refused_in_a_line(tmp_path: Path, records: Records) -> None:
+    folder = records.write(tmp_path)
+    value = json.loads((folder / "accuracy.json").read_text())
+    del value["schema_version"]
+    (folder / "accuracy.json").write_text(json.dumps(value))
+    assert load_run(folder).problems == {
+        "accuracy.json": "could not be read: schema_version is None, expected 1"
+    }
+
+
+def test_without_accuracy_what_was_timed_stands_in_the_table(tmp_path: Path, calm_records: Records) -> None:
+    run = load_run(calm_records.without("accuracy").write(tmp_path))
+    rows = {row[:3]: row for row in headline(run, chosen=None).rows}
+    assert len(rows) == 1 + 2 * 6
+    assert rows["small_cnn", "OpenVINO", "INT8"][3:7] == (NONE, NONE, NONE, "0.078")
+
+
+def test_without_a_recipe_the_records_tell_the_models(tmp_path: Path, calm_records: Records) -> None:
+    run = load_run(replace(calm_records, recipe=None, histories={}).write(tmp_path))
+    assert (run.teachers, run.students) == (("teacher",), (STUDENT,))
+    assert run.name == tmp_path.name and run.large == 224
+    chosen = choose(run)
+    assert chosen and chosen.key in (ORT, NNCF)
+    assert set(run.problems) == {"recipe.toml"}
+
+
+def test_trained_size_without_a_recipe_is_the_one_that_is_not_large(tmp_path: Path, records: Records) -> None:
+    records = replace(records, recipe=None, histories={})
+    records = records.with_rows(lambda row: {"input_size": 224}, input_size=LARGE)
+    assert load_run(records.write(tmp_path)).trained_size(STUDENT) == 32
+
+
+def test_rows_that_were_not_timed_say_why(tmp_path: Path, calm_records: Records) -> None:
+    lost = {"status": "failed", "reason": "out of memory", "p50_ms": None}
+    wanted = {
+        "model": STUDENT,
+        "runtime": "openvino",
+        "precision": "int8",
+        "input_size": 32,
+        "scope": "model",
+    }
+    run = load_run(calm_records.with_rows(lambda row: lost, **wanted).write(tmp_path))
+    table = not_timed(run)
+    assert table.rows == (("small_cnn", "OpenVINO", "INT8", "32", "failed", "out of memory"),)
+    assert table.bad == {0}
+    rows = {row[:3]: row for row in headline(run, chosen=None).rows}
+    assert rows["small_cnn", "OpenVINO", "INT8"][6:8] == ("failed", "failed")
+
+
+def test_skipped_files_are_listed_up_to_fifty(tmp_path: Path, records: Records) -> None:
+    assert records.summary
+    left_out = [{"path": f"{n}.jpg", "reason": "truncated"} for n in range(53)]
+    run = load_run(replace(records, summary=changed(records.summary, skipped=left_out)).write(tmp_path))
+    table = skipped(run)
+    assert (
+        table.title == "Skipped files: 53"
+        and len(table.rows) == 50
+        and table.note == "And 3 more, listed in data/summary.json."
+    )
 
 
 def test_no_such_folder_is_the_users_error(tmp_path: Path) -> None:
@@ -180,24 +434,13 @@ def test_no_such_folder_is_the_users_error(tmp_path: Path) -> None:
 
 
 def test_terminal_table_fits_and_names_every_model(whole: Path) -> None:
-    console = Console(width=100, record=True, file=(whole / "terminal.txt").open("w"))
+    console = Console(width=110, file=StringIO())
     console.print(headline_table(whole))
-    text = console.export_text()
-    assert "simulated data" in text
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "simulated data" in text and "ResNet18" in text
     assert re.search(r"small_cnn +OpenVINO +INT8 +0\.930 ", text)
-    console.file.close()
+    assert re.search(r"small_cnn alone +PyTorch +FP32 +0\.914 ", text)
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ("a_b", "a_b"),
-        ("_a_", r"\_a\_"),
-        ("0.9 [0.8, 1.0]", "0.9 [0.8, 1.0]"),
-        ("[x](http://y)", r"[x\](http://y)"),
-        ("a|b\nc", r"a\|b c"),
-        ("<b>&amp;", r"\<b\>\&amp;"),
-    ],
-)
-def test_markdown_escape(given: str, expected: str) -> None:
-    assert escape(given) == expected
+def test_terminal_table_of_an_empty_folder_is_empty(tmp_path: Path) -> None:
+    assert headline_table(tmp_path).row_count == 0

@@ -1,45 +1,45 @@
 """What the report says of degraded images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import report_fixture as fixture
+from report_fixture import NNCF, STUDENT, Records, calm, changed
 
-from bench.report import markdown as report_markdown
-from bench.report.data import load_run
-from bench.report.degradations import detail, flip_test, introduction, names, overview, steps
+from bench.report import markdown
+from bench.report.data import RunData, load_run
+from bench.report.degradations import detail, flip_test, introduction, kinds, overview, steps
+from bench.report.entry import Entry
 from bench.report.figures_degradations import sweep
 from bench.report.sections import _degradations
 from bench.report.verdict import choose, judge
 
-KEY = "small_cnn-openvino-int8"
+
+@pytest.fixture(scope="module")
+def records(finished_run: Path) -> Records:
+    return calm(Records.read(finished_run))
 
 
-def loaded(folder: Path, files=None):
-    return load_run(fixture.write(folder, files))
+def loaded(folder: Path, records: Records) -> RunData:
+    return load_run(records.write(folder))
 
 
-@pytest.fixture
-def files():
-    return fixture.contents()
-
-
-def section(folder: Path, files) -> str:
+def section(folder: Path, records: Records) -> str:
     """The section alone, in Markdown: all other pictures would take seconds."""
-    run = loaded(folder, files)
+    run = loaded(folder, records)
     verdict = judge(run)
-    text = report_markdown.render(title="t", verdict=verdict, sections=[_degradations(run, verdict)])
+    text = markdown.render(title="t", verdict=verdict, sections=[_degradations(run, verdict)])
     return text.split("\n## Degraded images\n")[1]
 
 
-def items(run, *keys):
-    return [next(item for item in run.contestants if item.key == key) for key in keys]
+def items(run: RunData, *keys: str) -> list[Entry]:
+    return [next(item for item in run.entries if item.key == key) for key in keys]
 
 
-def test_picture_first_then_the_tables(tmp_path, files):
-    text = section(tmp_path, files)
+def test_picture_first_then_the_tables(tmp_path: Path, records: Records) -> None:
+    text = section(tmp_path, records)
     order = [
-        "400 of 600 simulated test images", "plots/degradations_small_cnn.png", "Balanced accuracy at the frozen",
+        "24 of 48 simulated test images", "plots/degradations_small_cnn.png", "Balanced accuracy at the frozen",
         "leaves the real images alone", "small_cnn INT8 in OpenVINO in detail", "Step by step on degraded images",
     ]  # fmt: skip
     places = [text.index(part) for part in order]
@@ -47,112 +47,112 @@ def test_picture_first_then_the_tables(tmp_path, files):
     assert "![small_cnn: INT8 in OpenVINO falls from" in text and "Missing" not in text
 
 
-def test_cells_are_those_of_the_file(tmp_path, files):
-    run = loaded(tmp_path, files)
-    table = overview(run, items(run, "teacher", KEY))
-    cells = files["degradations.json"]["models"][KEY]["degradations"]
-    assert [column.title for column in table.columns] == [
-        "Degradation",
-        "teacher",
-        "small_cnn INT8 in OpenVINO",
-    ]
+def test_cells_are_those_of_the_file(tmp_path: Path, records: Records) -> None:
+    records = records.with_cell(NNCF, "jpeg30", balanced_accuracy=0.7, balanced_accuracy_change=-0.125)
+    run = loaded(tmp_path, records)
+    table = overview(run, items(run, "teacher", NNCF))
+    assert records.degradations
+    cells = records.degradations.models[NNCF].degradations
+    titles = [column.title for column in table.columns]
+    assert titles == ["Degradation", "teacher", "small_cnn INT8 in OpenVINO"]
     rows = {row[0]: row[2] for row in table.rows}
-    assert len(rows) == 16 and rows["clean"] == f"{cells['clean']['balanced_accuracy']:.3f}"
-    worse = cells["jpeg30"]
-    assert rows["JPEG quality 30"] == (
-        f"{worse['balanced_accuracy']:.3f} (−{abs(worse['balanced_accuracy_change']):.3f})"
-    )
+    assert len(rows) == 16 and rows["clean"] == f"{cells['clean'].balanced_accuracy:.3f}"
+    assert rows["JPEG quality 30"] == "0.700 (−0.125)"
 
 
-def test_the_note_names_the_worst_fall(tmp_path, files):
-    cell = files["degradations.json"]["models"]["small_cnn"]["degradations"]["webp75"]
-    cell.update(balanced_accuracy=0.41, balanced_accuracy_change=-0.53)
-    run = loaded(tmp_path, files)
-    assert overview(run, items(run, "teacher", "small_cnn", KEY)).note.endswith(
+def test_the_note_names_the_worst_fall(tmp_path: Path, records: Records) -> None:
+    records = records.with_cell(STUDENT, "webp75", balanced_accuracy=0.41, balanced_accuracy_change=-0.53)
+    run = loaded(tmp_path, records)
+    assert overview(run, items(run, "teacher", STUDENT, NNCF)).note.endswith(
         "Worst fall: small_cnn FP32 at WebP quality 75, −0.530 to 0.410."
     )
 
 
-def test_where_nothing_falls_no_worst_fall_is_named(tmp_path, files):
-    for cell in files["degradations.json"]["models"]["teacher"]["degradations"].values():
-        cell["balanced_accuracy_change"] = 0.0
-    run = loaded(tmp_path, files)
+def test_where_nothing_falls_no_worst_fall_is_named(tmp_path: Path, records: Records) -> None:
+    for kind in kinds(loaded(tmp_path, records)):
+        records = records.with_cell("teacher", kind.name, balanced_accuracy_change=0.0)
+    run = loaded(tmp_path, records)
     assert "Worst" not in overview(run, items(run, "teacher")).note
 
 
-def test_the_flip_test_is_explained_with_its_greatest_fall(tmp_path, files):
-    cells = files["degradations.json"]["models"][KEY]["degradations"]
-    cells["clean"]["tpr"], cells["jpeg95_fakes"]["tpr"] = 0.9, 0.002
-    run = loaded(tmp_path, files)
-    text = flip_test(run, items(run, "teacher", KEY)).text
-    assert text.startswith("“Only generated as JPEG 95” leaves the real images alone")
-    assert text.endswith("Greatest fall in the share caught: small_cnn INT8 in OpenVINO, 0.900 to 0.002.")
-    cells["jpeg95_fakes"]["tpr"] = 0.95
-    run = loaded(tmp_path, files)
-    assert flip_test(run, items(run, KEY)).text.endswith("No model catches fewer of them.")
+def test_the_flip_test_is_explained_with_its_greatest_fall(tmp_path: Path, records: Records) -> None:
+    records = records.with_cell(NNCF, "clean", tpr=0.9).with_cell(NNCF, "jpeg95_fakes", tpr=0.002)
+    run = loaded(tmp_path, records)
+    found = flip_test(run, items(run, "teacher", NNCF))
+    assert found and found.text.startswith("“Only generated as JPEG 95” leaves the real images alone")
+    end = "Greatest fall in the share caught: small_cnn INT8 in OpenVINO, 0.900 to 0.002."
+    assert found.text.endswith(end)
+    run = loaded(tmp_path, records.with_cell(NNCF, "jpeg95_fakes", tpr=0.95))
+    found = flip_test(run, items(run, NNCF))
+    assert found and found.text.endswith("No model catches fewer of them.")
 
 
-def test_the_chosen_model_in_detail(tmp_path, files):
-    cell = files["degradations.json"]["models"][KEY]["degradations"]["blur1"]
-    cell.update(auc=0.8, auc_ci=[0.75, 0.85], auc_change=-0.13, auc_change_ci=[-0.2, 0.01], tpr=0.4, tnr=0.99)
-    cell["flips"] = {"count": 52, "share": 0.13}
-    run = loaded(tmp_path, files)
-    row = next(row for row in detail(run, choose(run)).rows if row[0] == "Blur sigma 1")
+def test_the_chosen_model_in_detail(tmp_path: Path, records: Records) -> None:
+    assert records.degradations
+    flips = changed(records.degradations.models[NNCF].degradations["blur1"].flips, count=52, share=0.13)
+    records = records.with_cell(
+        NNCF, "blur1", auc=0.8, auc_ci=(0.75, 0.85), auc_change=-0.13, auc_change_ci=(-0.2, 0.01),
+        tpr=0.4, tnr=0.99, flips=flips,
+    )  # fmt: skip
+    run = loaded(tmp_path, records)
+    table = detail(run, choose(run))
+    assert table
+    row = next(row for row in table.rows if row[0] == "Blur sigma 1")
     assert row[1:] == ("0.800 [0.750, 0.850]", "−0.130 [−0.200, +0.010]", "0.400", "0.990", "52 (13.0 %)")
 
 
-def test_a_step_is_starred_where_its_interval_leaves_out_zero(tmp_path, files):
-    entry = next(c for c in files["degradations.json"]["comparisons"] if c["a"] == KEY)
-    entry["degradations"]["jpeg60"] = {"auc_difference": -0.02, "ci": [-0.03, -0.01], "flips": {"count": 7}}
-    entry["degradations"]["jpeg40"] = {"auc_difference": -0.02, "ci": [-0.05, 0.01], "flips": {"count": 8}}
-    table = steps(loaded(tmp_path, files))
-    place = [column.title for column in table.columns].index("small_cnn INT8 in OpenVINO against FP32")
-    rows = {row[0]: row[place] for row in table.rows}
+def test_a_step_is_starred_where_its_interval_leaves_out_zero(tmp_path: Path, records: Records) -> None:
+    assert records.degradations
+    comparisons = list(records.degradations.comparisons)
+    place = [compared.a for compared in comparisons].index(NNCF)
+    found = dict(comparisons[place].degradations)
+    for name, interval, count in (("jpeg60", (-0.03, -0.01), 7), ("jpeg40", (-0.05, 0.01), 8)):
+        flips = changed(found[name].flips, count=count)
+        found[name] = changed(found[name], auc_difference=-0.02, ci=interval, flips=flips)
+    comparisons[place] = changed(comparisons[place], degradations=found)
+    swept = changed(records.degradations, comparisons=comparisons)
+    table = steps(loaded(tmp_path, replace(records, degradations=swept)))
+    titles = [column.title for column in table.columns]
+    assert "small_cnn FP32 against no teacher" in titles and "small_cnn FP32 against the teacher" in titles
+    rows = {row[0]: row[titles.index("small_cnn INT8 in OpenVINO against FP32")] for row in table.rows}
     assert (rows["JPEG quality 60"], rows["JPEG quality 40"]) == ("−0.020* (7)", "−0.020 (8)")
 
 
-def test_a_missing_file_is_one_line(tmp_path, files):
-    del files["degradations.json"]
-    assert section(tmp_path, files).strip() == (
-        "Missing: degradations.json not there: the run did not get that far."
+def test_a_missing_file_is_one_line(tmp_path: Path, records: Records) -> None:
+    text = section(tmp_path, records.without("degradations"))
+    assert text.strip() == "Missing: degradations.json not there: the run did not get that far."
+
+
+def test_a_sweep_left_out_is_one_line_even_if_an_old_one_is_there(tmp_path: Path, records: Records) -> None:
+    assert records.recipe
+    sweep_settings = changed(records.recipe.degradations, samples=0)
+    text = section(tmp_path, replace(records, recipe=changed(records.recipe, degradations=sweep_settings)))
+    assert text.strip() == (
+        "The sweep over degraded images was left out by the recipe (degradations.samples = 0)."
     )
 
 
-def test_a_sweep_left_out_is_one_line_even_if_an_old_one_is_there(tmp_path, files):
-    files["recipe.json"]["degradations"] = {"samples": 0}
-    text = section(tmp_path, files).strip()
-    assert text == "The sweep over degraded images was left out by the recipe (degradations.samples = 0)."
+def test_a_record_that_does_not_hold_together_is_one_line(tmp_path: Path, records: Records) -> None:
+    folder = records.write(tmp_path)
+    text = (folder / "degradations.json").read_text()
+    (folder / "degradations.json").write_text(text.replace('"blur1": {', '"blur7": {', 1))
+    run = load_run(folder)
+    assert run.degradations is None
+    problem = run.problems["degradations.json"]
+    assert problem == "could not be read: teacher: degradations are not those of the sweep"
 
 
-@pytest.mark.parametrize(
-    "broken",
-    [
-        {"degradations": 3, "models": [], "comparisons": {}, "images": None},
-        {
-            "degradations": [1, {}, {"name": "clean"}],
-            "models": {KEY: {"degradations": {"clean": {"auc": "x"}}}},
-        },
-        {
-            "degradations": [{"name": "clean"}],
-            "models": {KEY: {"degradations": {"clean": {"balanced_accuracy": 1}}}},
-        },
-    ],
-)
-def test_a_malformed_file_is_survived(tmp_path, files, broken):
-    files["degradations.json"] = broken
-    section(tmp_path, files)
+def test_without_one_class_there_are_dashes(tmp_path: Path, records: Records) -> None:
+    assert records.degradations
+    for key, model in records.degradations.models.items():
+        for name in model.degradations:
+            nothing = dict.fromkeys(("auc", "auc_ci", "balanced_accuracy", "tnr", "auc_change"))
+            records = records.with_cell(key, name, **nothing)
+    text = section(tmp_path, records)
+    assert "| clean | – |" in text and "balanced accuracy on degraded images" in text
 
 
-def test_without_one_class_there_are_dashes(tmp_path, files):
-    for model in files["degradations.json"]["models"].values():
-        for cell in model["degradations"].values():
-            cell.update(dict.fromkeys(("auc", "auc_ci", "balanced_accuracy", "tnr", "auc_change"), None))
-    text = section(tmp_path, files)
-    assert "| clean | – |" in text
-
-
-def test_a_run_without_a_sweep_has_no_blocks(tmp_path, files):
-    del files["degradations.json"]
-    run = loaded(tmp_path, files)
-    assert introduction(run) is None and flip_test(run, run.contestants) is None
-    assert detail(run, choose(run)) is None and names(run) == {} and sweep(run, "small_cnn", None) is None
+def test_a_run_without_a_sweep_has_no_blocks(tmp_path: Path, records: Records) -> None:
+    run = loaded(tmp_path, records.without("degradations"))
+    assert introduction(run) is None and flip_test(run, run.entries) is None
+    assert detail(run, choose(run)) is None and kinds(run) == () and sweep(run, STUDENT, None) is None

@@ -1,166 +1,222 @@
+"""What the report says of a run as a whole, scenario by scenario."""
+
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import report_fixture as fixture
+from report_fixture import (
+    ALONE,
+    LARGE,
+    NNCF,
+    ORT,
+    STUDENT,
+    Records,
+    calm,
+    changed,
+    distilled,
+    timed,
+)
 
+from bench.report.cells import speedups
+from bench.report.costs import costs
 from bench.report.data import load_run
-from bench.report.tables import costs, headline, like_for_like, speedups
+from bench.report.headline import headline
+from bench.report.timing import like_for_like
 from bench.report.verdict import Verdict, judge
 
-Files = dict[str, Any]
+
+@pytest.fixture(scope="module")
+def calm_records(finished_run: Path) -> Records:
+    return calm(Records.read(finished_run))
 
 
 @pytest.fixture
-def judged(tmp_path: Path) -> Callable[[Files], Verdict]:
-    return lambda files: judge(load_run(fixture.write(tmp_path, files)))
+def judged(tmp_path: Path) -> Callable[[Records], Verdict]:
+    return lambda records: judge(load_run(records.write(tmp_path)))
 
 
-def rows(files: Files, **wanted: Any) -> list[dict[str, Any]]:
-    return [r for r in files["bench.json"]["rows"] if all(r[k] == v for k, v in wanted.items())]
+Judged = Callable[[Records], Verdict]
 
 
 def point(verdict: Verdict, label: str) -> str:
     return dict(verdict.points)[label]
 
 
-def test_pass(judged: Callable[[Files], Verdict]) -> None:
-    verdict = judged(fixture.contents())
+def test_pass(judged: Judged, calm_records: Records) -> None:
+    verdict = judged(calm_records)
     assert verdict.status == "passed"
     assert verdict.headline == (
         "PASSED on simulated data: small_cnn INT8 in OpenVINO is good enough by every gate of this run"
     )
-    assert point(verdict, "Speed") == (
-        "0.360 ms per image at 224×224: 96× the speed of ResNet18 timed here, 1,272× the speed of the "
-        "reported 0.458 s (other hardware). 0.078 ms at 64×64, the size it was trained at. "
-        "File: 114 kB, the teacher's 1.5 MB."
+    speed = point(verdict, "Speed")
+    assert speed.startswith(
+        "0.360 ms per image at 48×48: 96× the speed of ResNet18 timed here at 224×224, 1,272× the speed of the "
+        "reported 0.458 s (other hardware). 0.078 ms at 32×32, the size it was trained at. File: "
     )
+    assert speed.endswith("kB.") and "the teacher's" in speed
+    accuracy = point(verdict, "Accuracy")
     assert (
         "the teacher 0.952 [0.933, 0.969], so −0.022 in all, of which INT8 −0.001 [−0.007, +0.005]"
-        in point(verdict, "Accuracy")
+        in accuracy
     )
-    assert "On generators it never saw: AUC 0.760" in point(verdict, "Accuracy")
-
-
-def test_distillation_null_result_is_reported_as_one(judged: Callable[[Files], Verdict]) -> None:
-    text = point(judged(fixture.contents()), "Distillation")
-    assert "small_cnn better (AUC +0.017 [+0.009, +0.025] over 3 seeds)" in text
-    assert "mobilenet_v2 no difference shown (AUC +0.002 [−0.007, +0.011] over 3 seeds)" in text
-
-
-def test_too_few_seeds_make_no_claim_whatever_the_file_says(judged: Callable[[Files], Verdict]) -> None:
-    files = fixture.contents()
-    for entry in files["accuracy.json"]["distillation"].values():
-        entry["seeds"] = entry["seeds"][:2]
-    text = point(judged(files), "Distillation")
-    assert "small_cnn no claim, 2 seeds where at least 3 are needed" in text
-    assert "better" not in text
-
-
-def fail(files: Files, name: str, value: float) -> None:
-    gate = files["accuracy.json"]["gate"]
-    gate["passed"] = False
-    for check in gate["checks"]:
-        if check["name"] == name:
-            check.update(value=value, passed=False)
-
-
-def test_failed_gate_comes_first(judged: Callable[[Files], Verdict]) -> None:
-    files = fixture.contents()
-    for name in fixture.STUDENTS:
-        for runtime in ("onnxruntime", "openvino"):
-            fail(files, f"{name}-{runtime}-int8 AUC drop", 0.034)
-    verdict = judged(files)
-    assert verdict.status == "failed"
-    assert verdict.headline.startswith("FAILED on simulated data: the accuracy gate failed; do not ship")
-    assert verdict.points[0][0] == "Accuracy gate failed"
-    assert "small_cnn-onnxruntime-int8 AUC drop 0.034, limit 0.020" in verdict.points[0][1]
-
-
-def test_a_failed_artifact_is_not_chosen(judged: Callable[[Files], Verdict]) -> None:
-    files = fixture.contents()
-    fail(files, "small_cnn-openvino-int8 AUC drop", 0.034)
-    verdict = judged(files)
-    assert verdict.status == "failed"
-    assert verdict.chosen and verdict.chosen.key == "small_cnn-onnxruntime-int8"
-    assert "small_cnn INT8 in ONNX Runtime passed its own checks" in verdict.headline
+    assert "On generators it never saw: AUC 0.760" in accuracy
+    assert all(gate.passed for gate in verdict.gates)
 
 
 @pytest.mark.parametrize(
-    ("file", "change", "gate"),
+    ("outcome", "mean", "ci", "said"),
     [
-        ("data/audit.json", {"passed": False}, "data audit"),
-        ("parity.json", {"passed": False}, "parity"),
+        ("better", 0.017, (0.009, 0.025), "small_cnn better (AUC +0.017 [+0.009, +0.025] over 3 seeds)."),
+        (
+            "no difference shown", 0.002, (-0.007, 0.011),
+            "small_cnn no difference shown (AUC +0.002 [−0.007, +0.011] over 3 seeds).",
+        ),
+        ("worse", -0.02, (-0.03, -0.01), "small_cnn worse (AUC −0.020 [−0.030, −0.010] over 3 seeds)."),
     ],
-)
-def test_other_gates_fail_too(
-    judged: Callable[[Files], Verdict], file: str, change: dict[str, Any], gate: str
+)  # fmt: skip
+def test_distillation_is_told_as_it_came_out(
+    judged: Judged, calm_records: Records, outcome: str, mean: float, ci: Any, said: str
 ) -> None:
-    files = fixture.contents()
-    files[file].update(change)
-    assert judged(files).headline == (
-        f"FAILED on simulated data: the {gate} gate failed; do not ship this as it is"
+    records = distilled(calm_records, verdict=outcome, mean=mean, ci=ci)
+    assert point(judged(records), "Distillation") == said
+
+
+def test_too_few_seeds_make_no_claim_whatever_the_file_says(judged: Judged, calm_records: Records) -> None:
+    records = distilled(calm_records, verdict="better", mean=0.017, ci=(0.009, 0.025), seeds=2)
+    text = point(judged(records), "Distillation")
+    assert text == "small_cnn no claim, 2 seeds where at least 3 are needed."
+
+
+def test_failed_gate_comes_first(judged: Judged, calm_records: Records) -> None:
+    records = calm_records
+    for key in (ORT, NNCF):
+        records = records.with_check(key, "auc_drop", value=0.034, passed=False)
+    verdict = judged(records)
+    assert verdict.status == "failed"
+    assert verdict.headline.startswith("FAILED on simulated data: the accuracy gate failed; do not ship")
+    assert verdict.points[0][0] == "Accuracy gate failed"
+    assert f"{ORT} AUC drop 0.034, limit 0.050" in verdict.points[0][1]
+
+
+def test_a_failed_artifact_is_not_chosen(judged: Judged, calm_records: Records) -> None:
+    verdict = judged(calm_records.with_check(NNCF, "auc_drop", value=0.034, passed=False))
+    assert verdict.status == "failed"
+    assert verdict.chosen and verdict.chosen.key == ORT
+    assert "small_cnn INT8 in ONNX Runtime passed its own checks" in verdict.headline
+
+
+def test_a_failed_check_of_another_model_whose_name_begins_alike_spares_the_artifact(
+    judged: Judged, calm_records: Records
+) -> None:
+    verdict = judged(calm_records.with_check(ALONE, "identity_auc", value=0.2, passed=False))
+    assert verdict.chosen and verdict.chosen.key == NNCF
+    assert "small_cnn INT8 in OpenVINO passed its own checks" in verdict.headline
+
+
+def test_of_equals_the_faster_is_chosen_and_of_unequals_the_better(
+    judged: Judged, calm_records: Records
+) -> None:
+    slow = calm_records.with_rows(
+        lambda row: timed(30.0), model=STUDENT, runtime="openvino", precision="int8"
+    )
+    chosen = judged(slow).chosen
+    assert chosen and chosen.key == ORT
+    chosen = judged(slow.with_split(ORT, "valid", auc=0.9)).chosen
+    assert chosen and chosen.key == NNCF
+
+
+def test_a_failed_audit_fails(judged: Judged, calm_records: Records) -> None:
+    assert calm_records.audit
+    first, *others = calm_records.audit.checks
+    audit = changed(calm_records.audit, passed=False, checks=[changed(first, passed=False), *others])
+    verdict = judged(replace(calm_records, audit=audit))
+    assert verdict.headline == (
+        "FAILED on simulated data: the data audit gate failed; do not ship this as it is"
+    )
+    assert verdict.points[0][1].endswith("failed: metadata.")
+
+
+def test_failed_parity_fails_and_names_the_pair(judged: Judged, calm_records: Records) -> None:
+    assert calm_records.parity
+    first, *others = calm_records.parity.pairs
+    bad = changed(first, passed=False, max_abs_probability=0.02)
+    verdict = judged(
+        replace(calm_records, parity=changed(calm_records.parity, passed=False, pairs=[bad, *others]))
+    )
+    assert verdict.headline == "FAILED on simulated data: the parity gate failed; do not ship this as it is"
+    assert verdict.points[0][1] == (
+        "6 pairs, largest FP32 difference in probability 2.0e-02; "
+        f"failed: {bad.model}: {bad.a} against {bad.b}."
     )
 
 
-def test_int8_that_is_none_fails(judged: Callable[[Files], Verdict]) -> None:
-    files = fixture.contents()
-    files["parity.json"]["passed"] = False
-    files["parity.json"]["int8"][0].update(passed=False, reason="0% of the weights are stored as INT8")
-    verdict = judged(files)
-    assert [g.name for g in verdict.gates if g.passed is False] == ["INT8 proof"]
+def test_parity_that_fails_without_a_pair_fails(judged: Judged, calm_records: Records) -> None:
+    verdict = judged(replace(calm_records, parity=changed(calm_records.parity, passed=False)))
+    assert "without naming a pair" in verdict.points[0][1]
+
+
+def test_int8_that_is_none_fails(judged: Judged, calm_records: Records) -> None:
+    assert calm_records.parity
+    first, *others = calm_records.parity.int8
+    fake = changed(first, passed=False, reason="0% of the weights are stored as INT8")
+    parity = changed(calm_records.parity, passed=False, int8=[fake, *others])
+    verdict = judged(replace(calm_records, parity=parity))
+    assert [gate.name for gate in verdict.gates if gate.passed is False] == ["INT8 proof"]
     assert "the INT8 proof gate failed" in verdict.headline
+    assert f"{fake.artifact} (0% of the weights are stored as INT8)" in verdict.points[0][1]
 
 
-def test_guessing_is_not_good_enough(judged: Callable[[Files], Verdict]) -> None:
-    files = fixture.contents()
-    for model in files["accuracy.json"]["models"].values():
-        model["splits"]["test"] = fixture.metrics(0.51)
-    verdict = judged(files)
+def test_guessing_is_not_good_enough(judged: Judged, calm_records: Records) -> None:
+    records = calm_records
+    for key in (ORT, NNCF):
+        records = records.with_split(key, "test", auc=0.51, auc_ci=(0.49, 0.53))
+    verdict = judged(records)
     assert verdict.status == "failed"
     assert "cannot be told from guessing" in verdict.headline
 
 
-def test_noise_is_called_noise(judged: Callable[[Files], Verdict]) -> None:
-    files = fixture.contents()
-    for row in files["bench.json"]["rows"]:
-        row["noisy"] = True
-    verdict = judged(files)
-    assert "The machine was noisy while timing" in point(verdict, "Speed")
+@pytest.mark.parametrize("which", ["row", "reference", "bench"])
+def test_noise_is_called_noise(judged: Judged, calm_records: Records, which: str) -> None:
+    noise = lambda row: {"noisy": True}  # noqa: E731
+    records = {
+        "row": calm_records.with_rows(noise, model=STUDENT, runtime="openvino", precision="int8"),
+        "reference": calm_records.with_rows(noise, reference=True),
+        "bench": replace(calm_records, bench=changed(calm_records.bench, noisy=True)),
+    }[which]
+    assert "The machine was noisy while timing" in point(judged(records), "Speed")
+    assert "noisy" not in point(judged(calm_records), "Speed")
 
 
-def test_no_speedup_is_claimed_inside_the_spread(tmp_path: Path) -> None:
-    files = fixture.contents()
-    for row in rows(files, model="small_cnn", precision="int8", runtime="openvino", input_size=224):
-        row.update(speedup_claimed=False, speedup_range=[0.7, 120.0], p90_ms=700.0)
-    run = load_run(fixture.write(tmp_path, files))
+def test_no_speedup_is_claimed_inside_the_spread(tmp_path: Path, calm_records: Records) -> None:
+    wide = {"speedup_claimed": False, "speedup_range": (0.7, 120.0), "p90_ms": 700.0}
+    chosen = {"model": STUDENT, "precision": "int8", "runtime": "openvino", "input_size": LARGE}
+    run = load_run(calm_records.with_rows(lambda row: wide, **chosen).write(tmp_path))
     text = point(judge(run), "Speed")
     assert "no speed-up over ResNet18 timed here outside the spread" in text
     assert "not shown to beat the reported 0.458 s" in text
-    row = run.row(model="small_cnn", runtime="openvino", precision="int8", size=224)
-    assert speedups(run, row) == ("in spread", "in spread")
+    row = run.row(model=STUDENT, runtime="openvino", precision="int8", quantizer="nncf", size=LARGE)
+    assert row and speedups(run, row) == ("in spread", "in spread")
 
 
-def test_old_records_without_the_claim_are_judged_by_their_ranges(tmp_path: Path) -> None:
-    files = fixture.contents()
-    for row in files["bench.json"]["rows"]:
-        del row["speedup_claimed"], row["speedup_range"]
-    run = load_run(fixture.write(tmp_path, files))
-    assert (
-        speedups(run, run.row(model="small_cnn", runtime="openvino", precision="int8", size=224))[1] == "96×"
-    )
-    near = {**run.reference_row, "p50_ms": 33.0, "speedup_vs_resnet18_eager": 1.05}
-    assert speedups(run, near)[1] == "in spread"
+def test_slower_than_resnet18_is_said_as_a_ratio(tmp_path: Path, calm_records: Records) -> None:
+    run = load_run(calm_records.write(tmp_path))
+    row = run.row(model="teacher", runtime="torch", precision="fp32", size=LARGE)
+    assert row and speedups(run, row)[1] == "0.6×"
 
 
-def test_missing_bench_is_incomplete_and_claims_no_speed(judged: Callable[[Files], Verdict]) -> None:
-    files = fixture.contents()
-    del files["bench.json"]
-    verdict = judged(files)
+def test_missing_bench_is_incomplete_and_claims_no_speed(judged: Judged, calm_records: Records) -> None:
+    verdict = judged(calm_records.without("bench"))
     assert verdict.headline == "INCOMPLETE on simulated data: no verdict yet, latency was not measured"
     assert point(verdict, "Speed") == "not measured, so no speed-up is claimed."
     assert "AUC 0.9" in point(verdict, "Accuracy")
+
+
+def test_without_the_reference_no_ratio_to_it_is_claimed(judged: Judged, calm_records: Records) -> None:
+    lost = {"status": "failed", "reason": "out of memory", "p50_ms": None}
+    verdict = judged(calm_records.with_rows(lambda row: lost, reference=True))
+    assert "ResNet18 was not timed here" in point(verdict, "Speed")
 
 
 def test_missing_everything(tmp_path: Path) -> None:
@@ -171,64 +227,88 @@ def test_missing_everything(tmp_path: Path) -> None:
     assert point(verdict, "Distillation") == "not evaluated, so nothing is claimed."
 
 
-def test_real_data_is_not_called_simulated(judged: Callable[[Files], Verdict]) -> None:
-    files = fixture.contents()
-    files["accuracy.json"]["simulated"] = files["data/summary.json"]["simulated"] = False
-    files["data/summary.json"]["layout"] = files["recipe.json"]["data"]["layout"] = "class_folders"
-    verdict = judged(files)
+def test_real_data_is_not_called_simulated(judged: Judged, calm_records: Records) -> None:
+    assert calm_records.recipe
+    data = changed(calm_records.recipe.data, path="photos", layout="class_folders", simulate=None)
+    records = replace(
+        calm_records.with_accuracy(simulated=False),
+        summary=changed(calm_records.summary, simulated=False, layout="class_folders"),
+        recipe=changed(calm_records.recipe, data=data),
+    )
+    verdict = judged(records)
     assert not any("simulated" in text for text in (*verdict.lines, *verdict.cautions))
 
 
-def test_int8_slower_than_fp32_is_warned_of(judged: Callable[[Files], Verdict]) -> None:
-    files = fixture.contents()
-    slow = fixture.row("mobilenet_v2", "openvino", "int8", p50=3.0, size=64)
-    for row in rows(
-        files, model="mobilenet_v2", precision="int8", runtime="openvino", input_size=64, scope="model"
-    ):
-        row.update(slow)
-    assert any(
-        "mobilenet_v2 INT8 in OpenVINO is slower here than its FP32" in c for c in judged(files).cautions
-    )
+def test_int8_slower_than_fp32_is_warned_of(judged: Judged, calm_records: Records) -> None:
+    slower = lambda row: timed(row.p50_ms * 3)  # noqa: E731
+    records = calm_records.with_rows(slower, model=STUDENT, runtime="onnxruntime", precision="int8")
+    expected = "small_cnn INT8 in ONNX Runtime is slower here than its FP32: 0.339 against 0.176 ms."
+    assert any(expected in caution for caution in judged(records).cautions)
+    assert not any("slower" in caution for caution in judged(calm_records).cautions)
 
 
-def test_leaking_control_and_accepted_checks_are_cautioned(judged: Callable[[Files], Verdict]) -> None:
-    files = fixture.contents()
-    files["accuracy.json"]["models"]["teacher"]["splits"]["control"]["auc"] = 0.61
-    files["data/audit.json"]["checks"][0].update(value=0.2, accepted=True)
-    files["data/audit.json"]["checks"][1].update(value=3, note="not shown to be a leak")
-    files["accuracy.json"]["gate"]["checks"][0]["accepted"] = True
-    cautions = " ".join(judged(files).cautions)
+def test_a_cpu_without_int8_products_is_cautioned(judged: Judged, calm_records: Records) -> None:
+    assert calm_records.bench
+    machine = changed(calm_records.bench.machine, has_int8_dot=False)
+    verdict = judged(replace(calm_records, bench=changed(calm_records.bench, machine=machine)))
+    assert any("no INT8 dot product" in caution for caution in verdict.cautions)
+
+
+def test_leaking_control_and_accepted_checks_are_cautioned(judged: Judged, calm_records: Records) -> None:
+    assert calm_records.audit
+    checks = list(calm_records.audit.checks)
+    place = [check.name for check in checks].index("duplicates_across_splits")
+    checks[0] = changed(checks[0], value=0.2, accepted=True)
+    checks[place] = changed(checks[place], value=3, note="not shown to be a leak")
+    records = replace(calm_records, audit=changed(calm_records.audit, checks=checks))
+    records = records.with_split("teacher", "control", auc=0.61)
+    records = records.with_check(ORT, "auc_drop", value=0.06, accepted=True)
+    cautions = " ".join(judged(records).cautions)
     assert "teacher has AUC 0.610 on the identity control" in cautions
     assert "The audit check metadata failed (0.2, limit 0.05) and the recipe accepted it" in cautions
     assert "duplicates_across_splits" not in cautions, "beyond its limit, but nobody had to accept it"
-    assert (
-        "small_cnn-onnxruntime-int8 AUC drop 0.002, limit 0.020 failed and the recipe accepted it" in cautions
-    )
+    assert f"{ORT} AUC drop 0.060, limit 0.050 failed and the recipe accepted it" in cautions
 
 
-def test_cost_is_later_minus_earlier_whichever_way_the_file_has_it(tmp_path: Path) -> None:
-    files = fixture.contents()
-    entry = next(c for c in files["accuracy.json"]["comparisons"] if c["what"] == "distillation")
-    entry.update(a=entry["b"], b=entry["a"], auc_difference=-0.017, ci=[-0.023, -0.011])
-    table = costs(load_run(fixture.write(tmp_path, files)))
-    row = next(r for r in table.rows if r[0].startswith("Distillation"))
-    assert row[1:4] == ("small_cnn, no distillation", "small_cnn FP32", "+0.017 [+0.011, +0.023]")
+def test_a_small_test_split_is_cautioned(judged: Judged, calm_records: Records) -> None:
+    assert any("The test split has 24 real images" in caution for caution in judged(calm_records).cautions)
+    records = calm_records.with_split(NNCF, "test", n_real=1000)
+    assert not any("The test split has" in caution for caution in judged(records).cautions)
 
 
-def test_teacher_artifacts_stand_in_the_table_but_are_never_chosen(tmp_path: Path) -> None:
-    files = fixture.contents()
-    models = files["accuracy.json"]["models"]
-    teacher = {**models["teacher"], "kind": "artifact", "runtime": "openvino", "precision": "int8"}
-    models["teacher-openvino-int8"] = teacher
-    run = load_run(fixture.write(tmp_path, files))
-    assert judge(run).chosen.key == "small_cnn-openvino-int8"
-    table = headline(run, chosen=None)
-    assert ("teacher", "OpenVINO", "INT8") in {row[:3] for row in table.rows}
+def test_costs_are_told_from_the_earlier_model_to_the_later(tmp_path: Path, calm_records: Records) -> None:
+    table = costs(load_run(calm_records.write(tmp_path)))
+    rows = {(row[0], row[1], row[2]): row[3:] for row in table.rows}
+    assert len(rows) == 2 + 4 + 4
+    distillation = rows["Distillation, against no teacher", "small_cnn, no teacher", "small_cnn FP32"]
+    assert distillation[0] == "+0.017 [+0.011, +0.023]"
+    int8 = rows["INT8", "small_cnn FP32 in OpenVINO", "small_cnn INT8 in OpenVINO"]
+    assert calm_records.accuracy
+    model = calm_records.accuracy.models[NNCF]
+    drift = model.refit_threshold - model.threshold
+    assert float(int8[2].replace("−", "-")) == pytest.approx(drift, abs=5e-4)
+    assert "kB → " in int8[3]
 
 
-def test_a_reference_of_another_size_is_not_called_like_for_like(tmp_path: Path) -> None:
-    files = fixture.contents()
-    files["recipe.json"]["bench"]["like_for_like_size"] = 64
-    run = load_run(fixture.write(tmp_path, files))
-    assert like_for_like(run).title == "Every network at 64×64"
-    assert "442× the speed of ResNet18 timed here at 224×224" in point(judge(run), "Speed")
+def test_teacher_artifacts_stand_in_the_table_but_are_never_chosen(
+    tmp_path: Path, calm_records: Records
+) -> None:
+    run = load_run(calm_records.with_split("teacher-openvino-int8-nncf", "valid", auc=0.99).write(tmp_path))
+    chosen = judge(run).chosen
+    assert chosen and chosen.key == NNCF
+    assert ("teacher", "OpenVINO", "INT8") in {row[:3] for row in headline(run, chosen=None).rows}
+
+
+def test_a_reference_of_another_size_is_not_called_like_for_like(
+    tmp_path: Path, calm_records: Records
+) -> None:
+    run = load_run(calm_records.write(tmp_path))
+    assert like_for_like(run).title == "Every network at 48×48"
+    assert "96× the speed of ResNet18 timed here at 224×224" in point(judge(run), "Speed")
+    assert calm_records.recipe and calm_records.bench
+    bench = changed(calm_records.recipe.bench, like_for_like_size=224)
+    records = replace(calm_records, recipe=changed(calm_records.recipe, bench=bench))
+    records = records.with_rows(lambda row: {"input_size": 224}, input_size=LARGE)
+    run = load_run(records.write(tmp_path))
+    assert like_for_like(run).title == "Like for like: every network at 224×224"
+    assert "96× the speed of ResNet18 timed here, " in point(judge(run), "Speed")

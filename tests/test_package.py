@@ -12,8 +12,9 @@ from hatchling.builders.wheel import WheelBuilder
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"teachers", "students", "distill", "deploy", "bench"}
 TORCH_FREE = """
-    bench.accuracy bench.contestants.artifact bench.degradations bench.latency bench.record
-    bench.report.write bench.stages deploy.artifact deploy.parity deploy.predict deploy.runtime
+    bench.accuracy bench.contestants.artifact bench.degradations bench.latency
+    bench.records.accuracy bench.records.latency bench.report.terminal bench.report.write bench.stages
+    deploy.artifact deploy.parity deploy.predict deploy.runtime
     deploy.stages.degradations distill.__main__ distill.cli.doctor distill.data.explore.inspect
     distill.data.explore.report distill.data.layouts distill.data.scan distill.data.shards.pack
     distill.data.transforms.augment distill.data.transforms.degradations distill.data.unlabelled
@@ -79,8 +80,8 @@ def test_predict_needs_no_torch(finished_run: Path, tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("RGB", (60, 40), "teal").save(tmp_path / "photo.jpg")
-    for runtime in ("onnxruntime", "openvino"):
-        artifact = finished_run / f"artifacts/small_cnn-{runtime}-int8"
+    for form in ("onnxruntime-int8-ort", "openvino-int8-nncf"):
+        artifact = finished_run / f"artifacts/small_cnn-{form}"
         arguments = ["edgeproof", "predict", str(artifact), str(tmp_path / "photo.jpg")]
         code = f"{BLOCK}\nsys.argv = {arguments!r}\nfrom distill.__main__ import main\nmain()"
         result = subprocess.run(

@@ -57,11 +57,7 @@ def artifact_contestants(
         EdgeproofError: no readable manifest, or a precision that a bench row cannot name.
 
     """
-    manifest = read_manifest(folder)
-    if manifest.precision not in PRECISIONS:
-        choices = ", ".join(PRECISIONS)
-        raise EdgeproofError(f"{folder}: precision is {manifest.precision!r}, the bench times {choices}")
-    photos = tuple(images) or (sample_jpeg(),)
+    manifest, photos = _timeable(folder), tuple(images) or (sample_jpeg(),)
     found: list[Contestant] = []
     for runtime in manifest.runtimes:
         base = Contestant(
@@ -80,6 +76,14 @@ def artifact_contestants(
         for variant in _variants(base, bf16=bf16):
             found += _scopes(variant, folder, manifest, photos)
     return found
+
+
+def _timeable(folder: Path) -> Manifest:
+    manifest = read_manifest(folder)
+    if manifest.precision not in PRECISIONS:
+        choices = ", ".join(PRECISIONS)
+        raise EdgeproofError(f"{folder}: precision is {manifest.precision!r}, the bench times {choices}")
+    return manifest
 
 
 def sample_jpeg(*, size: int = 256, seed: int = 0) -> bytes:

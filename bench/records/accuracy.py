@@ -138,8 +138,6 @@ class AccuracyGate(Frozen):
 class AccuracyRecord(Record):
     """``models`` by their key, in the roster's order; ``distillation`` by the student's name."""
 
-    version = 2
-
     positive: Literal["generated"] = "generated"
     simulated: bool
     models: dict[str, ModelAccuracy]

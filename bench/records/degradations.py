@@ -84,8 +84,6 @@ class DegradedComparison(Frozen):
 class DegradationsRecord(Record):
     """``models`` by their key; every one of them saw the same ``images`` under the same ``degradations``."""
 
-    version = 2
-
     simulated: bool
     images: SweptImages
     degradations: tuple[DegradationKind, ...]

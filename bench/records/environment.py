@@ -7,8 +7,6 @@ from distill.record import Record
 class EnvironmentRecord(Record):
     """The machine with the versions installed, and wall-clock ``seconds`` by stage; ``created`` is an ISO time in UTC."""
 
-    version = 2
-
     created: str
     machine: Machine
     command: str

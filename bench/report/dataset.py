@@ -39,7 +39,7 @@ def images(run: RunData) -> Table:
     return table("Images", titles, rows, note=f"Layout: {run.summary.layout}.{simulated}")
 
 
-def generators(run: RunData) -> Table:
+def generator_counts(run: RunData) -> Table:
     """Generator families, and where they were used."""
     titles = ("Generator", "Use", "Splits", "Images")
     if run.summary is None:

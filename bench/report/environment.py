@@ -8,7 +8,7 @@ from distill.page.blocks import Table
 from distill.page.formats import count, fixed, percent
 
 
-def environment(run: RunData) -> Table:
+def machine(run: RunData) -> Table:
     """The machine and the versions, as the bench described them, else the run."""
     rows = [(name, text) for name, text in _items(run) if text]
     return table("Environment", ("Item", "Value"), rows)
@@ -17,16 +17,16 @@ def environment(run: RunData) -> Table:
 def _items(run: RunData) -> Iterator[tuple[str, str]]:
     if run.environment:
         yield "created", run.environment.created
-    machine = run.bench.machine if run.bench else run.environment.machine if run.environment else None
-    if machine:
-        about = machine.model_dump(exclude={"versions", "steal_share"})
+    found = run.bench.machine if run.bench else run.environment.machine if run.environment else None
+    if found:
+        about = found.model_dump(exclude={"versions", "steal_share"})
         yield from ((name.replace("_", " "), _text(value)) for name, value in about.items())
     if run.bench:
         stolen = run.bench.machine.steal_share
         yield "CPU time stolen while timing", "" if stolen is None else percent(stolen)
         yield "rounds of timing", count(run.bench.rounds)
-    if machine:
-        yield from ((f"version of {package}", version) for package, version in machine.versions.items())
+    if found:
+        yield from ((f"version of {package}", version) for package, version in found.versions.items())
 
 
 def _text(value: str | bool | float | Sequence[str] | None) -> str:
@@ -34,9 +34,9 @@ def _text(value: str | bool | float | Sequence[str] | None) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.3g}"
-    if value is None or isinstance(value, str | int):
-        return str(value or "")
-    return ", ".join(value)
+    if value is None:
+        return ""
+    return str(value) if isinstance(value, str | int) else ", ".join(value)
 
 
 def stages(run: RunData) -> Table:

@@ -8,7 +8,7 @@ from bench.report import degradations as degraded
 from bench.report.costs import costs
 from bench.report.data import RunData
 from bench.report.entry import Entry
-from bench.report.environment import command, environment, stages
+from bench.report.environment import command, machine, stages
 from bench.report.families import families, shown
 from bench.report.figures_degradations import sweep
 from bench.report.figures_generators import generators
@@ -153,12 +153,12 @@ def _proofs(run: RunData, verdict: Verdict) -> Section:
 
 
 def _data(run: RunData, verdict: Verdict) -> Section:
-    found = (dataset.audit(run), dataset.images(run), dataset.generators(run), dataset.skipped(run))
+    found = (dataset.audit(run), dataset.images(run), dataset.generator_counts(run), dataset.skipped(run))
     return Section("Data", _filled(run, *found, files=("data/audit.json", "data/summary.json")))
 
 
 def _machine(run: RunData, verdict: Verdict) -> Section:
-    found = (environment(run), stages(run))
+    found = (machine(run), stages(run))
     return Section("Machine and time", _filled(run, *found, files=("environment.json", "bench.json")))
 
 
