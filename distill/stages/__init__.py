@@ -47,12 +47,14 @@ def data_stages() -> list[Stage]:
 
 def teacher_stages(recipe: Recipe, teacher: Model) -> list[Stage]:
     """One training, or weights that are adopted; then its calibration."""
-    section = "teacher" if teacher.name == TEACHER else f"teachers.{teacher.name}"
     return [
         Stage(
             _teaching(teacher), "teach", train_teacher,
             arguments={"model": teacher},
-            reads=(*_TRAINING, *_fields("training", _KNOBS), *_fields(section, (*_SCHEDULE, "weights", "box_weight")), "seed"),
+            reads=(
+                *_TRAINING, *_fields("training", _KNOBS), "seed",
+                *_fields(teacher.section, (*_SCHEDULE, "weights", "box_weight")),
+            ),
             needs=("audit",),
             outputs=(*_in(teacher, TRAINED), teacher.logits),
             cost=12.0 * recipe.all_teachers[teacher.name].epochs,
@@ -96,13 +98,12 @@ def _outputs_stage(source: Source) -> Stage:
 
 
 def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...], views: Views) -> Stage:
-    section = f"students.{model.name}"
     heard = [f"{_teaching(s.teacher)}:outputs" if s.cached else _teaching(s.teacher) for s in sources]
     return Stage(
         f"student:{model.name}:seed{model.seed}:{model.arm}", "distill", train_student,
         arguments={"model": model, "sources": sources, "views": views},
         reads=(
-            *_TRAINING, *_fields("training", _KNOBS), *_fields(section, _SCHEDULE),
+            *_TRAINING, *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE),
             *(["distillation"] if model.arm == "distilled" else []),
         ),
         needs=("audit", *heard),
