@@ -79,10 +79,9 @@ def _misfits(
 
 def _missing_weights(recipe: Recipe, model: Model) -> Iterator[EdgeproofError]:
     settings = settings_of(recipe, model)
-    where = model.name if model.is_teacher else f"students.{model.name}"
-    given = {f"{where}.options.weights": settings.options.get("weights")}
+    given = {f"{model.section}.options.weights": settings.options.get("weights")}
     if model.is_teacher:
-        given[f"{where}.weights"] = recipe.all_teachers[model.name].weights
+        given[f"{model.section}.weights"] = recipe.all_teachers[model.name].weights
     for key, path in given.items():
         if path and not Path(path).expanduser().is_file():
             yield EdgeproofError(f"{key}: {path}: no such file, expected a .safetensors checkpoint")

@@ -49,7 +49,10 @@ def channels_of(recipe: Recipe, model: Model) -> dict[str, int]:
     settings = settings_of(recipe, model)
     options = json.dumps(settings.options, sort_keys=True, default=str)
     num_logits = find_task(recipe.task).num_logits
-    return dict(_skeleton_channels(model, options, settings.layers, num_logits))
+    try:
+        return dict(_skeleton_channels(model, options, settings.layers, num_logits))
+    except OptionError as error:  # a layer that gives no feature map
+        raise EdgeproofError(f"{model.section}: {error}") from None
 
 
 @lru_cache(maxsize=64)
@@ -71,7 +74,6 @@ def _skeleton_channels(
 def _build(
     model: Model, *, options: Mapping[str, Any], layers: tuple[str, ...], num_logits: int
 ) -> nn.Module:
-    where = model.name if model.is_teacher else f"students.{model.name}"
     table = {model.architecture: _factory(model.role, model.architecture)}
     try:
         found = build(
@@ -81,7 +83,7 @@ def _build(
         if isinstance(module, Wrapped) and module.num_logits != num_logits:
             raise OptionError(f"{model.architecture} gives {module.num_logits} logits, expected {num_logits}")
     except OptionError as error:
-        raise EdgeproofError(f"{where}: {error}") from None
+        raise EdgeproofError(f"{model.section}: {error}") from None
     return module
 
 

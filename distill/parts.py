@@ -56,7 +56,8 @@ def _imported(name: str) -> Any:
 def _loaded(name: str, load: Any, *, kind: str) -> Any:
     try:
         return load()
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever a user's module does when it is imported
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise EdgeproofError(
-            f"{kind} {name!r}: cannot be imported ({error}), expected module:factory"
-        ) from None
+            f"{kind} {name!r}: cannot be imported ({reason}), expected module:factory"
+        ) from error

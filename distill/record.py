@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from distill.errors import EdgeproofError
 from distill.files import write_json
@@ -20,11 +20,16 @@ class Record(Frozen):
     """One JSON file. A subclass counts :attr:`version` up when its fields change their meaning."""
 
     version: ClassVar[int] = 1
-    schema_version: int = 1
+    schema_version: Annotated[int, Field(validate_default=True)] = 0
+
+    @field_validator("schema_version")
+    @classmethod
+    def _own(cls, _: int) -> int:
+        return cls.version
 
     def write(self, path: Path) -> None:
         """Write it as JSON, atomically."""
-        write_json(path, {**self.model_dump(mode="json"), "schema_version": self.version})
+        write_json(path, self.model_dump(mode="json"))
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -48,6 +48,11 @@ class Model:
         return f"{self.name}/alone" if self.arm == "alone" else self.name
 
     @property
+    def section(self) -> str:
+        """Where the recipe describes it: ``teacher``, ``teachers.large``, ``students.small_cnn``."""
+        return self.name if self.name == TEACHER else f"{self.role}s.{self.name}"
+
+    @property
     def choice(self) -> str:
         """File with its calibration and threshold, relative to the run folder."""
         return f"{self.folder}/choice.json"

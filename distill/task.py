@@ -94,13 +94,12 @@ class Binary(Task):
         """BCE or focal loss; ``pos_weight`` "auto" is reals / fakes."""
         from distill.methods.ground_truth import GroundTruth
 
-        balance = float((labels == 0).sum() / (labels == 1).sum())
-        pos_weight = {"auto": balance, "none": 1.0}.get(str(settings.pos_weight))
+        if settings.pos_weight == "auto":
+            pos_weight = float((labels == 0).sum() / (labels == 1).sum())
+        else:
+            pos_weight = 1.0 if settings.pos_weight == "none" else float(settings.pos_weight)
         return GroundTruth(
-            weight=weight,
-            kind=settings.kind,
-            pos_weight=float(settings.pos_weight) if pos_weight is None else pos_weight,
-            gamma=settings.focal_gamma,
+            weight=weight, kind=settings.kind, pos_weight=pos_weight, gamma=settings.focal_gamma
         )
 
     def loss(self, logits: "Tensor", labels: "Tensor") -> float:

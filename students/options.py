@@ -44,24 +44,26 @@ def check_options(
     """Options, completed with the factory's defaults and converted to its annotated types.
 
     The signature is the only statement of what a factory accepts: pydantic checks against it. The parameters
-    ``given`` are the caller's own, no options; an option without an annotation may be anything.
+    ``given`` are the caller's own, no options; an option without an annotation may be anything, and a factory with
+    ``**keywords`` takes any option.
     """
+    declared = inspect.signature(factory, eval_str=True).parameters.values()
     parameters = [
-        p
-        for p in inspect.signature(factory).parameters.values()
-        if p.name not in given and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        p for p in declared if p.name not in given and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
     ]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in declared)
     fields: dict[str, Any] = {
         p.name: (Any if p.annotation is p.empty else p.annotation, ... if p.default is p.empty else p.default)
         for p in parameters
     }
-    schema: type[BaseModel] = create_model("Options", __config__=ConfigDict(extra="forbid"), **fields)
+    config = ConfigDict(extra="allow" if takes_any else "forbid", arbitrary_types_allowed=True)
+    schema: type[BaseModel] = create_model("Options", __config__=config, **fields)
     try:
         checked = schema.model_validate(dict(options))
     except ValidationError as error:
         choices = [choice for choice in fields if choice != "num_logits"]
         raise OptionError(f"{owner}: {_mistakes(error, choices)}") from None
-    return {field: getattr(checked, field) for field in fields}
+    return {**{field: getattr(checked, field) for field in fields}, **(checked.model_extra or {})}
 
 
 def _mistakes(error: ValidationError, choices: list[str]) -> str:

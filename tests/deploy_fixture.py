@@ -13,6 +13,7 @@ from deploy.onnx_graph import export_onnx, export_openvino
 from deploy.quantizers import QUANTIZERS
 from distill.evaluation.calibration import Calibration
 from distill.preprocess import PreprocessSpec
+from distill.task import BINARY
 from students.output import ModelOutput
 
 SIZE = 32
@@ -82,10 +83,10 @@ def build_deployed(root: Path) -> Deployed:
     with torch.no_grad():
         model.head.bias -= model(normalized).logits.mean()  # both verdicts occur
         raw = model(normalized).logits.numpy().astype(np.float64)
-    export_onnx(model, preprocess=SPEC, calibration=CALIBRATION, num_logits=1, path=folder / "fp32.onnx")
+    export_onnx(model, preprocess=SPEC, calibration=CALIBRATION, task=BINARY, path=folder / "fp32.onnx")
     export_openvino(folder / "fp32.onnx", path=folder / "fp32.xml")
     records = {}
-    for name, suffix in (("ort_qdq", ".onnx"), ("nncf_openvino", ".xml")):
+    for name, suffix in (("ort", ".onnx"), ("nncf", ".xml")):
         records[name] = QUANTIZERS[name].quantize(
             source=folder / f"fp32{suffix}", output=folder / f"int8{suffix}", images=images(16, seed=1)
         )

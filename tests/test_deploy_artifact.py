@@ -43,7 +43,8 @@ def edit(folder, **changes):
 
 def test_manifest_has_the_fields_of_the_contract(tmp_path, write) -> None:
     record = QuantizationRecord(
-        name="ort_qdq",
+        name="ort-percentile",
+        tool="ort",
         runtime="onnxruntime",
         samples=8,
         seconds=0.5,
@@ -71,7 +72,8 @@ def test_manifest_has_the_fields_of_the_contract(tmp_path, write) -> None:
         "shape": [1, 64, 64, 3],
         "color": "RGB",
     }
-    assert raw["labels"] == ["real", "generated"]
+    assert raw["labels"] == ["real", "generated"] and raw["task"] == "binary"
+    assert (raw["quantizer"]["name"], raw["quantizer"]["tool"]) == ("ort-percentile", "ort")
     assert raw["outputs"] == ["probability", "logit"]
     assert raw["calibration"] == {"temperature": 1.5, "bias": 0.1}
     assert raw["files"]["model.bin"] == {"sha256": hashlib.sha256(b"\x00\x01\x02").hexdigest(), "bytes": 3}

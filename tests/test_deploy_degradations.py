@@ -11,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.stages import bench_stages
+from deploy.quantizers import runtimes_of
 from deploy.stages import deploy_stages
-from deploy.stages.degradations import draw_samples, load_degraded
+from deploy.stages.degradations import load_degraded, sample_groups
 from distill.data.samples import Sample
 from distill.data.transforms.degradations import CLEAN, DEGRADATIONS, FLIP_TEST
-from distill.files import read_json
-from distill.pipeline.runfolder import artifact_predictions, load_dataset, load_predictions
+from distill.evaluation.choice import Choice
+from distill.pipeline.runfolder import load_arrays, load_dataset
 from distill.pipeline.state import stage_keys
 from distill.recipe import load_recipe
+from distill.roster import roster_of
 from distill.stages import distill_stages
 
 
@@ -36,31 +38,31 @@ def grouped(sizes):
 @settings(max_examples=80, deadline=None)
 def test_whole_groups_as_many_as_fit(sizes, at_most, seed):
     samples = grouped(sizes)
-    chosen = draw_samples(samples, at_most=at_most, seed=seed).tolist()
+    chosen = sample_groups(samples, at_most=at_most, seed=seed).tolist()
     assert chosen == sorted(set(chosen)) and 0 < len(chosen) <= at_most
     inside = {samples[index].group for index in chosen}
     assert [index for index, sample in enumerate(samples) if sample.group in inside] == chosen
     left = [sum(sample.group == name for sample in samples) for name in {s.group for s in samples} - inside]
     assert all(size > at_most - len(chosen) for size in left)  # no other group would have fitted
-    assert chosen == draw_samples(samples, at_most=at_most, seed=seed).tolist()
+    assert chosen == sample_groups(samples, at_most=at_most, seed=seed).tolist()
 
 
 def test_seeds_draw_other_groups_and_the_order_of_files_does_not_matter():
     samples = grouped([2] * 30)
-    drawn = {tuple(draw_samples(samples, at_most=20, seed=seed).tolist()) for seed in range(10)}
+    drawn = {tuple(sample_groups(samples, at_most=20, seed=seed).tolist()) for seed in range(10)}
     assert len(drawn) == 10
     backwards = samples[::-1]
-    paths = {samples[index].path for index in draw_samples(samples, at_most=20, seed=1)}
-    assert {backwards[index].path for index in draw_samples(backwards, at_most=20, seed=1)} == paths
+    paths = {samples[index].path for index in sample_groups(samples, at_most=20, seed=1)}
+    assert {backwards[index].path for index in sample_groups(backwards, at_most=20, seed=1)} == paths
 
 
 def test_a_group_larger_than_all_is_cut():
-    assert len(draw_samples(grouped([50, 60]), at_most=8, seed=0)) == 8
+    assert len(sample_groups(grouped([50, 60]), at_most=8, seed=0)) == 8
 
 
 def test_samples_without_a_group_stand_alone():
     samples = [Sample(path=f"{i}.png", label=i % 2) for i in range(9)]
-    assert len(draw_samples(samples, at_most=4, seed=0)) == 4
+    assert len(sample_groups(samples, at_most=4, seed=0)) == 4
 
 
 # the stages
@@ -68,8 +70,10 @@ def test_samples_without_a_group_stand_alone():
 
 def stages_of(*overrides):
     recipe = load_recipe(str(TINY), overrides=overrides)
-    stages = [*distill_stages(recipe), *deploy_stages(recipe)]
-    return [*stages, *bench_stages(recipe, stages)], recipe
+    roster = roster_of(recipe, runtimes=runtimes_of(recipe))
+    stages = distill_stages(recipe, roster)
+    stages += deploy_stages(recipe, roster, stages)
+    return [*stages, *bench_stages(recipe, roster, stages)], recipe
 
 
 def test_no_samples_no_stage():
@@ -89,9 +93,9 @@ def test_a_change_of_the_sweep_redoes_the_sweep_alone():
 def test_the_sweep_needs_every_model_it_shows():
     needs = next(stage.needs for stage in stages_of()[0] if stage.name == "degradations:outputs")
     assert set(needs) == {
-        "teacher:choice", "choose:small_cnn", "choose:small_cnn/control",
-        "quantize:teacher@32:ort_qdq", "quantize:teacher@32:nncf_openvino",
-        "quantize:small_cnn@32:ort_qdq", "quantize:small_cnn@32:nncf_openvino",
+        "teacher:choice", "choose:small_cnn", "choose:small_cnn/alone",
+        "quantize:teacher@32:ort", "quantize:teacher@32:nncf",
+        "quantize:small_cnn@32:ort", "quantize:small_cnn@32:nncf",
     }  # fmt: skip
 
 
@@ -115,8 +119,8 @@ def outputs(finished_run):
 def test_every_model_spoke_of_every_image_in_every_state(outputs, finished_run):
     assert outputs.degradations == tuple(DEGRADATIONS)
     assert set(outputs.probabilities) == {
-        "teacher", "small_cnn", "small_cnn/control", "teacher-onnxruntime-int8", "teacher-openvino-int8",
-        "small_cnn-onnxruntime-int8", "small_cnn-openvino-int8",
+        "teacher", "small_cnn", "small_cnn/alone", "teacher-onnxruntime-int8-ort", "teacher-openvino-int8-nncf",
+        "small_cnn-onnxruntime-int8-ort", "small_cnn-openvino-int8-nncf",
     }  # fmt: skip
     test = load_dataset(finished_run).split("test")
     assert len(outputs.samples) == 24 < len(test)
@@ -129,16 +133,18 @@ def test_clean_is_what_the_evaluation_saw(outputs, finished_run):
     clean = {
         name: values[outputs.degradations.index(CLEAN)] for name, values in outputs.probabilities.items()
     }
-    for model in ("teacher", "small_cnn"):
-        for runtime in ("onnxruntime", "openvino"):
-            file = finished_run / artifact_predictions(model, runtime=runtime, precision="int8")
-            known = load_predictions(file)["test"][outputs.samples]
-            np.testing.assert_allclose(clean[f"{model}-{runtime}-int8"], known, atol=1e-9)
-    for model in ("teacher", "students/small_cnn"):
-        logits = load_predictions(finished_run / model / "predictions.npz")["test"][outputs.samples]
-        calibration = read_json(finished_run / model / "choice.json")["calibration"]
-        said = clean[model.removeprefix("students/")]
-        found = (np.log(said / (1 - said)) - calibration["bias"]) * calibration["temperature"]
+    recipe = load_recipe(str(TINY))
+    roster = roster_of(recipe, runtimes=runtimes_of(recipe))
+    int8 = [artifact for artifact in roster.judged if artifact.precision == "int8"]
+    assert len(int8) == 4
+    for artifact in int8:
+        known = load_arrays(finished_run / artifact.predictions)["test"][outputs.samples]
+        np.testing.assert_allclose(clean[artifact.key], known, atol=1e-9)
+    for model in roster.models:
+        logits = load_arrays(finished_run / model.logits)["test"][outputs.samples]
+        calibration = Choice.read(finished_run / model.choice).calibration
+        said = clean[model.key]
+        found = (np.log(said / (1 - said)) - calibration.bias) * calibration.temperature
         np.testing.assert_allclose(found, logits, atol=1e-6)  # hardly trained: probabilities are near 0.5
         assert np.ptp(logits) > 1e-3
 

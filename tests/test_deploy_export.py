@@ -9,6 +9,9 @@ from deploy_fixture import CALIBRATION, SIZE, SPEC, Deployed, build_deployed, ti
 from deploy.onnx_graph import OPSET, export_onnx, export_openvino
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
+from distill.task import MultiClass
+
+THREE = MultiClass(labels=("real", "gan", "diffusion"))
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +66,7 @@ def test_multiclass_graph(tmp_path, deployed: Deployed) -> None:
     model = tiny_detector(num_logits=3).train()
     model.norm.eval()
     path = tmp_path / "multi.onnx"
-    export_onnx(model, preprocess=SPEC, calibration=Calibration(temperature=2.0), num_logits=3, path=path)
+    export_onnx(model, preprocess=SPEC, calibration=Calibration(temperature=2.0), task=THREE, path=path)
     assert model.training and model.deep.training and not model.norm.training, "modes are given back"
     session = onnxruntime.InferenceSession(path)
     assert [(value.name, value.shape) for value in session.get_outputs()] == [
@@ -81,7 +84,7 @@ def test_multiclass_graph(tmp_path, deployed: Deployed) -> None:
 def test_bias_has_no_meaning_for_several_classes(tmp_path) -> None:
     with pytest.raises(EdgeproofError, match=r"calibration.bias: found -0.4 for 3 classes, expected 0"):
         export_onnx(
-            tiny_detector(3), preprocess=SPEC, calibration=CALIBRATION, num_logits=3, path=tmp_path / "m.onnx"
+            tiny_detector(3), preprocess=SPEC, calibration=CALIBRATION, task=THREE, path=tmp_path / "m.onnx"
         )
 
 

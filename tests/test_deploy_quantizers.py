@@ -12,7 +12,7 @@ from deploy.quantizers import QUANTIZERS
 from deploy.runtime import Detector
 from distill.errors import EdgeproofError
 
-SOURCES = {"ort_qdq": "fp32.onnx", "nncf_openvino": "fp32.xml"}
+SOURCES = {"ort": "fp32.onnx", "nncf": "fp32.xml"}
 
 
 @pytest.fixture(scope="session")
@@ -28,8 +28,8 @@ def _weights(path) -> list[np.ndarray]:
 
 def test_table_says_what_each_backend_is_for() -> None:
     assert {name: quantizer.runtime for name, quantizer in QUANTIZERS.items()} == {
-        "nncf_openvino": "openvino",
-        "ort_qdq": "onnxruntime",
+        "nncf": "openvino",
+        "ort": "onnxruntime",
     }
 
 
@@ -44,7 +44,8 @@ def test_int8_still_says_what_fp32_says(deployed: Deployed, runtime: str) -> Non
 @pytest.mark.parametrize("name", SOURCES)
 def test_record_tells_how_it_was_made(deployed: Deployed, name: str) -> None:
     record = deployed.records[name]
-    assert (record.name, record.runtime, record.samples) == (name, QUANTIZERS[name].runtime, 16)
+    assert (record.name, record.tool) == (name, name)
+    assert (record.runtime, record.samples) == (QUANTIZERS[name].runtime, 16)
     assert set(record.versions) == set(QUANTIZERS[name].packages)
     assert record.settings["calibration"] == "minmax"
     assert "reduce_range" not in record.settings
@@ -67,7 +68,7 @@ def test_qdq_quantizes_the_first_convolution_and_leaves_both_ends_float(deployed
 def test_reduce_range_keeps_weights_to_seven_bits(deployed: Deployed, tmp_path) -> None:
     largest = {}
     for reduce_range in (True, False):
-        record = QUANTIZERS["ort_qdq"].quantize(
+        record = QUANTIZERS["ort"].quantize(
             source=deployed.folder / "fp32.onnx",
             output=tmp_path / "int8.onnx",
             images=images(2, seed=1),
@@ -83,7 +84,7 @@ def test_reduce_range_keeps_weights_to_seven_bits(deployed: Deployed, tmp_path) 
 def test_percentile_calibration_of_onnxruntime(deployed: Deployed, tmp_path) -> None:
     settings = {"calibration": "percentile", "percentile": 99.9}
     output = tmp_path / "int8.onnx"
-    QUANTIZERS["ort_qdq"].quantize(
+    QUANTIZERS["ort"].quantize(
         source=deployed.folder / "fp32.onnx", output=output, images=images(16, seed=1), settings=settings
     )
     session = onnxruntime.InferenceSession(output)
@@ -142,6 +143,6 @@ def test_mistakes_are_named(deployed: Deployed, tmp_path, name: str) -> None:
 def test_missing_package_names_the_extra(deployed: Deployed, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "nncf", None)
     with pytest.raises(EdgeproofError, match=r"package nncf cannot be imported .*edgeproof\[quantize\]"):
-        QUANTIZERS["nncf_openvino"].quantize(
+        QUANTIZERS["nncf"].quantize(
             source=deployed.folder / "fp32.xml", output=tmp_path / "int8.xml", images=images(2, seed=1)
         )

@@ -14,6 +14,7 @@ from deploy.runtime import Detector
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.preprocess import PreprocessSpec
+from distill.task import MultiClass
 
 RUNTIMES = ("openvino", "onnxruntime")
 
@@ -120,9 +121,9 @@ def test_tiles_average_the_logits(deployed: Deployed, tmp_path) -> None:
 
 
 def test_several_classes(deployed: Deployed, tmp_path) -> None:
-    calibration = Calibration(temperature=2.0)
+    calibration, task = Calibration(temperature=2.0), MultiClass(labels=("real", "gan", "diffusion"))
     path = tmp_path / "multi.onnx"
-    export_onnx(tiny_detector(3), preprocess=SPEC, calibration=calibration, num_logits=3, path=path)
+    export_onnx(tiny_detector(3), preprocess=SPEC, calibration=calibration, task=task, path=path)
     write_artifact(
         tmp_path / "multi",
         name="tiny",
@@ -131,8 +132,7 @@ def test_several_classes(deployed: Deployed, tmp_path) -> None:
         threshold=0.5,
         calibration=calibration,
         precision="fp32",
-        task="multiclass",
-        labels=("real", "gan", "diffusion"),
+        task=task,
     )
     detector = Detector.load(tmp_path / "multi", threads=1)
     logits = detector.run(deployed.pixels)

@@ -12,10 +12,11 @@ from distill.data.audit.audit import (
     metadata_features,
     print_audit,
     require_passed,
-    summary,
 )
+from distill.data.audit.report import AuditReport, Check
 from distill.data.samples import UNLABELLED, Dataset, Sample, Skipped
 from distill.data.scan import scan
+from distill.data.summary import DataSummary, summarise
 from distill.errors import EdgeproofError, GateFailedError
 from distill.recipe import GateSettings
 
@@ -45,11 +46,11 @@ def write(root, *, scenes=SCENES, kind=("bmp", "bmp"), **options):
 def report_of(dataset, **gates):
     dataset, columns = scan(dataset, max_bad_share=0.0, workers=1)
     report = audit(dataset, columns, gates=GateSettings(**gates), seed=0)
-    return report, {check["name"]: check for check in report["checks"]}
+    return report, {check.name: check for check in report.checks}
 
 
 def failed(dataset, **options):
-    return [name for name, check in report_of(dataset, **options)[1].items() if not check["passed"]]
+    return [name for name, check in report_of(dataset, **options)[1].items() if not check.passed]
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +60,10 @@ def clean(tmp_path_factory):
 
 def test_a_clean_paired_set_passes(clean):
     report, checks = report_of(clean)
-    assert report["passed"] is True
-    assert report["metadata_auc"] == 0.5 and report["metadata_ci"] == [0.5, 0.5]
+    assert report.passed is True
+    assert report.metadata_auc == 0.5 and report.metadata_ci == (0.5, 0.5)
     assert list(checks) == [*CHECKS, *NOTES]
-    assert [checks[name]["value"] for name in CHECKS] == [0.0] * len(CHECKS)
+    assert [checks[name].value for name in CHECKS] == [0.0] * len(CHECKS)
     require_passed(report, where=clean.root)
 
 
@@ -71,15 +72,15 @@ def test_unpaired_constant_metadata_is_no_leak(clean):
     alone = [replace(sample, group="") for sample in clean.samples]
     for count in (12, 23, 37, 60):
         report, _ = report_of(replace(clean, samples=tuple(alone[:count])))
-        assert report["metadata_auc"] == 0.5
+        assert report.metadata_auc == 0.5
 
 
 def test_a_class_of_its_own_quality_leaks(tmp_path):
     dataset = write(tmp_path, kind=("jpg", "jpg"), quality=(96, 95))
     report, checks = report_of(dataset)
-    assert report["metadata_auc"] > 0.99
-    assert not report["passed"] and not checks["metadata"]["passed"]
-    assert checks["metadata"]["value"] == pytest.approx(report["metadata_auc"] - 0.5)
+    assert report.metadata_auc > 0.99
+    assert not report.passed and not checks["metadata"].passed
+    assert checks["metadata"].value == pytest.approx(report.metadata_auc - 0.5)
 
 
 def test_a_class_of_its_own_format_leaks(tmp_path):
@@ -109,7 +110,7 @@ def copied(clean, tmp_path, source, target):
 def test_a_file_in_two_splits(clean, tmp_path):
     dataset = copied(clean, tmp_path, "0_0.bmp", "0_3.bmp")  # train and test
     assert failed(dataset) == ["duplicates_across_splits", "near_duplicates_across_splits"]
-    assert report_of(dataset)[1]["duplicates_across_splits"]["value"] == 1
+    assert report_of(dataset)[1]["duplicates_across_splits"].value == 1
 
 
 def test_a_file_in_both_classes(clean, tmp_path):
@@ -137,9 +138,9 @@ def test_a_group_that_straddles(clean):
 def test_accepting_by_name(tmp_path):
     dataset = write(tmp_path, kind=("bmp", "png"))
     report, checks = report_of(dataset, accept=("metadata", "file_bytes", "flip_jpeg96", "flip_png"))
-    assert report["passed"] and checks["metadata"]["passed"]
-    assert checks["metadata"]["note"].startswith("ACCEPTED by the recipe: AUC of a classifier")
-    assert checks["metadata"]["value"] > checks["metadata"]["limit"]
+    assert report.passed and checks["metadata"].passed
+    assert checks["metadata"].note.startswith("ACCEPTED by the recipe: AUC of a classifier")
+    assert checks["metadata"].value > checks["metadata"].limit
     assert failed(dataset, accept=("flip_jpeg96", "file_bytes", "duplicates_across_splits")) == [
         "metadata",
         "flip_png",
@@ -176,15 +177,16 @@ def test_metadata_features_of_known_files(tmp_path):
 
 def test_summary_by_hand(clean):
     dataset = replace(clean, skipped=(Skipped(path="x.jpg", reason="broken"),))
-    assert summary(dataset, held_out=["blend"]) == {
+    found = summarise(dataset, held_out=["blend"])
+    assert found.model_dump(mode="json", exclude={"schema_version"}) == {
         "layout": "class_folders",
         "simulated": False,
         "splits": {
-            "train": {"real": 16, "fake": 16},
-            "valid": {"real": 7, "fake": 7},
-            "test": {"real": 7, "fake": 7},
+            "train": {"real": 16, "fake": 16, "unlabelled": 0},
+            "valid": {"real": 7, "fake": 7, "unlabelled": 0},
+            "test": {"real": 7, "fake": 7, "unlabelled": 0},
         },
-        "generators": {"noise": {"split": ["test", "train", "valid"], "count": 30}},
+        "generators": {"noise": {"splits": ["test", "train", "valid"], "count": 30}},
         "held_out": ["blend"],
         "skipped": [{"path": "x.jpg", "reason": "broken"}],
     }
@@ -196,9 +198,9 @@ def test_auditing_a_folder_lists_what_it_left_out(tmp_path, capsys):
         for index in range(6):
             picture(10 * label + index).save(tmp_path / name / f"{index}.bmp")
     (tmp_path / "real" / "broken.jpg").touch()
-    report = audit_folder(tmp_path, layout="auto")
-    assert report["passed"]
-    print_audit(report, as_json=False)
+    report, seen = audit_folder(tmp_path, layout="auto")
+    assert report.passed
+    print_audit(report, seen, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("ok   metadata: 0 (limit 0.05)")
     assert lines[-1] == "left out real/broken.jpg: the file is empty (0 bytes), expected an image"
@@ -218,28 +220,28 @@ def test_chance_in_a_small_set_is_not_called_a_leak_but_a_shown_one_is():
     from distill.data.audit.findings import Finding
 
     chance = _judge("metadata", Finding(0.12, "AUC", shown=False), limit=0.05, accepted=False)
-    assert chance["passed"] and "not shown to be a leak" in chance["note"]
+    assert chance.passed and "not shown to be a leak" in chance.note
     shown = _judge("metadata", Finding(0.12, "AUC", shown=True), limit=0.05, accepted=False)
-    assert not shown["passed"] and not shown["accepted"]
+    assert not shown.passed and not shown.accepted
     accepted = _judge("metadata", Finding(0.12, "AUC", shown=True), limit=0.05, accepted=True)
-    assert accepted["passed"] and accepted["accepted"]
+    assert accepted.passed and accepted.accepted
     harmless = _judge("metadata", Finding(0.01, "AUC", shown=True), limit=0.05, accepted=True)
-    assert harmless["passed"] and not harmless["accepted"], "nothing failed, so nothing was accepted"
+    assert harmless.passed and not harmless.accepted, "nothing failed, so nothing was accepted"
 
 
 def test_an_unknown_name_in_accept(clean):
     with pytest.raises(EdgeproofError, match="no check is called 'metadat'; choose among: metadata, "):
         report_of(clean, accept=("metadat",))
-    assert report_of(clean, accept=("small_cnn-openvino-int8 AUC drop",))[0]["passed"]
+    assert report_of(clean, accept=("small_cnn-openvino-int8 AUC drop",))[0].passed
 
 
 def test_notes_warn_and_never_fail(clean):
     keep = [s for s in clean.samples if not (s.split == "train" and s.label == 1) or s.path == "1_0.bmp"]
     dataset = replace(clean, samples=tuple(keep), skipped=(Skipped(path="x.jpg", reason="broken"),))
     checks = report_of(dataset)[1]
-    assert "WARNING: valid, test unlike train" in checks["class_balance"]["note"]
-    assert "1 files left out, the first x.jpg: broken" in checks["corrupt_files"]["note"]
-    assert all(checks[name]["passed"] and checks[name]["limit"] is None for name in NOTES)
+    assert "WARNING: valid, test unlike train" in checks["class_balance"].note
+    assert "1 files left out, the first x.jpg: broken" in checks["corrupt_files"].note
+    assert all(checks[name].passed and checks[name].limit is None for name in NOTES)
 
 
 def test_unlabelled_images_are_searched_for_test_images_and_judged_by_nothing_else(clean, tmp_path):
@@ -265,18 +267,18 @@ def test_a_leak_that_only_pixels_show(tmp_path):
     from distill.data.audit.traces import jpeg_again
 
     scenes(tmp_path, lambda image, label: image if label else jpeg_again(image, 90))
-    report = audit_folder(tmp_path, layout="auto")
-    found = [check["name"] for check in report["checks"] if not check["passed"]]
+    report, _ = audit_folder(tmp_path, layout="auto")
+    found = [check.name for check in report.checks if not check.passed]
     assert {"compression", "flip_jpeg96", "flip_jpeg95_fakes"} <= set(found) <= {*CHECKS[:5]}
 
 
 def test_a_metadata_leak_says_where(tmp_path):
-    note = report_of(write(tmp_path, kind=("bmp", "png")))[1]["metadata"]["note"]
+    note = report_of(write(tmp_path, kind=("bmp", "png")))[1]["metadata"].note
     assert "alone: format 1.00" in note
     assert note.endswith("format: real BMP (100%), generated PNG (100%)")
     (tmp_path / "jpg").mkdir()
     quality = write(tmp_path / "jpg", kind=("jpg", "jpg"), quality=(90, 60))
-    note = report_of(quality)[1]["metadata"]["note"]
+    note = report_of(quality)[1]["metadata"].note
     assert "format 0.50" in note and "JPEG quality: real median 90, generated median 60" in note
 
 
@@ -285,14 +287,21 @@ def test_the_report_is_strict_json_and_marks_what_was_accepted(tmp_path):
 
     dataset = write(tmp_path, kind=("bmp", "png"))
     report, checks = report_of(dataset, accept=("metadata", "file_bytes", "flip_jpeg96", "flip_png"))
-    assert json.loads(json.dumps(report, allow_nan=False)) == report
-    accepted = [name for name, check in checks.items() if check["accepted"]]
+    report.write(tmp_path / "audit.json")
+    assert AuditReport.read(tmp_path / "audit.json") == report
+    written = json.loads((tmp_path / "audit.json").read_text(), parse_constant=pytest.fail)
+    assert written == report.model_dump(mode="json")
+    accepted = [name for name, check in checks.items() if check.accepted]
     assert accepted == ["metadata", "file_bytes", "flip_jpeg96", "flip_png"]
-    assert set(checks["metadata"]) == {"name", "value", "limit", "passed", "accepted", "note", "examples"}
+    assert (
+        set(written["checks"][0])
+        == set(Check.model_fields)
+        == {"name", "value", "limit", "passed", "accepted", "note", "examples"}
+    )
 
 
 def test_every_check_can_be_accepted_by_its_name(clean):
-    assert report_of(clean, accept=CHECKS)[1]["metadata"]["accepted"] is False
+    assert report_of(clean, accept=CHECKS)[1]["metadata"].accepted is False
 
 
 def test_limits_come_from_the_recipe(clean, tmp_path):
@@ -304,8 +313,8 @@ def test_limits_come_from_the_recipe(clean, tmp_path):
 
 def test_examples_are_listed_and_printed(clean, tmp_path, capsys):
     report, checks = report_of(copied(clean, tmp_path, "0_0.bmp", "0_3.bmp"))
-    assert checks["duplicates_across_splits"]["examples"] == [["0_0.bmp", "0_3.bmp"]]
-    print_audit({**report, "skipped": []}, as_json=False)
+    assert checks["duplicates_across_splits"].examples == (("0_0.bmp", "0_3.bmp"),)
+    print_audit(report, {"problems": [], "skipped": []}, as_json=False)
     lines = capsys.readouterr().out.splitlines()
     place = next(i for i, line in enumerate(lines) if line.startswith("FAIL duplicates_across_splits: 1"))
     assert lines[place + 1].split() == ["0_0.bmp", "=", "0_3.bmp"]
@@ -316,7 +325,9 @@ def test_the_data_stages_leave_a_scan_that_fits_the_samples(tmp_path):
     from distill.data.scan import load_scan
     from distill.pipeline.runfolder import AUDIT, SCAN, SUMMARY, load_dataset
     from distill.pipeline.stage import Run
+    from distill.pipeline.state import stage_keys
     from distill.recipe import parse_recipe
+    from distill.roster import roster_of
     from distill.stages import distill_stages
     from distill.stages.data import audit_data, make_data
 
@@ -339,9 +350,15 @@ def test_the_data_stages_leave_a_scan_that_fits_the_samples(tmp_path):
         assert (dataset.root / sample.path).stat().st_size == size
     assert {sample.split for sample in dataset.samples} == {"train", "valid", "test", "unlabelled"}
     audit_data(run, lambda done, total: None)
-    stages = {stage.name: stage for stage in distill_stages(recipe)}
+    stages = distill_stages(recipe, roster_of(recipe))
+    keys = stage_keys(stages, recipe)
+    stages = {stage.name: stage for stage in stages}
     for name in (*stages["data"].outputs, *stages["audit"].outputs):
         assert (run.folder / name).is_file(), name
     assert {SUMMARY, SCAN} <= set(stages["data"].outputs) and stages["audit"].outputs == (AUDIT,)
+    assert DataSummary.read(run.folder / SUMMARY).splits["unlabelled"].unlabelled == 1
     other = recipe.model_copy(update={"gates": GateSettings(flip_drop=0.2)})
-    assert stages["audit"].reads(other) != stages["audit"].reads(recipe)
+    changed = stage_keys([*stages.values()], other)
+    assert changed["audit"] != keys["audit"] and changed["data"] == keys["data"]
+    (tmp_path / "real" / "one more.png").touch()
+    assert stage_keys([*stages.values()], recipe)["data"] != keys["data"]

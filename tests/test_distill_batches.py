@@ -9,16 +9,19 @@ from distill.data.transforms.settings import AugmentationSettings
 from distill.preprocess import PreprocessSpec
 from distill.training.batches import (
     BatchDataset,
+    Sight,
     boxes_in_pixels,
     mirror,
-    normalize,
     plain_loader,
     train_loader,
 )
-from distill.training.teachers import TeacherOutputs
+from distill.training.normalize import normalize
+from distill.training.views import Views
+from students.output import ModelOutput
 
 SPEC = PreprocessSpec(size=16)
 COUNT = 10
+FLIPS = Views(count=2, flips=True)
 
 
 @pytest.fixture
@@ -33,31 +36,38 @@ def pixels():
     return PixelSource(root=None, samples=tuple(samples), spec=SPEC, cache=cache)
 
 
+class Says:
+    """A teacher that was asked before: logit 10 · index + view, and the same as a feature."""
+
+    def outputs(self, indices, numbers):
+        logits = torch.from_numpy(10.0 * indices + numbers)
+        return ModelOutput(logits=logits, features={"f": logits[:, None, None, None].half()})
+
+
 @pytest.fixture
 def teacher():
-    """Logit 10 · index + view, and the same as a feature."""
-    logits = 10.0 * torch.arange(COUNT)[:, None] + torch.arange(2)[None]
-    return TeacherOutputs(logits=logits, features={"f": logits[:, :, None, None, None].half()})
+    return {"teacher": Says()}
 
 
 # batches
 
 
 def test_a_batch_is_what_its_keys_say(pixels, teacher):
-    batch = BatchDataset(pixels, teacher=teacher)[[(3, 0, 0), (4, 1, 0), (3, 1, 0)]]
+    batch = BatchDataset(pixels, teachers=teacher, views=FLIPS)[[(3, 0, 0), (4, 1, 0), (3, 1, 0)]]
     assert batch.images.dtype == torch.uint8 and batch.images.shape == (3, 16, 16, 3)
     assert batch.images[:, 0, 0, 0].tolist() == [103, 4, 3]
     assert batch.images[:, 0, -1, 0].tolist() == [3, 104, 103]  # mirrored
     assert batch.labels.tolist() == [1.0, 0.0, 1.0] and batch.labels.dtype == torch.float32
-    assert batch.teacher_logits.tolist() == [30.0, 41.0, 31.0]
-    assert batch.teacher_features["f"].flatten().tolist() == [30.0, 41.0, 31.0]
+    assert batch.indices.tolist() == [3, 4, 3] and batch.indices.dtype == torch.int64
+    assert batch.teachers["teacher"].logits.tolist() == [30.0, 41.0, 31.0]
+    assert batch.teachers["teacher"].features["f"].flatten().tolist() == [30.0, 41.0, 31.0]
     assert batch.boxes[0].tolist() == [0, 4, 8, 16] and batch.boxes[2].tolist() == [8, 4, 16, 16]
     assert batch.boxes[1].isnan().all()
 
 
 def test_mirroring_leaves_the_source_alone(pixels):
     before = pixels.cache.copy()
-    data = BatchDataset(pixels)
+    data = BatchDataset(pixels, views=FLIPS)
     boxes = data.boxes.copy()
     data[[(index, 1, 0) for index in range(COUNT)]]
     np.testing.assert_array_equal(pixels.cache, before)
@@ -66,17 +76,17 @@ def test_mirroring_leaves_the_source_alone(pixels):
 
 def test_without_a_teacher_there_are_no_outputs(pixels):
     batch = BatchDataset(pixels)[[(0, 0, 0)]]
-    assert batch.teacher_logits is None and batch.teacher_features is None
+    assert not batch.teachers and not batch.views
 
 
 @pytest.mark.parametrize(("size", "lengths"), [(4, [4, 3, 3]), (5, [5, 5]), (9, [5, 5]), (64, [10])])
 def test_training_evens_out_its_batches(pixels, size, lengths):
-    loader = train_loader(BatchDataset(pixels), batch_size=size, views=2, seed=0, workers=0)
+    loader = train_loader(BatchDataset(pixels, views=FLIPS), batch_size=size, seed=0, workers=0)
     assert [len(batch.labels) for batch in loader] == lengths
 
 
 def test_a_loader_follows_the_sampler(pixels):
-    loader = train_loader(BatchDataset(pixels), batch_size=10, views=1, seed=4, workers=0)
+    loader = train_loader(BatchDataset(pixels), batch_size=10, seed=4, workers=0)
     loader.sampler.set_epoch(2)
     [batch] = loader
     [keys] = loader.sampler
@@ -85,17 +95,52 @@ def test_a_loader_follows_the_sampler(pixels):
 
 def test_a_loader_leaves_torchs_random_state_alone(pixels):
     before = torch.get_rng_state()
-    list(train_loader(BatchDataset(pixels), batch_size=4, views=2, seed=0, workers=0))
+    list(train_loader(BatchDataset(pixels, views=FLIPS), batch_size=4, seed=0, workers=0))
     assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize("view", [0, 1])
 def test_the_plain_loader_gives_every_sample_once_in_order(pixels, view):
-    batches = list(plain_loader(BatchDataset(pixels), batch_size=4, view=view))
+    batches = list(plain_loader(BatchDataset(pixels, views=FLIPS), batch_size=4, view=view))
     assert [len(batch.labels) for batch in batches] == [4, 4, 2]
     images = torch.cat([batch.images for batch in batches])
     assert images[:, 0, 5, 0].tolist() == list(range(COUNT))
     assert images[:, 0, -view, 0].tolist() == [100 + i for i in range(COUNT)]
+
+
+def test_a_loader_draws_from_the_datasets_views(pixels, teacher):
+    """Of images, boxes and teachers alike; without flips nothing is mirrored."""
+    for views, seen in ((Views(), {0}), (FLIPS, {0, 1}), (Views(count=6, flips=True), set(range(6)))):
+        loader = train_loader(
+            BatchDataset(pixels, teachers=teacher, views=views), batch_size=4, seed=0, workers=0
+        )
+        drawn = set()
+        for epoch in range(12):
+            loader.sampler.set_epoch(epoch)
+            for batch in loader:
+                numbers = (batch.teachers["teacher"].logits % 10).int()
+                drawn |= set(numbers.tolist())
+                mirrored = batch.images[:, 0, -1, 0] >= 100
+                assert torch.equal(mirrored, numbers % 2 == 1)
+        assert drawn == seen
+    unflipped = BatchDataset(pixels, views=Views(count=6))[[(3, 1, 0)]]
+    assert unflipped.images[0, 0, 0, 0] == 103 and unflipped.boxes[0].tolist() == [0, 4, 8, 16]
+
+
+def test_batches_of_workers_are_those_of_this_process(pixels, teacher):
+    """Small parts travel within the message, large ones beside it; nothing is lost on the way."""
+    data = BatchDataset(
+        pixels, teachers=teacher, sights={"other": Sight(pixels=pixels, clean=True)}, augmentation=STRONG,
+        views=Views(count=4, flips=True, seed=5, fixed=True),
+    )  # fmt: skip
+    for here, there in zip(
+        *(plain_loader(data, batch_size=4, view=3, workers=n) for n in (0, 1)), strict=True
+    ):
+        for name in ("images", "labels", "boxes", "indices"):
+            assert torch.equal(getattr(here, name).nan_to_num(-1), getattr(there, name).nan_to_num(-1))
+        one, other = here.teachers["teacher"], there.teachers["teacher"]
+        assert torch.equal(one.logits, other.logits) and torch.equal(one.features["f"], other.features["f"])
+        assert torch.equal(here.views["other"], there.views["other"])
 
 
 # boxes
@@ -190,9 +235,9 @@ STRONG = AugmentationSettings(
 def test_augmentation_follows_the_draw_alone(pixels, teacher):
     """The same draw gives the same picture, whatever else is in the batch and whether a teacher speaks."""
     before = pixels.cache.copy()
-    data = BatchDataset(pixels, augmentation=STRONG)
+    data = BatchDataset(pixels, augmentation=STRONG, views=FLIPS)
     first = data[[(3, 0, 11), (4, 1, 12), (3, 0, 13)]].images
-    taught = BatchDataset(pixels, teacher=teacher, augmentation=STRONG)
+    taught = BatchDataset(pixels, teachers=teacher, augmentation=STRONG, views=FLIPS)
     second = taught[[(3, 0, 13), (3, 0, 11)]].images
     assert torch.equal(first[0], second[1]) and torch.equal(first[2], second[0])
     assert not torch.equal(first[0], first[2])
@@ -201,17 +246,20 @@ def test_augmentation_follows_the_draw_alone(pixels, teacher):
 
 def test_only_the_images_are_augmented(pixels, teacher):
     keys = [(3, 0, 1), (4, 1, 2), (3, 1, 3)]
-    plain = BatchDataset(pixels, teacher=teacher)[keys]
-    augmented = BatchDataset(pixels, teacher=teacher, augmentation=STRONG)[keys]
+    plain = BatchDataset(pixels, teachers=teacher, views=FLIPS)[keys]
+    augmented = BatchDataset(pixels, teachers=teacher, augmentation=STRONG, views=FLIPS)[keys]
     assert not torch.equal(plain.images, augmented.images)
     assert augmented.images.dtype == torch.uint8 and augmented.images.shape == plain.images.shape
-    for name in ("labels", "boxes", "teacher_logits"):
+    for name in ("labels", "boxes", "indices"):
         assert torch.equal(getattr(plain, name).nan_to_num(-1), getattr(augmented, name).nan_to_num(-1))
+    said, again = plain.teachers["teacher"], augmented.teachers["teacher"]
+    assert torch.equal(said.logits, again.logits) and torch.equal(said.features["f"], again.features["f"])
 
 
 def test_augmentation_comes_after_mirroring(pixels):
     half = AugmentationSettings(cutout={"probability": 1.0, "range": (0.3, 0.3)})
-    plain, mirrored = (BatchDataset(pixels, augmentation=half)[[(3, view, 5)]].images[0] for view in (0, 1))
+    data = BatchDataset(pixels, augmentation=half, views=FLIPS)
+    plain, mirrored = (data[[(3, view, 5)]].images[0] for view in (0, 1))
     hidden = [(image == 128).all(dim=2) for image in (plain, mirrored)]
     assert torch.equal(*hidden) and hidden[0].any()
 
@@ -221,5 +269,5 @@ def test_augmentation_comes_after_mirroring(pixels):
 )
 def test_nothing_active_is_nothing(pixels, settings):
     keys = [(index, index % 2, index) for index in range(COUNT)]
-    found = BatchDataset(pixels, augmentation=settings)[keys].images
-    assert torch.equal(found, BatchDataset(pixels)[keys].images)
+    found = BatchDataset(pixels, augmentation=settings, views=FLIPS)[keys].images
+    assert torch.equal(found, BatchDataset(pixels, views=FLIPS)[keys].images)

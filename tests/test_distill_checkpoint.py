@@ -18,7 +18,6 @@ from distill.training.checkpoint import (
     read_sidecar,
     save_weights,
 )
-from distill.training.teachers import TeacherOutputs, load_outputs, save_outputs, stack_views
 
 
 def network(width=4, *, seed=0):
@@ -238,46 +237,3 @@ def test_the_device_that_is_meant(monkeypatch, wish, there, device):
 def test_a_gpu_that_is_not_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert failure(pick_device, "gpu").startswith("training.accelerator: given 'gpu'")
-
-
-# teacher outputs
-
-
-@pytest.fixture
-def outputs():
-    torch.manual_seed(0)
-    return TeacherOutputs(logits=torch.randn(5, 2), features={"p3": torch.randn(5, 2, 3, 4, 4).half()})
-
-
-def test_teacher_outputs_round_trip(outputs, tmp_path):
-    path = tmp_path / "o.safetensors"
-    save_outputs(outputs, path, key="k")
-    found = load_outputs(path, key="k")
-    assert torch.equal(found.logits, outputs.logits)
-    assert found.features.keys() == {"p3"} and torch.equal(found.features["p3"], outputs.features["p3"])
-    assert found.features["p3"].dtype == torch.float16
-
-
-def test_teacher_outputs_of_another_key(outputs, tmp_path):
-    path = tmp_path / "o.safetensors"
-    save_outputs(outputs, path, key="theirs")
-    assert failure(load_outputs, path, key="mine") == (
-        f"{path}: teacher outputs have key theirs, expected mine; delete the file to compute them anew"
-    )
-
-
-@pytest.mark.parametrize("content", [None, b"", b"rubbish"])
-def test_teacher_outputs_that_are_none(tmp_path, content):
-    path = tmp_path / "o.safetensors"
-    if content is not None:
-        path.write_bytes(content)
-    assert failure(load_outputs, path, key="k").startswith(f"{path}: not readable teacher outputs (")
-
-
-def test_views_are_joined_side_by_side():
-    passes = [
-        (torch.tensor([view, view + 10.0]), {"f": torch.full((2, 1, 1, 1), view)}) for view in (0.0, 1.0)
-    ]
-    joined = stack_views(passes)
-    assert joined.logits.tolist() == [[0, 1], [10, 11]]
-    assert joined.features["f"].shape == (2, 2, 1, 1, 1) and joined.features["f"][:, 1].unique().item() == 1

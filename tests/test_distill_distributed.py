@@ -2,7 +2,6 @@
 
 import collections
 import io
-import json
 import tarfile
 
 import numpy as np
@@ -17,8 +16,10 @@ from distill.errors import EdgeproofError
 from distill.methods.ground_truth import GroundTruth
 from distill.preprocess import PreprocessSpec
 from distill.recipe import Schedule, TrainingSettings
+from distill.task import BINARY
 from distill.training.batches import BatchDataset
 from distill.training.fit import TrainingData, fit
+from distill.training.history import History
 from students.output import ModelOutput
 
 SPEC = PreprocessSpec(size=16)
@@ -73,6 +74,7 @@ def train(folder, root, *, devices, learning_rate=2e-2, progress=None):
     model = Net()
     history = fit(
         model,
+        task=BINARY,
         objectives=[GroundTruth()],
         data=TrainingData(train=WritesDown(pixels, folder), valid=BatchDataset(pixels), spec=SPEC),
         schedule=Schedule(epochs=EPOCHS, batch_size=4, learning_rate=learning_rate),
@@ -103,8 +105,8 @@ def test_each_image_once_an_epoch_in_one_of_the_processes(together):
 
 def test_the_parent_gets_weights_history_and_progress(together):
     folder, model, history, told = together
-    assert [entry["epoch"] for entry in history["epochs"]] == [1, 2]
-    assert history == json.loads((folder / "history.json").read_text())
+    assert [entry.epoch for entry in history.epochs] == [1, 2]
+    assert history == History.read(folder / "history.json")
     assert (folder / "weights.safetensors").is_file() and (folder / "last.safetensors").is_file()
     assert not (folder / "resume.safetensors").exists()
     torch.manual_seed(0)
@@ -123,9 +125,9 @@ def test_validation_covers_every_image_whichever_process_saw_it(together, tmp_pa
         from distill.training.normalize import normalize
 
         logits = model(normalize(batch.images, spec=SPEC)).logits
-    assert history["epochs"][-1]["valid_auc"] == pytest.approx(roc_auc(batch.labels.numpy(), logits.numpy()))
+    assert history.epochs[-1].valid_score == pytest.approx(roc_auc(batch.labels.numpy(), logits.numpy()))
     loss = nn.functional.binary_cross_entropy_with_logits(logits, batch.labels)
-    assert history["epochs"][-1]["valid_loss"] == pytest.approx(float(loss), rel=1e-5)
+    assert history.epochs[-1].valid_loss == pytest.approx(float(loss), rel=1e-5)
 
 
 def test_an_error_in_a_process_is_one_line_here(tmp_path):

@@ -5,18 +5,23 @@ import pytest
 import torch
 
 from distill.errors import EdgeproofError
-from distill.methods import METHODS, Pair, build_method, wanted_features
+from distill.methods import METHODS, Method, Needs, Pair, build_method, features_of
 from distill.methods.face_box import FaceBox
 from distill.methods.ground_truth import GroundTruth, focal_loss
 from distill.methods.hint import Hint, hint_loss
 from distill.methods.kl import KL, softened_kl
 from distill.methods.logit_mse import LogitMSE
-from distill.methods.objective import Batch
+from distill.methods.objective import Batch, Step
 from distill.methods.soft_bce import SoftBCE, soft_bce
 from distill.recipe import MethodSettings
+from distill.task import MultiClass
 from students.output import ModelOutput
 
 NAN = float("nan")
+STEP = Step(epoch=0, epochs=1, step=0)
+THREE = MultiClass(labels=("real", "gan", "diffusion"))
+PAIR = Pair(student={"s1": 4, "s2": 8}, teachers={"teacher": {"t1": 16, "t2": 32}})
+MANY = Pair(student=PAIR.student, teachers=PAIR.teachers, task=THREE)
 
 
 def output(logits, **fields):
@@ -26,8 +31,15 @@ def output(logits, **fields):
 def batch(labels=(0.0,), *, boxes=None, size=32, teacher=None, features=None):
     boxes = torch.full((len(labels), 4), NAN) if boxes is None else torch.tensor(boxes)
     images = torch.zeros(len(labels), 3, size, size)
-    teacher = None if teacher is None else torch.tensor(teacher)
-    return Batch(images, torch.tensor(labels), boxes, teacher, features)
+    said = {}
+    if teacher is not None or features is not None:
+        logits = torch.zeros(len(labels)) if teacher is None else torch.tensor(teacher)
+        said["teacher"] = ModelOutput(logits=logits, features=features or {})
+    return Batch(images, torch.tensor(labels), boxes, torch.arange(len(labels)), said)
+
+
+def loss_of(objective, said, seen):
+    return objective(said, seen, STEP)
 
 
 def sigmoid(values):
@@ -49,28 +61,34 @@ def gradient(loss, *values):
 
 def test_bce_of_two_logits_by_hand():
     # p = 3/4 at logit ln 3: a fake costs -ln(3/4), a real -ln(1/4)
-    loss = GroundTruth()(output([math.log(3), math.log(3)]), batch((1.0, 0.0)))
+    loss = loss_of(GroundTruth(), output([math.log(3), math.log(3)]), batch((1.0, 0.0)))
     assert loss.item() == pytest.approx((math.log(4 / 3) + math.log(4)) / 2)
 
 
 def test_pos_weight_scales_the_fakes_alone():
-    loss = GroundTruth(pos_weight=5.0)(output([math.log(3), math.log(3)]), batch((1.0, 0.0)))
+    loss = loss_of(GroundTruth(pos_weight=5.0), output([math.log(3), math.log(3)]), batch((1.0, 0.0)))
     assert loss.item() == pytest.approx((5 * math.log(4 / 3) + math.log(4)) / 2)
 
 
 def test_focal_loss_by_hand():
     # missed probability 1/4 for the fake, 3/4 for the real, both squared
-    loss = GroundTruth(kind="focal", gamma=2.0)(output([math.log(3), math.log(3)]), batch((1.0, 0.0)))
+    loss = loss_of(
+        GroundTruth(kind="focal", gamma=2.0), output([math.log(3), math.log(3)]), batch((1.0, 0.0))
+    )
     assert loss.item() == pytest.approx((math.log(4 / 3) / 16 + math.log(4) * 9 / 16) / 2)
 
 
 def test_focal_loss_with_pos_weight_by_hand():
-    loss = GroundTruth(kind="focal", gamma=1.0, pos_weight=2.0)(output([math.log(3), 0.0]), batch((1.0, 0.0)))
+    loss = loss_of(
+        GroundTruth(kind="focal", gamma=1.0, pos_weight=2.0), output([math.log(3), 0.0]), batch((1.0, 0.0))
+    )
     assert loss.item() == pytest.approx((2 * math.log(4 / 3) / 4 + math.log(2) / 2) / 2)
 
 
 def test_gamma_is_ignored_for_plain_bce():
-    one, other = (GroundTruth(kind="bce", gamma=gamma)(output([0.3]), batch((1.0,))) for gamma in (0.0, 4.0))
+    one, other = (
+        loss_of(GroundTruth(kind="bce", gamma=gamma), output([0.3]), batch((1.0,))) for gamma in (0.0, 4.0)
+    )
     assert one == other
 
 
@@ -85,11 +103,13 @@ def test_focal_gradient_is_finite_where_the_sigmoid_saturates(gamma):
 def test_cross_entropy_of_three_classes():
     logits = np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0]])
     expected = -(logits - np.log(np.exp(logits).sum(1, keepdims=True)))[[0, 1], [2, 1]].mean()
-    assert GroundTruth()(output(logits.tolist()), batch((2.0, 1.0))).item() == pytest.approx(expected)
+    assert loss_of(GroundTruth(), output(logits.tolist()), batch((2.0, 1.0))).item() == pytest.approx(
+        expected
+    )
 
 
 def test_the_weight_multiplies_the_loss():
-    plain, heavy = (GroundTruth(weight=w)(output([1.0]), batch((1.0,))).item() for w in (1.0, 2.5))
+    plain, heavy = (loss_of(GroundTruth(weight=w), output([1.0]), batch((1.0,))).item() for w in (1.0, 2.5))
     assert heavy == pytest.approx(2.5 * plain)
 
 
@@ -101,8 +121,10 @@ def test_soft_bce_by_numpy(temperature):
     student, teacher = [1.5, -0.5, 0.2], [3.0, -2.0, 0.7]
     target, probability = (sigmoid(np.array(v) / temperature) for v in (teacher, student))
     expected = temperature**2 * bernoulli(target, probability).mean()
-    method = SoftBCE(temperature=temperature)
-    assert method(output(student), batch(teacher=teacher)).item() == pytest.approx(expected, rel=1e-5)
+    method = SoftBCE(PAIR, temperature=temperature)
+    assert loss_of(method, output(student), batch(teacher=teacher)).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 5.0])
@@ -123,19 +145,23 @@ def test_soft_bce_is_stationary_at_the_teacher():
 
 
 def test_soft_bce_refuses_several_logits():
-    with pytest.raises(EdgeproofError, match="soft_bce: given 2 logits, expected one; use the method kl"):
-        SoftBCE()(output([[0.0, 1.0]]), batch(teacher=[[0.0, 1.0]]))
+    with pytest.raises(EdgeproofError, match="soft_bce is for one logit, not 3; use kl or logit_mse"):
+        SoftBCE(MANY)
 
 
 # logit_mse
 
 
 def test_logit_mse_by_hand():
-    assert LogitMSE()(output([1.0, -2.0]), batch(teacher=[3.0, 1.0])).item() == pytest.approx((4 + 9) / 2)
+    assert loss_of(LogitMSE(PAIR), output([1.0, -2.0]), batch(teacher=[3.0, 1.0])).item() == pytest.approx(
+        (4 + 9) / 2
+    )
 
 
 def test_logit_mse_of_two_classes_by_hand():
-    assert LogitMSE()(output([[1.0, 0.0]]), batch(teacher=[[0.0, 3.0]])).item() == pytest.approx((1 + 9) / 2)
+    assert loss_of(LogitMSE(PAIR), output([[1.0, 0.0]]), batch(teacher=[[0.0, 3.0]])).item() == pytest.approx(
+        (1 + 9) / 2
+    )
 
 
 # kl
@@ -153,8 +179,8 @@ def test_kl_by_numpy(temperature):
 
     p, q = softmax(teacher), softmax(student)
     expected = temperature**2 * (p * np.log(p / q)).sum(1).mean()
-    method = KL(temperature=temperature)
-    assert method(output(student.tolist()), batch(teacher=teacher.tolist())).item() == pytest.approx(
+    method = KL(MANY, temperature=temperature)
+    assert loss_of(method, output(student.tolist()), batch(teacher=teacher.tolist())).item() == pytest.approx(
         expected, rel=1e-5
     )
 
@@ -168,14 +194,16 @@ def test_kl_of_logits_zero_and_z_is_soft_bce_less_its_entropy():
 
 
 def test_kl_refuses_one_logit():
-    with pytest.raises(EdgeproofError, match="kl: given one logit.*use soft_bce or logit_mse"):
-        KL()(output([1.0]), batch(teacher=[1.0]))
+    with pytest.raises(
+        EdgeproofError, match="kl is identically zero for one logit; use soft_bce or logit_mse"
+    ):
+        KL(PAIR)
 
 
-@pytest.mark.parametrize("method", [KL(), LogitMSE(), SoftBCE()])
-def test_a_method_without_teacher_logits_says_so(method):
-    with pytest.raises(ValueError, match=f"{method.name} needs the teacher's logits"):
-        method(output([1.0]), batch())
+@pytest.mark.parametrize("method", [KL(MANY), LogitMSE(PAIR), SoftBCE(PAIR), Hint(PAIR)])
+def test_a_method_without_its_teacher_says_so(method):
+    with pytest.raises(ValueError, match=rf"{method.name} needs what teacher said, but the batch holds \[\]"):
+        loss_of(method, output([1.0], features={"s2": torch.zeros(1, 8, 1, 1)}), batch())
 
 
 # hint
@@ -206,19 +234,20 @@ def test_hint_ignores_the_size_of_activations():
 def test_the_hints_projection_trains_and_stays_out_of_the_student():
     student = torch.nn.Conv2d(3, 4, 1)
     before = set(student.state_dict())
-    hint = Hint(student_feature="s", teacher_feature="t", student_channels=4, teacher_channels=6)
+    hint = Hint(Pair(student={"s": 4}, teachers={"teacher": {"t": 6}}))
     features = {"s": student(torch.rand(2, 3, 8, 8))}
     out = ModelOutput(logits=torch.zeros(2), features=features)
-    hint(out, batch((0.0, 1.0), features={"t": torch.rand(2, 6, 4, 4).half()})).backward()
+    loss_of(hint, out, batch((0.0, 1.0), features={"t": torch.rand(2, 6, 4, 4).half()})).backward()
     assert hint.projection.weight.grad.abs().sum() > 0 and student.weight.grad.abs().sum() > 0
     assert set(student.state_dict()) == before
     assert {name.split(".")[0] for name in hint.state_dict()} == {"projection"}
 
 
 def test_a_hint_without_the_teachers_feature_says_so():
-    hint = Hint(student_feature="s", teacher_feature="t", student_channels=1, teacher_channels=1)
+    hint = Hint(Pair(student={"s": 1}, teachers={"teacher": {"t": 1}}))
     with pytest.raises(ValueError, match="feature 't'"):
-        hint(
+        loss_of(
+            hint,
             output([0.0], features={"s": torch.zeros(1, 1, 1, 1)}),
             batch(features={"u": torch.zeros(1, 1, 1, 1)}),
         )
@@ -230,15 +259,15 @@ def test_a_hint_without_the_teachers_feature_says_so():
 def test_giou_and_confidence_by_hand():
     # boxes 0..4 and 2..6 squared: intersection 4, union 28, hull 36 → GIoU = 4/28 - 8/36
     out = output([0.0], boxes=torch.tensor([[0.0, 0.0, 4.0, 4.0]]), box_logits=torch.tensor([math.log(3)]))
-    loss = FaceBox()(out, batch(boxes=[[2.0, 2.0, 6.0, 6.0]]))
+    loss = loss_of(FaceBox(), out, batch(boxes=[[2.0, 2.0, 6.0, 6.0]]))
     assert loss.item() == pytest.approx(1 - (4 / 28 - 8 / 36) + math.log(4 / 3), rel=1e-5)
 
 
 def test_boxes_apart_have_a_gradient():
     # the hull of 0..2 and 6..8 (squared) is 64, the union 8: GIoU = 0 - 56/64
     boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0]], requires_grad=True)
-    loss = FaceBox()(
-        output([0.0], boxes=boxes, box_logits=torch.zeros(1)), batch(boxes=[[6.0, 6.0, 8.0, 8.0]])
+    loss = loss_of(
+        FaceBox(), output([0.0], boxes=boxes, box_logits=torch.zeros(1)), batch(boxes=[[6.0, 6.0, 8.0, 8.0]])
     )
     loss.backward()
     assert loss.item() == pytest.approx(1 + 56 / 64 + math.log(2), rel=1e-5)
@@ -248,7 +277,7 @@ def test_boxes_apart_have_a_gradient():
 def test_an_image_without_a_face_trains_the_confidence_alone():
     boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0]], requires_grad=True)
     confidence = torch.tensor([math.log(3)], requires_grad=True)
-    loss = FaceBox()(output([0.0], boxes=boxes, box_logits=confidence), batch(boxes=[[0.0] * 4]))
+    loss = loss_of(FaceBox(), output([0.0], boxes=boxes, box_logits=confidence), batch(boxes=[[0.0] * 4]))
     loss.backward()
     assert loss.item() == pytest.approx(math.log(4))
     assert boxes.grad is None or not boxes.grad.any()
@@ -261,14 +290,16 @@ def test_unknown_boxes_take_no_part():
     two = output(
         [0.0] * 2, boxes=torch.tensor([[0.0, 0, 4, 4], [9.0, 9, 9, 9]]), box_logits=torch.tensor([0.0, 99.0])
     )
-    alone = FaceBox()(one, batch(boxes=[known]))
-    assert FaceBox()(two, batch((0.0, 0.0), boxes=[known, unknown])).item() == pytest.approx(alone.item())
+    alone = loss_of(FaceBox(), one, batch(boxes=[known]))
+    assert loss_of(FaceBox(), two, batch((0.0, 0.0), boxes=[known, unknown])).item() == pytest.approx(
+        alone.item()
+    )
 
 
 @pytest.mark.parametrize("fields", [{}, {"boxes": torch.ones(1, 4), "box_logits": torch.ones(1)}])
 def test_nothing_known_or_no_localiser_costs_nothing_but_keeps_the_graph(fields):
     logits = torch.tensor([2.0], requires_grad=True)
-    loss = FaceBox()(ModelOutput(logits=logits, features={}, **fields), batch())
+    loss = loss_of(FaceBox(), ModelOutput(logits=logits, features={}, **fields), batch())
     loss.backward()
     assert loss.item() == 0.0 and logits.grad.item() == 0.0
 
@@ -287,7 +318,7 @@ def test_maps_are_supervised_in_the_central_half_of_the_box():
     face = torch.tensor([[0.0, 0.0, 32.0, 32.0]])
     out = output([0.0], boxes=face, box_logits=torch.zeros(1), auxiliary=auxiliary)
     expected = math.log(2) + bernoulli(inside, 0.75).mean()
-    assert FaceBox()(out, batch(boxes=face.tolist())).item() == pytest.approx(expected, rel=1e-5)
+    assert loss_of(FaceBox(), out, batch(boxes=face.tolist())).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_maps_of_an_image_without_a_face_are_all_background():
@@ -296,18 +327,19 @@ def test_maps_of_an_image_without_a_face_are_all_background():
         "box_map_p3": torch.zeros(1, 4, 2, 2),
     }
     out = output([0.0], boxes=torch.zeros(1, 4), box_logits=torch.zeros(1), auxiliary=auxiliary)
-    assert FaceBox()(out, batch(boxes=[[0.0] * 4])).item() == pytest.approx(math.log(2) + math.log(4))
+    assert loss_of(FaceBox(), out, batch(boxes=[[0.0] * 4])).item() == pytest.approx(
+        math.log(2) + math.log(4)
+    )
 
 
 # table
 
-PAIR = Pair(student={"s1": 4, "s2": 8}, teacher={"t1": 16, "t2": 32})
-
 
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_the_table_builds_every_method_under_its_own_name(name):
-    pair = Pair(student=PAIR.student, teacher=PAIR.teacher, num_logits=2 if name == "kl" else 1)
-    method = build_method(MethodSettings(name=name, weight=0.25, temperature=3.0), pair=pair)
+    options = {"temperature": 3.0} if name in ("kl", "soft_bce") else {}
+    pair = MANY if name == "kl" else PAIR
+    method = build_method(MethodSettings(name=name, weight=0.25, **options), pair=pair)
     assert (method.name, method.weight) == (name, 0.25)
     assert getattr(method, "temperature", 3.0) == 3.0
 
@@ -321,28 +353,90 @@ def test_a_hint_takes_the_last_features_unless_told():
 
 
 @pytest.mark.parametrize(
-    ("settings", "logits", "message"),
+    ("settings", "pair", "message"),
     [
         (
             {"name": "hints"},
-            1,
-            "unknown distillation method 'hints'; choose one of: hint, kl, logit_mse, soft_bce",
+            PAIR,
+            "unknown distillation method 'hints'; choose one of: hint, kl, logit_mse, module:factory, soft_bce",
         ),
-        ({"name": "kl"}, 1, "kl is identically zero for one logit; use soft_bce or logit_mse"),
-        ({"name": "soft_bce"}, 3, "soft_bce is for one logit, not 3; use kl or logit_mse"),
-        ({"name": "hint", "teacher_feature": "t9"}, 1, "unknown teacher feature 't9'; choose one of: t1, t2"),
-        ({"name": "hint", "student_feature": "s9"}, 1, "unknown student feature 's9'; choose one of: s1, s2"),
+        ({"name": "kl"}, PAIR, "kl is identically zero for one logit; use soft_bce or logit_mse"),
+        ({"name": "soft_bce"}, MANY, "soft_bce is for one logit, not 3; use kl or logit_mse"),
+        (
+            {"name": "hint", "teacher_feature": "t9"},
+            PAIR,
+            "unknown teacher feature 't9'; choose one of: t1, t2",
+        ),
+        (
+            {"name": "hint", "student_feature": "s9"},
+            PAIR,
+            "unknown student feature 's9'; choose one of: s1, s2",
+        ),
+        (
+            {"name": "kl", "temprature": 2},
+            MANY,
+            "distillation.methods: kl: unknown option 'temprature'; choose one of: temperature",
+        ),
+        (
+            {"name": "soft_bce", "temperature": 0},
+            PAIR,
+            "distillation.methods: soft_bce: option temperature is 0, expected greater than 0",
+        ),
+        (
+            {"name": "logit_mse", "temperature": 2.0},
+            PAIR,
+            "distillation.methods: logit_mse: unknown option 'temperature'",
+        ),
+        (
+            {"name": "hint"},
+            Pair(student={}, teachers=PAIR.teachers),
+            "student feature: the model offers none",
+        ),
+        (
+            {"name": "logit_mse"},
+            Pair(student=PAIR.student, teachers={}),
+            "distillation.methods: logit_mse listens to no teacher, expected one",
+        ),
     ],
 )
-def test_a_method_that_does_not_fit_is_named(settings, logits, message):
-    pair = Pair(student=PAIR.student, teacher=PAIR.teacher, num_logits=logits)
-    with pytest.raises(EdgeproofError, match=message):
+def test_a_method_that_does_not_fit_is_named(settings, pair, message):
+    with pytest.raises(EdgeproofError, match=message) as caught:
         build_method(MethodSettings(**settings), pair=pair)
+    assert "\n" not in str(caught.value)
 
 
-def test_only_hints_want_cached_features_each_once():
-    methods = [MethodSettings(name="logit_mse"), MethodSettings(name="hint"), MethodSettings(name="hint")]
-    assert wanted_features(tuple(methods[:1]), teacher=PAIR.teacher) == ()
-    assert wanted_features(tuple(methods), teacher=PAIR.teacher) == ("t2",)
-    more = (*methods, MethodSettings(name="hint", teacher_feature="t1"))
-    assert wanted_features(more, teacher=PAIR.teacher) == ("t1", "t2")
+def test_only_hints_want_features_each_once():
+    plain, hint, again, other = (
+        build_method(MethodSettings(**settings), pair=PAIR)
+        for settings in (
+            {"name": "logit_mse"},
+            {"name": "hint"},
+            {"name": "hint"},
+            {"name": "hint", "teacher_feature": "t1"},
+        )
+    )
+    assert features_of([plain]) == {"teacher": ()}
+    assert features_of([plain, hint, again]) == {"teacher": ("t2",)}
+    assert features_of([plain, hint, again, other]) == {"teacher": ("t1", "t2")}
+
+
+def test_features_are_told_apart_by_teacher():
+    """A method may listen to several teachers and read other features of each."""
+
+    class Both(Method):
+        name = "both"
+
+        @property
+        def needs(self):
+            return Needs(features={"large": ("l",), "face": ("f",)})
+
+    pair = Pair(student=PAIR.student, teachers={"large": {"l": 8}, "face": {"f": 4}})
+    only = LogitMSE(Pair(student=PAIR.student, teachers={"third": {}}))
+    assert features_of([Both(pair), only]) == {"large": ("l",), "face": ("f",), "third": ()}
+
+
+def test_a_method_hears_its_own_teacher_alone():
+    method = LogitMSE(Pair(student=PAIR.student, teachers={"face": {}}))
+    said = {name: output([value]) for name, value in (("teacher", 9.0), ("face", 3.0))}
+    seen = batch()._replace(teachers=said)
+    assert loss_of(method, output([1.0]), seen).item() == pytest.approx(4.0)

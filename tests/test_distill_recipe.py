@@ -76,6 +76,12 @@ recipes = st.fixed_dictionaries(
     },
     optional={
         "teacher": st.fixed_dictionaries({"options": options, "weights": st.text()}),
+        "quantization": st.dictionaries(
+            names,
+            st.fixed_dictionaries(
+                {"samples": st.integers(1, 99)}, optional={"tool": st.text(), "preset": toml}
+            ),
+        ),
         "distillation": st.fixed_dictionaries({"methods": st.lists(methods, max_size=3)}),
         "loss": st.fixed_dictionaries(
             {"pos_weight": st.sampled_from(["auto", "none"]) | positive | st.integers(1, 99)}
@@ -119,6 +125,22 @@ def test_reading_a_recipe_needs_no_writer(file):
 def test_json_of_a_recipe_is_a_recipe_too(values):
     recipe = parse_recipe(values, origin="")
     assert parse_recipe(recipe.model_dump(mode="json"), origin="") == recipe
+
+
+def test_several_teachers_and_quantizers_by_name():
+    values = {
+        **MINIMAL,
+        "teachers": {"large": {"name": "timm:vit", "source": "online", "preprocess": {"size": 224}}},
+        "distillation": {"methods": [{"name": "kl"}, {"name": "hint", "teachers": ["large"], "student_feature": "a"}]},
+        "quantization": {"nncf": {}, "fast": {"tool": "nncf", "preset": "performance", "samples": 8}},
+    }  # fmt: skip
+    recipe = parse_recipe(values, origin="")
+    assert list(recipe.all_teachers) == ["teacher", "large"]
+    assert recipe.all_teachers["large"].preprocess.size == 224
+    assert [method.teachers for method in recipe.distillation.methods] == [("teacher",), ("large",)]
+    assert [method.options for method in recipe.distillation.methods] == [{}, {"student_feature": "a"}]
+    fast = recipe.quantization["fast"]
+    assert (fast.tool, fast.samples, fast.settings) == ("nncf", 8, {"preset": "performance"})
 
 
 def test_a_recipe_is_frozen():
@@ -176,8 +198,8 @@ def test_all_mistakes_at_once_with_key_value_and_expectation():
             "students.options.epoch: unknown key (given 1); did you mean 'epochs'?",
         ),
         (
-            {"distillation": {"methods": [{"name": "kl"}, {"name": "kl", "temprature": 2}]}},
-            "distillation.methods.1.temprature: unknown key (given 2); did you mean 'temperature'?",
+            {"teachers": {"large": {"layer": ["a"]}}},
+            "teachers.large.layer: unknown key (given ['a']); did you mean 'layers'?",
         ),
         (
             {"data": {"simulate": {"scenes": {"trian": 5}}}},
@@ -201,7 +223,19 @@ def test_an_unknown_key_comes_with_a_suggestion(values, line):
         ({"students": {"a/b": {"name": "x"}}}, "students.a/b: given 'a/b', expected to match pattern"),
         (
             {"students": {"teacher": {"name": "x"}}},
-            "students: given {'teacher': {'name': 'x'}}, expected no student named 'teacher'",
+            "students.teacher: expected no student named 'teacher', which is a teacher's name",
+        ),
+        (
+            {"teachers": {"large": {}}, "students": {"large": {"name": "x"}}},
+            "students.large: expected no student named 'large', which is a teacher's name",
+        ),
+        (
+            {"teachers": {"teacher": {}}},
+            "teachers.teacher: expected another name; the main teacher's section is [teacher]",
+        ),
+        (
+            {"distillation": {"methods": [{"name": "kl", "teachers": ["large"]}]}},
+            "distillation.methods: kl listens to 'large'; choose among: teacher",
         ),
         (
             {"students": {"s": {"name": "x", "learning_rate": float("inf")}}},
@@ -247,7 +281,8 @@ def test_set_replaces_values_of_every_kind(file):
     assert recipe.students["small"].learning_rate == 1e-4
     assert recipe.description == "quoted = yes"
     assert recipe.training.compile is True
-    assert (recipe.distillation.methods[0].name, recipe.distillation.methods[0].temperature) == ("kl", 4.0)
+    assert recipe.distillation.methods[0].name == "kl"
+    assert recipe.distillation.methods[0].options == {"temperature": 4.0}
     assert recipe.teacher.weights == ""
 
 

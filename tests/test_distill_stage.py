@@ -6,15 +6,21 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
+from bench.stages import bench_stages
+from deploy.stages import deploy_stages
 from distill.errors import EdgeproofError, GateFailedError
 from distill.pipeline.runner import exclusive, run_stages
 from distill.pipeline.stage import Run, Silent, Stage
-from distill.pipeline.state import STATE, stage_keys
+from distill.pipeline.state import STATE, StageStates, is_inert, stage_keys
 from distill.recipe import load_recipe, parse_recipe
+from distill.roster import roster_of
+from distill.stages import distill_stages
+from distill.training.views import Views
 
 VALUES = {"name": "mine", "data": {"path": "photos"}, "students": {"small": {"name": "small_cnn"}}}
 
@@ -33,17 +39,15 @@ class Job:
 
     def stages(self, **changes):
         parts = {
-            "data": Stage("data", "data", self.act, lambda r: r.data.path, outputs=("data.txt",)),
+            "data": Stage("data", "data", self.act, ("data.path",), outputs=("data.txt",)),
             "teacher": Stage(
-                "teacher", "teach", self.act, lambda r: r.teacher.epochs, ("data",), ("deep/teacher.txt",)
+                "teacher", "teach", self.act, ("teacher.epochs",), ("data",), ("deep/teacher.txt",)
             ),
             "student": Stage(
-                "student", "distill", self.act, lambda r: r.loss.kind, ("data",), ("student.txt", "more.txt")
+                "student", "distill", self.act, ("loss.kind",), ("data",), ("student.txt", "more.txt")
             ),
-            "export": Stage("export", "export", self.act, lambda r: None, ("student",), ("export.txt",)),
-            "report": Stage(
-                "report", "report", self.act, lambda r: None, ("export",), ("report.txt",), always=True
-            ),
+            "export": Stage("export", "export", self.act, (), ("student",), ("export.txt",)),
+            "report": Stage("report", "report", self.act, (), ("export",), ("report.txt",), always=True),
         }
         stages = []
         for name, stage in parts.items():
@@ -72,7 +76,7 @@ class Job:
         return self.done
 
     def state(self):
-        return json.loads((self.folder / STATE).read_text())
+        return StageStates.read(self.folder / STATE).stages
 
 
 @pytest.fixture
@@ -87,7 +91,7 @@ def test_all_stages_run_in_order_and_are_recorded(job):
     assert job.run() == ALL
     state = job.state()
     assert list(state) == ALL
-    assert set(state["student"]["files"]) == {"student.txt", "more.txt"} and state["student"]["failure"] == ""
+    assert set(state["student"].files) == {"student.txt", "more.txt"} and state["student"].failure == ""
     assert load_recipe(str(job.folder / "recipe.toml")) == recipe()
     assert json.loads((job.folder / "recipe.json").read_text())["name"] == "mine"
     events = [json.loads(line) for line in (job.folder / "log.jsonl").read_text().splitlines()]
@@ -159,11 +163,83 @@ def test_a_stage_that_broke_is_redone_and_those_before_it_kept(job):
 
 def test_needs_must_stand_before():
     stages = [
-        Stage("a", "v", lambda *_: None, lambda _: None, needs=("b",)),
-        Stage("b", "v", lambda *_: None, lambda _: None),
+        Stage("a", "v", lambda *_: None, needs=("b",)),
+        Stage("b", "v", lambda *_: None),
     ]
     with pytest.raises(KeyError, match="b"):
         stage_keys(stages, recipe())
+
+
+def keys_of(*stages, **changes):
+    return stage_keys(stages, recipe(**changes))
+
+
+def test_what_an_action_is_given_is_part_of_its_key():
+    """Models, specs and views as well as plain values; equal ones have equal keys."""
+    model = roster_of(recipe()).trainings[0]
+    stage = Stage("a", "v", print, arguments={"model": model, "views": Views(count=2), "sizes": (1, 2)})
+    same = replace(stage, arguments={"sizes": [1, 2], "views": Views(count=2), "model": replace(model)})
+    assert keys_of(stage) == keys_of(same)
+    larger = replace(model, preprocess=model.preprocess.model_copy(update={"size": 96}))
+    for change in ({"model": larger}, {"views": Views(count=2, seed=1)}, {"sizes": (2, 1)}):
+        assert keys_of(stage) != keys_of(replace(stage, arguments={**stage.arguments, **change}))
+
+
+def test_what_a_stage_looks_at_is_part_of_its_key(tmp_path):
+    stage = Stage("a", "v", print, looks=lambda _: [path.name for path in tmp_path.iterdir()])
+    before = keys_of(stage)
+    assert keys_of(stage) == before
+    (tmp_path / "more.jpg").touch()
+    assert keys_of(stage) != before
+
+
+def test_values_that_make_nothing_else_redo_nothing(job):
+    """A section is read as a whole, without what only changes how a run goes."""
+    stage = Stage("a", "v", print, reads=("data", "training", "students", "students.small"))
+    students = {"small": {"name": "small_cnn", "seeds": [4]}}
+    before = keys_of(stage)
+    assert before == keys_of(stage, training={"processes": 2, "seeds": [3, 4]}, students=students)
+    assert before == keys_of(stage, data={"path": "photos", "workers": 3, "memory_mb": 9}, name="other")
+    assert before != keys_of(stage, training={"threads": 2})
+    assert before != keys_of(stage, students={"small": {"name": "small_cnn", "epochs": 4}})
+    assert is_inert("students.a.b.seeds") and not is_inert("students.seeds.epochs")
+
+
+def test_names_may_hold_dots():
+    """They are keys of the recipe as any other; a path through them is found all the same."""
+    stage = Stage("a", "v", print, reads=("students.v1.5.epochs", "students.v1.name"))
+    students = {"v1": {"name": "small_cnn"}, "v1.5": {"name": "small_cnn", "epochs": 3}}
+    before = keys_of(stage, students=students)
+    other = {**students, "v1.5": {"name": "small_cnn", "epochs": 4}}
+    assert before != keys_of(stage, students=other)
+    other = {**students, "v1.5": {"name": "resnet18", "epochs": 3}}
+    assert before == keys_of(stage, students=other)
+    whole = recipe(students=students, quantization={"nncf.v2": {"tool": "nncf"}})
+    roster = roster_of(whole, runtimes={"nncf.v2": "openvino"})
+    before = distill_stages(whole, roster)
+    stage_keys([*before, *deploy_stages(whole, roster, before)], whole)
+
+
+def test_a_part_of_the_recipe_that_is_not_there():
+    with pytest.raises(KeyError, match="students.large"):
+        keys_of(Stage("a", "v", print, reads=("students.large",)))
+
+
+@pytest.mark.parametrize("name", ["data", "audit", "choice", "outputs", "parity", "degradations", "report"])
+def test_every_stage_has_a_name_of_its_own_whatever_models_are_called(name):
+    settings = {"name": "efficientnet_fpn_cbam"}
+    values = recipe(
+        teachers={name: settings}, students={f"{name}.s": {"name": "small_cnn"}},
+        distillation={"methods": [{"name": "logit_mse", "teachers": ["teacher", name]}]},
+    )  # fmt: skip
+    roster = roster_of(values)
+    stages = distill_stages(values, roster)
+    stages += deploy_stages(values, roster, stages)
+    stages += bench_stages(values, roster, stages)
+    names = [stage.name for stage in stages]
+    outputs = [output for stage in stages for output in stage.outputs]
+    assert len(set(names)) == len(names) and len(set(outputs)) == len(outputs)
+    assert len(stage_keys(stages, values)) == len(stages)
 
 
 # gates
@@ -178,7 +254,7 @@ def test_a_failed_gate_goes_on_and_raises_at_the_end(job):
         job.run()
     assert str(caught.value) == "teacher too weak; student too weak" and caught.value.exit_code == 1
     assert job.done == ALL
-    assert job.state()["teacher"]["failure"] == "teacher too weak"
+    assert job.state()["teacher"].failure == "teacher too weak"
 
 
 def test_a_kept_gate_failure_is_reported_again(job):
@@ -365,10 +441,6 @@ def die(run, progress):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def nothing(recipe):
-    return None
-
-
 def test_stages_that_need_nothing_of_each_other_run_side_by_side(tmp_path):
     told = []
 
@@ -377,11 +449,11 @@ def test_stages_that_need_nothing_of_each_other_run_side_by_side(tmp_path):
             told.append((name, done, total))
 
     stages = [
-        Stage("a", "v", partial(meet, mine="a", other="b"), nothing, outputs=("a",)),
-        Stage("b", "v", partial(meet, mine="b", other="a"), nothing, outputs=("b",)),
-        Stage("gate", "v", fail_gate, nothing, needs=("a", "b"), outputs=("gate",)),
-        Stage("alone", "v", partial(note, name="alone"), nothing, outputs=("alone",), alone=True),
-        Stage("last", "v", partial(note, name="last"), nothing, needs=("gate",), outputs=("last",)),
+        Stage("a", "v", partial(meet, mine="a", other="b"), outputs=("a",)),
+        Stage("b", "v", partial(meet, mine="b", other="a"), outputs=("b",)),
+        Stage("gate", "v", fail_gate, needs=("a", "b"), outputs=("gate",)),
+        Stage("alone", "v", partial(note, name="alone"), outputs=("alone",), alone=True),
+        Stage("last", "v", partial(note, name="last"), needs=("gate",), outputs=("last",)),
     ]
     run = Run(tmp_path, recipe())
     with pytest.raises(GateFailedError, match="^too weak$"):
@@ -402,4 +474,4 @@ def test_a_killed_process_is_one_line(tmp_path):
     with pytest.raises(
         EdgeproofError, match="^stage a: its process was killed, most likely for want of memory; --resume"
     ):
-        run_stages(Run(tmp_path, recipe()), [Stage("a", "v", die, nothing)], resume=False, processes=2)
+        run_stages(Run(tmp_path, recipe()), [Stage("a", "v", die)], resume=False, processes=2)

@@ -1,5 +1,4 @@
 import copy
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,25 +11,31 @@ from distill.data.pixels import PixelSource
 from distill.data.samples import Sample
 from distill.data.transforms.settings import AugmentationSettings
 from distill.errors import EdgeproofError
-from distill.files import write_json
 from distill.methods.ground_truth import GroundTruth
 from distill.methods.hint import Hint
 from distill.methods.logit_mse import LogitMSE
+from distill.methods.method import Needs, Pair
 from distill.methods.objective import Objective
 from distill.pipeline.stage import Run
 from distill.pipeline.state import stage_keys
 from distill.preprocess import PreprocessSpec
 from distill.recipe import Schedule, TrainingSettings, load_recipe
+from distill.roster import roster_of
 from distill.stages import distill_stages
+from distill.stages.training import Teachers
+from distill.task import BINARY
 from distill.training.batches import BatchDataset
 from distill.training.checkpoint import load_weights, read_sidecar
 from distill.training.fit import Trainable, TrainingData, _rate, fit
-from distill.training.teachers import TeacherOutputs
+from distill.training.history import Epoch, History
+from distill.training.views import Views
 from students.output import ModelOutput
 
 SPEC = PreprocessSpec(size=16)
 SETTINGS = TrainingSettings(precision="fp32", accelerator="cpu", threads=1)
 SCHEDULE = Schedule(epochs=3, batch_size=8, learning_rate=2e-2)
+FLIPS = Views(count=2, flips=True)
+PAIR = Pair(student={"last": 4}, teachers={"teacher": {"t": 5}})
 
 
 class TinyNet(nn.Module):
@@ -58,14 +63,22 @@ def images(count, *, seed):
     return PixelSource(root=None, samples=samples, spec=SPEC, cache=pixels.astype(np.uint8))
 
 
+class Said:
+    """What a teacher said of every image in every view: logits ``[N, V]``, features ``[N, V, C, H, W]``."""
+
+    def __init__(self, logits, **features):
+        self.logits, self.features = logits, features
+
+    def outputs(self, indices, numbers):
+        features = {name: values[indices, numbers] for name, values in self.features.items()}
+        return ModelOutput(logits=self.logits[indices, numbers], features=features)
+
+
 @pytest.fixture(scope="module")
 def data():
     random = torch.Generator().manual_seed(0)
-    outputs = TeacherOutputs(
-        logits=torch.randn(32, 2, generator=random),
-        features={"t": torch.randn(32, 2, 5, 3, 3, generator=random).half()},
-    )
-    train = BatchDataset(images(32, seed=0), teacher=outputs)
+    said = Said(torch.randn(32, 2, generator=random), t=torch.randn(32, 2, 5, 3, 3, generator=random).half())
+    train = BatchDataset(images(32, seed=0), teachers={"teacher": said}, views=FLIPS)
     return TrainingData(train=train, valid=BatchDataset(images(16, seed=1)), spec=SPEC)
 
 
@@ -76,15 +89,14 @@ def model():
 
 def taught():
     torch.manual_seed(8)
-    hint = Hint(
-        weight=0.1, student_feature="last", teacher_feature="t", student_channels=4, teacher_channels=5
-    )
-    return [GroundTruth(), LogitMSE(weight=0.5), hint]
+    hint = Hint(PAIR, weight=0.1, student_feature="last", teacher_feature="t")
+    return [GroundTruth(), LogitMSE(PAIR, weight=0.5), hint]
 
 
 def train(folder, data, *, objectives=None, schedule=SCHEDULE, network=None, **options):
     return fit(
         network or model(),
+        task=BINARY,
         objectives=objectives or [GroundTruth()],
         data=data,
         schedule=schedule,
@@ -99,7 +111,7 @@ def train(folder, data, *, objectives=None, schedule=SCHEDULE, network=None, **o
 @pytest.fixture(scope="module")
 def learned(tmp_path_factory, data):
     """A training long enough to learn, with what it returned."""
-    folder = tmp_path_factory.mktemp("learned") / "control"
+    folder = tmp_path_factory.mktemp("learned") / "alone"
     return folder, train(folder, data, schedule=SCHEDULE.model_copy(update={"epochs": 12}))
 
 
@@ -118,35 +130,28 @@ def same(first, second, name):
 
 def test_a_trivial_signal_is_learned(learned):
     _, history = learned
-    assert history["epochs"][-1]["valid_auc"] > 0.95
-    assert history["epochs"][-1]["train_loss"] < history["epochs"][0]["train_loss"]
+    assert history.epochs[-1].valid_score > 0.95
+    assert history.epochs[-1].train_loss < history.epochs[0].train_loss
 
 
 def test_the_history_names_every_part_and_is_written(whole):
     folder, history = whole
-    assert json.loads((folder / "history.json").read_text()) == history
-    assert [entry["epoch"] for entry in history["epochs"]] == [1, 2, 3]
-    for entry in history["epochs"]:
-        parts = [entry[f"train_{name}"] for name in ("labels", "logit_mse", "hint")]
-        assert entry["train_loss"] == pytest.approx(sum(parts), rel=1e-6)
-        assert set(entry) == {
-            "epoch",
-            "train_loss",
-            "valid_loss",
-            "valid_auc",
-            "train_labels",
-            "train_logit_mse",
-            "train_hint",
-        }
-    assert 0 < history["seconds"] < 600
+    assert History.read(folder / "history.json") == history
+    assert history.metric == "AUC"
+    assert [entry.epoch for entry in history.epochs] == [1, 2, 3]
+    for entry in history.epochs:
+        assert list(entry.train_parts) == ["labels", "logit_mse", "hint"]
+        assert entry.train_loss == pytest.approx(sum(entry.train_parts.values()), rel=1e-6)
+        assert set(Epoch.model_fields) == {"epoch", "train_loss", "train_parts", "valid_loss", "valid_score"}
+    assert 0 < history.seconds < 600
 
 
 def test_the_best_epoch_is_kept_and_the_last_one_too(learned):
     folder, history = learned
-    aucs = [entry["valid_auc"] for entry in history["epochs"]]
-    assert history["best_epoch"] == 1 + aucs.index(max(aucs))
+    aucs = [entry.valid_score for entry in history.epochs]
+    assert history.best_epoch == 1 + aucs.index(max(aucs))
     best, last = read_sidecar(folder / "weights.safetensors"), read_sidecar(folder / "last.safetensors")
-    assert (best["epoch"], last["epoch"]) == (history["best_epoch"], 12)
+    assert (best["epoch"], last["epoch"]) == (history.best_epoch, 12)
     assert (best["architecture"], best["seed"]) == ("tiny", 3)
 
 
@@ -190,27 +195,29 @@ def test_a_killed_training_ends_like_an_uninterrupted_one(data, whole, tmp_path,
     history = train(tmp_path, data, objectives=taught(), progress=lambda done, total: steps.append(done))
     first = killed_at // 4 * 4 + 1
     assert steps == list(range(first, 13))  # whole epochs are not redone
-    assert [{**entry} for entry in history["epochs"]] == whole[1]["epochs"]
+    assert history.epochs == whole[1].epochs
     same(whole[0], tmp_path, "weights.safetensors")
     same(whole[0], tmp_path, "last.safetensors")
     assert not (tmp_path / "resume.safetensors").exists()
 
 
 def test_a_training_killed_after_its_last_epoch_only_finishes_writing(data, whole, tmp_path, monkeypatch):
-    def killed(path, value):
+    write = History.write
+
+    def killed(self, path):
         if path.name == "history.json":
             raise KeyboardInterrupt
-        write_json(path, value)
+        write(self, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr("distill.training.fit.write_json", killed)
+        patch.setattr(History, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path, data, objectives=taught())
     history = train(
         tmp_path, data, objectives=taught(), progress=lambda done, total: pytest.fail("trained again")
     )
-    assert history["epochs"] == whole[1]["epochs"]
-    assert 0 < history["seconds"] < 600
+    assert history.epochs == whole[1].epochs
+    assert 0 < history.seconds < 600
     same(whole[0], tmp_path, "last.safetensors")
 
 
@@ -235,66 +242,112 @@ def test_a_damaged_training_state_says_how_to_go_on(data, tmp_path):
         train(tmp_path, data)
 
 
-def test_the_control_differs_in_the_objectives_alone(data, whole, tmp_path):
-    """Without weight on the teacher's terms the distilled student is the control, bit for bit."""
+def test_a_student_alone_differs_in_the_objectives_alone(data, whole, tmp_path):
+    """Without weight on the teacher's terms the distilled student is the one alone, bit for bit."""
     silent = taught()
     for objective in silent[1:]:
         objective.weight = 0.0
     train(tmp_path / "silent", data, objectives=silent)
-    train(tmp_path / "control", data)
-    same(tmp_path / "silent", tmp_path / "control", "last.safetensors")
-    control, distilled = (
-        load_file(folder / "last.safetensors") for folder in (tmp_path / "control", whole[0])
-    )
-    assert not torch.equal(control["head.weight"], distilled["head.weight"])
+    train(tmp_path / "alone", data)
+    same(tmp_path / "silent", tmp_path / "alone", "last.safetensors")
+    alone, distilled = (load_file(folder / "last.safetensors") for folder in (tmp_path / "alone", whole[0]))
+    assert not torch.equal(alone["head.weight"], distilled["head.weight"])
 
 
 def test_a_student_follows_its_teacher(data, tmp_path):
     """Only the teacher speaks, and it holds the opposite of the labels."""
     labels = torch.from_numpy(data.train.labels)
-    against = TeacherOutputs(logits=(3 - 6 * labels)[:, None].repeat(1, 2), features={})
+    against = {"teacher": Said((3 - 6 * labels)[:, None].repeat(1, 2))}
     contrary = TrainingData(
-        train=BatchDataset(data.train.pixels, teacher=against), valid=data.valid, spec=SPEC
+        train=BatchDataset(data.train.pixels, teachers=against, views=FLIPS), valid=data.valid, spec=SPEC
     )
     history = train(
-        tmp_path, contrary, objectives=[LogitMSE()], schedule=SCHEDULE.model_copy(update={"epochs": 12})
+        tmp_path, contrary, objectives=[LogitMSE(PAIR)], schedule=SCHEDULE.model_copy(update={"epochs": 12})
     )
-    assert history["epochs"][-1]["valid_auc"] < 0.05
+    assert history.epochs[-1].valid_score < 0.05
 
 
 def test_a_loss_that_is_not_finite_names_the_learning_rate(data, tmp_path):
     class Broken(Objective):
         name = "broken"
 
-        def loss(self, output, batch):
+        def loss(self, output, batch, step):
             return output.logits.sum() * float("nan")
 
     with pytest.raises(EdgeproofError) as caught:
-        train(tmp_path / "control", data, objectives=[Broken()])
+        train(tmp_path / "alone", data, objectives=[Broken()])
     assert str(caught.value) == (
-        f"{tmp_path}/control: the training loss became nan in epoch 1, expected finite numbers; lower learning_rate (now 0.02)"
+        f"{tmp_path}/alone: the training loss became nan in epoch 1, expected finite numbers; lower learning_rate (now 0.02)"
     )
-    assert not (tmp_path / "control" / "weights.safetensors").exists()
+    assert not (tmp_path / "alone" / "weights.safetensors").exists()
+
+
+def trainable(objectives, *, network=None, schedule=SCHEDULE, **options):
+    """What Lightning trains, outside of a training."""
+    module = Trainable(
+        network or model(), task=BINARY, objectives=objectives, schedule=schedule, spec=SPEC, **options
+    )
+    module.trainer = SimpleNamespace(estimated_stepping_batches=10, current_epoch=1, global_step=5)
+    return module
 
 
 def test_objectives_of_one_name_all_count(data):
-    hints = [LogitMSE(weight=weight) for weight in (1.0, 10.0)]
-    module = Trainable(model().eval(), objectives=hints, schedule=SCHEDULE, spec=SPEC)
+    hints = [LogitMSE(PAIR, weight=weight) for weight in (1.0, 10.0)]
+    module = trainable(hints, network=model().eval())
     batch = data.train[[(0, 0, 0), (1, 0, 0)]]
     loss = module.training_step(batch, 0)
-    alone = Trainable(module.model, objectives=hints[:1], schedule=SCHEDULE, spec=SPEC).training_step(
-        batch, 0
-    )
+    alone = trainable(hints[:1], network=module.model).training_step(batch, 0)
     assert loss.item() == pytest.approx(11 * alone.item())
     assert module.parts["logit_mse"].item() == pytest.approx(loss.item())
 
 
+def test_an_objective_is_told_how_far_the_training_is(data, tmp_path):
+    """For warm-ups and schedules: epochs from 0, the optimizer's steps, and which images they are."""
+    told = []
+
+    class Watching(Objective):
+        name = "watching"
+
+        def loss(self, output, batch, step):
+            told.append((*step, batch.indices.tolist()))
+            return output.logits.sum()
+
+    train(tmp_path, data, objectives=[Watching()])
+    assert [entry[:3] for entry in told] == [(number // 4, 3, number) for number in range(12)]
+    for epoch in range(3):
+        seen = [index for entry in told[4 * epoch : 4 * epoch + 4] for index in entry[3]]
+        assert sorted(seen) == list(range(32))
+
+
+def test_a_method_sees_the_training_data_once_before_the_first_step(data, tmp_path):
+    told = []
+
+    class Bank(LogitMSE):
+        def prepare(self, samples):
+            told.append(samples)
+
+        def loss(self, output, batch, step):
+            told.append("step")
+            return super().loss(output, batch, step)
+
+    train(tmp_path, data, objectives=[Bank(PAIR)], schedule=SCHEDULE.model_copy(update={"epochs": 1}))
+    assert told == [data.train.pixels.samples, *["step"] * 4]
+
+
+def test_a_memory_over_the_data_needs_one_process(data, tmp_path):
+    class Bank(LogitMSE):
+        name = "bank"
+        needs = Needs(memory=True)
+
+    settings = SETTINGS.model_copy(update={"devices": 2})
+    with pytest.raises(
+        EdgeproofError, match=r"bank keeps a memory over the data set .*training\.devices = 2; expected 1"
+    ):
+        train(tmp_path, data, objectives=[Bank(PAIR)], settings=settings)
+
+
 def test_decay_spares_norms_and_biases():
-    module = Trainable(
-        model(), objectives=[], schedule=SCHEDULE.model_copy(update={"weight_decay": 0.3}), spec=SPEC
-    )
-    module._trainer = None
-    module.trainer = SimpleNamespace(estimated_stepping_batches=10)
+    module = trainable([], schedule=SCHEDULE.model_copy(update={"weight_decay": 0.3}))
     decayed, plain = module.configure_optimizers()["optimizer"].param_groups
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
     assert [tuple(p.shape) for p in decayed["params"]] == [(4, 3, 3, 3), (1, 4)]
@@ -323,7 +376,7 @@ WILD = AugmentationSettings(
 
 @pytest.fixture(scope="module")
 def wild(data):
-    train = BatchDataset(data.train.pixels, teacher=data.train.teacher, augmentation=WILD)
+    train = BatchDataset(data.train.pixels, teachers=data.train.teachers, augmentation=WILD, views=FLIPS)
     return TrainingData(train=train, valid=data.valid, spec=SPEC)
 
 
@@ -360,29 +413,33 @@ def test_a_change_of_augmentation_redoes_the_trainings_and_not_the_data():
     keys = []
     for overrides in ((), ("augmentation.jpeg.probability=0.5",)):
         recipe = load_recipe("demo", overrides=overrides)
-        keys.append(stage_keys(distill_stages(recipe), recipe))
+        keys.append(stage_keys(distill_stages(recipe, roster_of(recipe)), recipe))
     before, after = keys
     kept = {name for name in before if before[name] == after[name]}
     assert kept == {"data", "audit"}
 
 
-def test_teacher_student_and_control_train_under_the_recipes_augmentation(tmp_path, monkeypatch):
+def test_teacher_student_and_student_alone_train_under_the_recipes_augmentation(tmp_path, monkeypatch):
     """All three in the same words: equal budget."""
     import distill.stages.training as work
     import distill.training.fit
 
     recipe = load_recipe("demo", overrides=["augmentation.blur.probability=0.25"])
     given = []
-    monkeypatch.setattr(work, "pixels_of", lambda run, split: images(8, seed=0))
-    monkeypatch.setattr(work, "taught_pixels", lambda run: images(8, seed=0))
-    monkeypatch.setattr(work, "describe", lambda *args, **options: {})
+    monkeypatch.setattr(work, "pixels_of", lambda run, split, *, spec: images(8, seed=0))
+    monkeypatch.setattr(work, "taught_pixels", lambda run, *, spec: images(8, seed=0))
+    monkeypatch.setattr(work, "sidecar_of", lambda *args, **options: {})
     monkeypatch.setattr(distill.training.fit, "fit", lambda *args, data, **options: given.append(data))
-    settings = recipe.students["small_cnn"]
-    outputs = TeacherOutputs(logits=torch.zeros(8, 2), features={})
-    for teacher in (None, outputs):
+    roster = roster_of(recipe)
+    heard = Teachers(cached={"teacher": Said(torch.zeros(8, 2))})
+    for item, teachers in (
+        (roster.teachers[0], None),
+        (roster.trainings[0], heard),
+        (roster.trainings[-1], None),
+    ):
         work.train(
-            Run(folder=tmp_path, recipe=recipe), model(), name="small_cnn", objectives=[], schedule=settings,
-            seed=0, folder=tmp_path, progress=lambda done, total: None, teacher=teacher,
+            Run(folder=tmp_path, recipe=recipe), model(), model=item, objectives=[],
+            schedule=recipe.students["small_cnn"], progress=lambda done, total: None, teachers=teachers,
         )  # fmt: skip
-    assert [data.train.augmentation for data in given] == [recipe.augmentation] * 2
-    assert [data.valid.augmentation for data in given] == [None] * 2
+    assert [data.train.augmentation for data in given] == [recipe.augmentation] * 3
+    assert [data.valid.augmentation for data in given] == [None] * 3

@@ -11,13 +11,17 @@ from distill.data.storage import open_image
 from distill.data.unlabelled import load_unlabelled
 from distill.errors import EdgeproofError
 from distill.methods.ground_truth import GroundTruth
-from distill.methods.objective import Batch
+from distill.methods.objective import Batch, Step
 from distill.pipeline.runfolder import save_dataset
 from distill.pipeline.stage import Run
 from distill.recipe import load_recipe
+from distill.roster import roster_of
+from distill.stages.sources import shown_views, sources_of
 from distill.stages.student import train_student
-from distill.training.teachers import TeacherOutputs
+from distill.stages.training import Teachers
 from students.output import ModelOutput
+
+STEP = Step(epoch=0, epochs=1, step=0)
 
 
 def png():
@@ -55,10 +59,8 @@ def test_nothing_there(tmp_path):
 
 def test_the_labels_loss_leaves_unlabelled_images_out():
     logits = torch.tensor([1.0, -2.0, 5.0], requires_grad=True)
-    batch = Batch(
-        images=torch.zeros(3, 3, 4, 4), labels=torch.tensor([1.0, 0.0, -1.0]), boxes=torch.zeros(3, 4)
-    )
-    loss = GroundTruth()(ModelOutput(logits=logits, features={}), batch)
+    batch = Batch(torch.zeros(3, 3, 4, 4), torch.tensor([1.0, 0.0, -1.0]), torch.zeros(3, 4), torch.arange(3))
+    loss = GroundTruth()(ModelOutput(logits=logits, features={}), batch, STEP)
     known = torch.nn.functional.binary_cross_entropy_with_logits(logits[:2], batch.labels[:2])
     assert loss.item() == pytest.approx(known.item())
     loss.backward()
@@ -67,14 +69,14 @@ def test_the_labels_loss_leaves_unlabelled_images_out():
 
 def test_a_batch_without_any_label_is_no_loss_and_no_nan():
     logits = torch.ones(2, requires_grad=True)
-    batch = Batch(images=torch.zeros(2, 3, 4, 4), labels=-torch.ones(2), boxes=torch.zeros(2, 4))
-    loss = GroundTruth()(ModelOutput(logits=logits, features={}), batch)
+    batch = Batch(torch.zeros(2, 3, 4, 4), -torch.ones(2), torch.zeros(2, 4), torch.arange(2))
+    loss = GroundTruth()(ModelOutput(logits=logits, features={}), batch, STEP)
     loss.backward()
     assert loss.item() == 0 and logits.grad.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("kind", ["distilled", "control"])
-def test_both_students_get_as_many_steps_and_the_control_no_unlabelled_image(tmp_path, monkeypatch, kind):
+@pytest.mark.parametrize("arm", ["distilled", "alone"])
+def test_both_students_get_as_many_steps_and_the_one_alone_no_unlabelled_image(tmp_path, monkeypatch, arm):
     (tmp_path / "real").mkdir()
     for name in ("a", "b"):
         (tmp_path / "real" / f"{name}.png").write_bytes(png())
@@ -82,17 +84,28 @@ def test_both_students_get_as_many_steps_and_the_control_no_unlabelled_image(tmp
     extra = [Sample(path="real/a.png", label=UNLABELLED, split="unlabelled")] * 3
     save_dataset(Dataset(root=tmp_path, layout="test", samples=(*labelled, *extra)), tmp_path)
     recipe = load_recipe(str(TINY), overrides=["distillation.methods=[{name='soft_bce'}]"])
-    run = Run(folder=tmp_path, recipe=recipe)
+    run, roster = Run(folder=tmp_path, recipe=recipe), roster_of(recipe)
     seen = {}
 
-    def fit(model, *, data, total, **_):
-        seen.update(images=len(data.train), total=total, labels=data.train.labels.tolist())
+    def fit(model, *, data, total, objectives, **_):
+        seen.update(total=total, labels=data.train.labels.tolist(), terms=[o.name for o in objectives])
+        seen.update(heard=[*data.train.teachers], images=len(data.train))
 
-    outputs = TeacherOutputs(logits=torch.zeros(5, 2), features={})
+    def opened(run, sources, *, student):
+        return Teachers(cached={source.teacher.name: object() for source in sources})
+
     monkeypatch.setattr("distill.training.fit.fit", fit)
-    monkeypatch.setattr("distill.stages.student.cached_outputs", lambda _: outputs)
-    monkeypatch.setattr("distill.stages.student.predict_evaluated", lambda *_: None)
-    monkeypatch.setattr("distill.stages.training.describe", lambda *_, **__: {})
-    train_student(run, lambda done, total: None, name="small_cnn", seed=0, kind=kind)
+    monkeypatch.setattr("distill.stages.student.open_sources", opened)
+    monkeypatch.setattr("distill.stages.student.logits_of_splits", lambda *_: None)
+    monkeypatch.setattr("distill.stages.training.sidecar_of", lambda *_: {})
+    model = next(item for item in roster.trainings if item.arm == arm)
+    train_student(
+        run, lambda done, total: None, model=model, views=shown_views(recipe, roster),
+        sources=sources_of(recipe, roster) if arm == "distilled" else (),
+    )  # fmt: skip
     assert seen["total"] == 5
-    assert seen["labels"] == ([0, 1, -1, -1, -1] if kind == "distilled" else [0, 1])
+    assert seen["labels"] == ([0, 1, -1, -1, -1] if arm == "distilled" else [0, 1])
+    assert seen["images"] == len(seen["labels"])
+    assert (seen["terms"], seen["heard"]) == (
+        (["labels", "soft_bce"], ["teacher"]) if arm == "distilled" else (["labels"], [])
+    )

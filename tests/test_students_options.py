@@ -1,4 +1,5 @@
 import pytest
+from torch import nn
 
 from students import OptionError, build_student
 from students.options import check_options
@@ -55,6 +56,34 @@ def test_check_options_converts_and_completes():
         "width": 0.5,
         "wide": False,
     }
+
+
+def test_the_callers_own_arguments_are_no_options():
+    def factory(pair, *, weight: float = 1.0, margin=0.5) -> None: ...
+
+    assert check_options("x", factory, {"margin": "any"}, given=("pair", "weight")) == {"margin": "any"}
+    for given in ({"pair": 1}, {"weight": 2.0}):
+        with pytest.raises(OptionError, match=r"x: unknown option '\w+'; choose one of: margin"):
+            check_options("x", factory, given, given=("pair", "weight"))
+
+
+def test_a_factory_that_hands_keywords_on_takes_any_option():
+    def factory(*sizes, width: int = 1, **others) -> None: ...
+
+    assert check_options("x", factory, {"depth": [3]}) == {"width": 1, "depth": [3]}
+    with pytest.raises(OptionError, match="x: option width is 'a', expected a valid integer"):
+        check_options("x", factory, {"width": "a", "depth": 3})
+
+
+def test_types_that_are_no_plain_values_are_checked_as_they_are():
+    def factory(*, norm: nn.Module | None = None, width: "int" = 3) -> None: ...
+
+    module = nn.Identity()
+    assert check_options("x", factory, {"norm": module}) == {"norm": module, "width": 3}
+    with pytest.raises(OptionError, match="option norm is 3, expected an instance of Module"):
+        check_options("x", factory, {"norm": 3})
+    with pytest.raises(OptionError, match="option width is 'a', expected a valid integer"):
+        check_options("x", factory, {"width": "a"})
 
 
 def test_mobilenet_has_pretrained_weights_at_full_width_only():

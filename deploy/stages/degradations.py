@@ -21,7 +21,7 @@ from distill.pipeline.stage import Progress, Run
 from distill.preprocess import Pixels, PreprocessSpec
 from distill.roster import Artifact, Model
 
-OUTPUTS = "predictions/degradations.npz"
+OUTPUTS = "degradations.npz"  # beside the predictions, where a model may have any name
 Scores = npt.NDArray[np.float64]
 _IMAGES = 8  # at once: with all their degradations they are one batch of 128
 _MODEL = "model/"

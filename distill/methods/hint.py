@@ -42,5 +42,10 @@ class Hint(Method):
 
     def loss(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
         """Scalar loss."""
+        features = self.teacher(batch).features
+        if self.teacher_feature not in features:
+            raise ValueError(
+                f"hint needs the feature {self.teacher_feature!r} of {self.teachers[0]}, but the batch holds {[*features]}"
+            )
         projected = self.projection(output.features[self.student_feature])
-        return hint_loss(projected.float(), self.teacher(batch).features[self.teacher_feature].float())
+        return hint_loss(projected.float(), features[self.teacher_feature].float())

@@ -6,7 +6,7 @@ changed recipe invalidates exactly what depends on the change.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -101,9 +101,18 @@ def is_inert(path: str) -> bool:
 
 def _value(values: Any, path: str) -> Any:
     """What stands at a dotted path, without what is inert below it."""
-    for part in path.split("."):
-        values = values[part]
-    return _without_inert(values, path)
+    for found in _at(values, path):
+        return _without_inert(found, path)
+    raise KeyError(path)
+
+
+def _at(values: Any, path: str) -> Iterator[Any]:
+    """What may stand at a dotted path, likeliest first: names of models and quantizers may hold dots themselves."""
+    for key in sorted(values, key=len) if isinstance(values, dict) else ():
+        if key == path:
+            yield values[key]
+        elif path.startswith(f"{key}."):
+            yield from _at(values[key], path.removeprefix(f"{key}."))
 
 
 def _without_inert(value: Any, path: str) -> Any:

@@ -3,7 +3,7 @@
 from distill.pipeline.runfolder import AUDIT, SAMPLES, SCAN, SUMMARY, WEIGHTS
 from distill.pipeline.stage import Stage
 from distill.recipe import Recipe
-from distill.roster import Model, Roster
+from distill.roster import TEACHER, Model, Roster
 from distill.stages.data import audit_data, data_state, make_data
 from distill.stages.sources import Source, shown_views, sources_of
 from distill.stages.student import train_student
@@ -47,21 +47,23 @@ def data_stages() -> list[Stage]:
 
 def teacher_stages(recipe: Recipe, teacher: Model) -> list[Stage]:
     """One training, or weights that are adopted; then its calibration."""
-    section = "teacher" if teacher.name == "teacher" else f"teachers.{teacher.name}"
     return [
         Stage(
-            teacher.name, "teach", train_teacher,
+            _teaching(teacher), "teach", train_teacher,
             arguments={"model": teacher},
-            reads=(*_TRAINING, *_fields("training", _KNOBS), *_fields(section, (*_SCHEDULE, "weights", "box_weight")), "seed"),
+            reads=(
+                *_TRAINING, *_fields("training", _KNOBS), "seed",
+                *_fields(teacher.section, (*_SCHEDULE, "weights", "box_weight")),
+            ),
             needs=("audit",),
             outputs=(*_in(teacher, TRAINED), teacher.logits),
             cost=12.0 * recipe.all_teachers[teacher.name].epochs,
         ),
         Stage(
-            f"{teacher.name}:choice", "teach", choose,
+            f"{_teaching(teacher)}:choice", "teach", choose,
             arguments={"model": teacher, "candidates": (teacher,)},
             reads=("task",),
-            needs=(teacher.name,),
+            needs=(_teaching(teacher),),
             outputs=(teacher.choice, teacher.predictions),
         ),
     ]  # fmt: skip
@@ -86,29 +88,33 @@ def student_stages(
 
 def _outputs_stage(source: Source) -> Stage:
     return Stage(
-        f"{source.teacher.name}:outputs", "distill", cache_outputs,
+        f"{_teaching(source.teacher)}:outputs", "distill", cache_outputs,
         arguments={"source": source},
         reads=("augmentation", "task"),
-        needs=(source.teacher.name,),
+        needs=(_teaching(source.teacher),),
         outputs=(source.outputs,),
         cost=15,
     )  # fmt: skip
 
 
 def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...], views: Views) -> Stage:
-    section = f"students.{model.name}"
-    heard = [f"{s.teacher.name}:outputs" if s.cached else s.teacher.name for s in sources]
+    heard = [f"{_teaching(s.teacher)}:outputs" if s.cached else _teaching(s.teacher) for s in sources]
     return Stage(
         f"student:{model.name}:seed{model.seed}:{model.arm}", "distill", train_student,
         arguments={"model": model, "sources": sources, "views": views},
         reads=(
-            *_TRAINING, *_fields("training", _KNOBS), *_fields(section, _SCHEDULE),
+            *_TRAINING, *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE),
             *(["distillation"] if model.arm == "distilled" else []),
         ),
         needs=("audit", *heard),
         outputs=(*_in(model, TRAINED), model.logits),
         cost=4.0 * recipe.students[model.name].epochs,
     )  # fmt: skip
+
+
+def _teaching(teacher: Model) -> str:
+    """Name of a teacher's first stage; one that the user named must not meet another stage's name."""
+    return teacher.name if teacher.name == TEACHER else f"teachers:{teacher.name}"
 
 
 def _fields(section: str, names: tuple[str, ...]) -> tuple[str, ...]:

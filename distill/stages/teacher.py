@@ -79,7 +79,7 @@ def _adopt(run: Run, model: Model, network: Any, source: Path) -> None:
 
     if not source.is_file():
         raise EdgeproofError(
-            f"{model.name}.weights: {source}: no such file, expected a .safetensors checkpoint"
+            f"{model.section}.weights: {source}: no such file, expected a .safetensors checkpoint"
         )
     about = read_sidecar(source) if source.with_suffix(".json").is_file() else {}
     load_weights(network, source)

@@ -6,10 +6,11 @@ bytes. The library itself writes only what is wholly in memory and reads only co
 
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +46,7 @@ def create_tensors(
     with atomic_path(path) as temporary:
         with temporary.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
-            file.truncate(8 + len(text) + end)
+            _claim(file, 8 + len(text) + end)
         arrays = _map(temporary, header, start=8 + len(text), mode="r+")
         yield arrays
         for array in arrays.values():
@@ -67,8 +68,8 @@ def open_tensors(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         if path.stat().st_size != 8 + length + max(ends, default=0):
             raise ValueError("it is cut off")
-        return header.get("__metadata__", {}), _map(path, header, start=8 + length, mode="r")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as error:
+        return dict(header.get("__metadata__", {})), _map(path, header, start=8 + length, mode="r")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError) as error:
         raise EdgeproofError(f"{path}: not a readable .safetensors file ({error})") from None
 
 
@@ -78,7 +79,17 @@ def _map(path: Path, header: Mapping[str, Any], *, start: int, mode: Any) -> dic
         if name == "__metadata__":
             continue
         dtype, shape = _DTYPES[entry["dtype"]], tuple(entry["shape"])
-        offset = start + entry["data_offsets"][0]
-        empty = math.prod(shape) == 0  # nothing to map
-        found[name] = np.zeros(shape, dtype) if empty else np.memmap(path, dtype, mode, offset, shape)
+        first, end = entry["data_offsets"]
+        size = math.prod(shape) * dtype.itemsize
+        if first < 0 or end - first != size:
+            raise ValueError(f"{name} has {end - first} bytes at {first}, expected {size}")
+        found[name] = np.memmap(path, dtype, mode, start + first, shape) if size else np.zeros(shape, dtype)
     return found
+
+
+def _claim(file: BinaryIO, size: int) -> None:
+    """Give the file its size; where a disk is full now, not as a killed process when a mapped page is written."""
+    file.flush()
+    file.truncate(size)
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)

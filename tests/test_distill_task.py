@@ -1,0 +1,149 @@
+"""Golden values by hand or in NumPy; the formulas of each task stand nowhere else."""
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from distill.errors import EdgeproofError
+from distill.evaluation.calibration import MAX_TEMPERATURE, Calibration
+from distill.methods.objective import Batch, Step
+from distill.recipe import LossSettings
+from distill.task import BINARY, TASKS, Binary, MultiClass, find_task, task_of_labels
+from students.output import ModelOutput
+
+THREE = MultiClass(labels=("real", "gan", "diffusion"))
+STEP = Step(epoch=0, epochs=1, step=0)
+
+
+def test_what_each_task_is():
+    assert (BINARY.num_logits, BINARY.kind, BINARY.metric) == (1, "binary", "AUC")
+    assert BINARY.labels == ("real", "generated")
+    assert (THREE.num_logits, THREE.kind, THREE.metric) == (3, "multiclass", "accuracy")
+    assert find_task("binary") is BINARY and list(TASKS) == ["binary"]
+    with pytest.raises(EdgeproofError, match="unknown task 'binray'; choose one of: binary"):
+        find_task("binray")
+
+
+def test_a_task_from_a_manifest():
+    assert task_of_labels("binary", ("photo", "fake")) == Binary(labels=("photo", "fake"))
+    assert task_of_labels("multiclass", THREE.labels) == THREE
+
+
+def test_the_sigmoid_by_hand():
+    found = BINARY.probabilities([0.0, math.log(3), -math.log(3), 1e4, -1e4])
+    assert found.tolist() == pytest.approx([0.5, 0.75, 0.25, 1.0, 0.0])
+    assert np.isfinite(found).all() and found.dtype == np.float64
+    calibration = Calibration(temperature=2.0, bias=math.log(3))
+    assert BINARY.probabilities([2 * math.log(2)], calibration=calibration)[0] == pytest.approx(6 / 7)
+    assert BINARY.generated(found) is found
+
+
+def test_the_softmax_by_hand():
+    logits = np.log([[1.0, 2.0, 5.0], [2.0, 1.0, 1.0]])
+    np.testing.assert_allclose(THREE.probabilities(logits), [[1 / 8, 2 / 8, 5 / 8], [1 / 2, 1 / 4, 1 / 4]])
+    hot = THREE.probabilities(2 * logits, calibration=Calibration(temperature=2.0))
+    np.testing.assert_allclose(hot, THREE.probabilities(logits))
+    np.testing.assert_allclose(THREE.probabilities([1e4, 0.0, -1e4]), [1, 0, 0])
+    np.testing.assert_allclose(THREE.generated(THREE.probabilities(logits)), [7 / 8, 1 / 2])
+
+
+def test_two_classes_with_two_logits_are_two_with_one():
+    logits = np.array([1.5, -0.3, 0.0])
+    pair = MultiClass(labels=("real", "generated"))
+    both = np.stack([np.zeros(3), logits], axis=1)
+    np.testing.assert_allclose(pair.generated(pair.probabilities(both)), BINARY.probabilities(logits))
+    labels = torch.tensor([1.0, 0.0, 1.0])
+    assert pair.loss(torch.from_numpy(both), labels) == pytest.approx(
+        BINARY.loss(torch.from_numpy(logits), labels.double())
+    )
+
+
+def test_losses_by_hand():
+    assert BINARY.loss(torch.tensor([math.log(3)] * 2), torch.tensor([1.0, 0.0])) == pytest.approx(
+        (math.log(4 / 3) + math.log(4)) / 2
+    )
+    logits = torch.tensor([[1.0, 2.0, 5.0], [2.0, 1.0, 1.0]]).log()
+    assert THREE.loss(logits, torch.tensor([2.0, 0.0])) == pytest.approx((math.log(8 / 5) + math.log(2)) / 2)
+
+
+def test_scores_by_hand():
+    # of the four pairs of a real and a fake three are in order
+    assert BINARY.score([0, 0, 1, 1], [0.1, 0.4, 0.3, 0.9]) == pytest.approx(3 / 4)
+    assert BINARY.score([0, 1], [-5.0, -4.0]) == 1.0
+    assert THREE.score([0, 2, 1], [[3, 1, 2], [0, 1, 4], [9, 1, 2]]) == pytest.approx(2 / 3)
+
+
+def test_the_temperature_that_a_set_was_drawn_with_is_found():
+    """Logits four times too sure: the best temperature is 4, and the NLL has its minimum there."""
+    random = np.random.default_rng(0)
+    true = random.normal(0, 1.5, (4000, 3))
+    chances = THREE.probabilities(true)
+    labels = (chances.cumsum(axis=1) > random.random((4000, 1))).argmax(axis=1)
+    found = THREE.calibrate(labels, 4 * true)
+    assert found.bias == 0.0 and found.temperature == pytest.approx(4.0, rel=0.05)
+
+    def nll(temperature):
+        said = THREE.probabilities(4 * true, calibration=Calibration(temperature=temperature))
+        return -np.log(said[np.arange(4000), labels]).mean()
+
+    assert nll(found.temperature) <= min(nll(found.temperature * factor) for factor in (0.98, 1.02))
+    one = BINARY.calibrate((random.random(4000) < BINARY.probabilities(true[:, 0] + 1)), 4 * true[:, 0])
+    assert (one.temperature, one.bias) == (pytest.approx(4.0, rel=0.1), pytest.approx(1.0, abs=0.1))
+
+
+def test_a_temperature_stays_in_its_bounds():
+    wrong = 10 * np.eye(3)[[1, 2, 0]]
+    assert THREE.calibrate([0, 1, 2], wrong).temperature == pytest.approx(MAX_TEMPERATURE, rel=1e-3)
+
+
+def test_thresholds_are_on_the_probability_of_generated():
+    """The one that parts the classes; other than class 0 is generated, whichever it is."""
+    assert 0.2 < BINARY.threshold([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.9]) <= 0.3
+    probabilities = [[0.9, 0.1, 0.0], [0.8, 0.0, 0.2], [0.7, 0.3, 0.0], [0.1, 0.1, 0.8]]
+    assert 0.2 < THREE.threshold([0, 0, 1, 2], probabilities) <= 0.3
+
+
+def batch(labels):
+    count = len(labels)
+    return Batch(
+        torch.zeros(count, 3, 4, 4), torch.tensor(labels), torch.zeros(count, 4), torch.arange(count)
+    )
+
+
+@pytest.mark.parametrize(("wish", "weight"), [("auto", 3.0), ("none", 1.0), (5.0, 5.0)])
+def test_the_ground_truth_of_two_classes(wish, weight):
+    objective = BINARY.ground_truth(LossSettings(pos_weight=wish), labels=np.array([0, 0, 0, 1]), weight=0.5)
+    loss = objective(ModelOutput(torch.tensor([math.log(3)]), {}), batch([1.0]), STEP)
+    assert loss.item() == pytest.approx(0.5 * weight * math.log(4 / 3))
+
+
+def test_the_ground_truth_may_be_focal():
+    objective = BINARY.ground_truth(LossSettings(kind="focal", focal_gamma=1.0), labels=np.array([0, 1]))
+    loss = objective(ModelOutput(torch.tensor([math.log(3)]), {}), batch([1.0]), STEP)
+    assert loss.item() == pytest.approx(math.log(4 / 3) / 4)
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_class_alone_has_a_loss_too():
+    """Unless its balance is asked for, nothing is divided by its number."""
+    objective = BINARY.ground_truth(LossSettings(), labels=np.array([0, 0]))
+    assert objective(ModelOutput(torch.zeros(1), {}), batch([0.0]), STEP).item() == pytest.approx(math.log(2))
+
+
+def test_the_ground_truth_of_several_classes():
+    objective = THREE.ground_truth(LossSettings(), labels=np.array([0, 1, 2]), weight=2.0)
+    logits = torch.tensor([[1.0, 2.0, 5.0], [7.0, 7.0, 7.0]]).log()
+    loss = objective(ModelOutput(logits, {}), batch([2.0, -1.0]), STEP)
+    assert loss.item() == pytest.approx(2 * math.log(8 / 5)), "an image without a label takes no part"
+    for settings in (LossSettings(kind="focal"), LossSettings(pos_weight="auto")):
+        with pytest.raises(EdgeproofError, match="focal loss and pos_weight are for one logit"):
+            THREE.ground_truth(settings, labels=np.array([0, 1, 2]))
+
+
+def test_imports_without_torch():
+    code = "import sys, distill.task\nsys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
