@@ -17,7 +17,7 @@ from bench.seeds import compare_seeds
 from distill.data.samples import GENERATED
 from distill.evaluation.metrics import binary_metrics, choose_threshold, reliability, roc_auc, roc_points
 from distill.evaluation.statistics import bootstrap_ci, paired_bootstrap
-from distill.pipeline.runfolder import EVALUATED, load_dataset
+from distill.pipeline.runfolder import EVALUATED, load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Roster
 
@@ -28,7 +28,7 @@ _WITH_GENERATORS = ("test", "heldout", "control")
 
 def measure_accuracy(run: Run, progress: Progress, *, roster: Roster) -> AccuracyRecord:
     """Judge every model of the roster; see the report for how it is read."""
-    dataset = load_dataset(run.folder)
+    dataset = load_samples(run.folder)
     truth = {split: truth_of(dataset.split(split)) for split in EVALUATED}
     judged = judged_models(run, roster)
     models = {}

@@ -27,7 +27,7 @@ from distill.data.transforms.degradations import CLEAN, DEGRADATIONS
 from distill.evaluation.choice import choice_of
 from distill.evaluation.metrics import binary_metrics
 from distill.evaluation.statistics import PairedDifference, paired_bootstrap
-from distill.pipeline.runfolder import load_dataset
+from distill.pipeline.runfolder import load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Artifact, Model, Roster
 
@@ -58,7 +58,7 @@ class Sweep:
 
 def measure_degradations(run: Run, progress: Progress, *, roster: Roster) -> DegradationsRecord:
     """Judge every swept model; see the report for how it is read."""
-    dataset = load_dataset(run.folder)
+    dataset = load_samples(run.folder)
     test, outputs = dataset.split("test"), load_degraded(run.folder)
     truth, swept = truth_of([test[index] for index in outputs.samples]), swept_models(roster)
     sweep = Sweep(

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from bench.records.identity import Precision, Runtime
+from bench.records.identity import Runtime
 from bench.records.latency import REFERENCE_S, BenchRecord, Row, Scope, Status
 from bench.records.machine import Machine
 from distill import machine
 from distill.errors import EdgeproofError
+from distill.roster import Precision
 
 Runner = Callable[[], object]
 

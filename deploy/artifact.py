@@ -13,6 +13,7 @@ from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.files import read_json, sha256, write_json
 from distill.preprocess import PreprocessSpec
+from distill.roster import Precision
 from distill.task import BINARY, Task
 
 __all__ = [
@@ -93,7 +94,7 @@ class Manifest(_Frozen):
     preprocess: PreprocessSpec
     threshold: Annotated[float, Field(ge=0.0, le=1.0)]
     calibration: Calibration
-    precision: Literal["fp32", "bf16", "fp16", "int8"]
+    precision: Precision
     files: Annotated[dict[FileName, FileRecord], Field(min_length=1)]
     metrics: dict[str, JsonValue]
     parent: str | None

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from deploy.artifact import MODEL_FILES, Manifest, verify
-from deploy.sessions import Logits, Precision, Session, installed_runtimes, open_session
+from deploy.sessions import Logits, Session, installed_runtimes, open_session
 from distill.errors import EdgeproofError, unknown_name
 from distill.optional import EXTRAS
 from distill.preprocess import Pixels, read_image, to_rgb
+from distill.roster import Precision
 from distill.task import task_of_labels
 
 ImageLike = str | Path | Image.Image | npt.NDArray[np.uint8]
@@ -63,7 +64,7 @@ class Detector:
         *,
         runtime: str | None = None,
         threads: int | None = None,
-        precision: Precision = "f32",
+        precision: Precision = "fp32",
     ) -> "Detector":
         """Verify every hash in ``folder`` and load its model.
 

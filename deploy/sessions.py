@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,10 @@ from deploy.artifact import MODEL_FILES
 from distill.errors import EdgeproofError
 from distill.optional import require
 from distill.preprocess import Pixels
+from distill.roster import Precision
 
 Logits = npt.NDArray[np.float32]
-Precision = Literal["f32", "bf16", "f16"]
+_HINTS: dict[str, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # as OpenVINO spells them
 
 
 class Session(Protocol):
@@ -37,8 +38,10 @@ class OnnxRuntimeSession:
     """ONNX Runtime on the CPU with input and output bound to fixed buffers."""
 
     def __init__(self, path: Path, *, output: str, threads: int | None, precision: Precision) -> None:
-        if precision != "f32":
-            raise EdgeproofError(f"inference precision {precision!r}: onnxruntime offers only 'f32' on a CPU")
+        if precision != "fp32":
+            raise EdgeproofError(
+                f"inference precision {precision!r}: onnxruntime offers only 'fp32' on a CPU"
+            )
         ort = require("onnxruntime")
         options = ort.SessionOptions()
         options.log_severity_level = 3
@@ -50,7 +53,7 @@ class OnnxRuntimeSession:
         }
         self.pixels = np.zeros(shapes["image"], dtype=np.uint8)
         self.logits = np.zeros(shapes[output], dtype=np.float32)
-        self.precision = "f32"
+        self.precision = "fp32"
         self._binding = self._session.io_binding()
         self._binding.bind_cpu_input("image", self.pixels)
         self._binding.bind_output(
@@ -69,8 +72,15 @@ class OpenVINOSession:
     """
 
     def __init__(self, path: Path, *, output: str, threads: int | None, precision: Precision) -> None:
+        if precision not in _HINTS:
+            raise EdgeproofError(
+                f"inference precision {precision!r}: openvino offers {', '.join(_HINTS)} for floats"
+            )
         ov = require("openvino")
-        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+        config: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        }
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
         compiled = ov.Core().compile_model(str(path), "CPU", config)
@@ -80,7 +90,7 @@ class OpenVINOSession:
         self._request.set_tensor("image", ov.Tensor(self.pixels, shared_memory=True))
         self._request.set_tensor(output, ov.Tensor(self.logits, shared_memory=True))
         hint = compiled.get_property("INFERENCE_PRECISION_HINT")
-        self.precision = {"f32": "f32", "bf16": "bf16", "f16": "f16"}.get(hint.to_string(), str(hint))
+        self.precision = {name: ours for ours, name in _HINTS.items()}.get(hint.to_string(), str(hint))
 
     def infer(self) -> None:
         """Run the model on ``pixels`` into ``logits``."""

@@ -13,7 +13,7 @@ from distill.recipe import ModelSettings, Recipe
 Role = Literal["teacher", "student"]
 Arm = Literal["distilled", "alone"]
 Runtime = Literal["onnxruntime", "openvino"]
-Precision = Literal["fp32", "int8"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 TEACHER = "teacher"
 ARMS: tuple[Arm, ...] = ("distilled", "alone")

@@ -36,8 +36,7 @@ def measure(root: Path, *, rows: int, workers: int) -> dict[str, Any]:
     from distill.data.layouts import load_dataset
     from distill.data.scan import load_scan, save_scan, scan
     from distill.data.splits import with_splits
-    from distill.pipeline.runfolder import load_dataset as load_run_dataset
-    from distill.pipeline.runfolder import save_dataset
+    from distill.pipeline.runfolder import load_samples, save_samples
     from distill.recipe import GateSettings
 
     steps: dict[str, dict[str, float]] = {}
@@ -46,10 +45,10 @@ def measure(root: Path, *, rows: int, workers: int) -> dict[str, Any]:
     found = watch.step("load the manifest", lambda: load_dataset(root / "manifest.csv"))
     found, columns = watch.step("scan", lambda: scan(found, max_bad_share=0.01, workers=workers))
     found = watch.step("split", lambda: with_splits(found, valid_share=0.15, test_share=0.15, seed=0))
-    watch.step("write the run's list", lambda: save_dataset(found, root / "run"))
+    watch.step("write the run's list", lambda: save_samples(found, root / "run"))
     watch.step("write the scan", lambda: save_scan(columns, root / "run" / "scan.npz"))
     del found, columns
-    found = watch.step("read the run's list", lambda: load_run_dataset(root / "run"))
+    found = watch.step("read the run's list", lambda: load_samples(root / "run"))
     columns = watch.step("read the scan", lambda: load_scan(root / "run" / "scan.npz"))
     report = watch.step("audit", lambda: audit(found, columns, gates=GateSettings(), seed=0))
     return {

@@ -13,7 +13,7 @@ from bench.gate import accuracy_gate
 from bench.judged import truth_of
 from bench.records.accuracy import AccuracyRecord
 from distill.data.samples import Sample
-from distill.pipeline.runfolder import load_arrays, load_dataset
+from distill.pipeline.runfolder import load_arrays, load_samples
 from distill.pipeline.stage import Run
 from distill.recipe import GateSettings
 from distill.roster import Roster, roster_of
@@ -63,7 +63,7 @@ def test_every_judged_model_of_the_roster_is_there_under_its_key(
 def test_metrics_are_those_of_the_probabilities_on_disk(
     finished_run: Path, record: AccuracyRecord, roster: Roster
 ) -> None:
-    dataset = load_dataset(finished_run)
+    dataset = load_samples(finished_run)
     for item in (*roster.models, *roster.judged):
         model, probabilities = record.models[item.key], load_arrays(finished_run / item.predictions)
         assert set(model.splits) == {"valid", "test", "heldout", "control"}
@@ -112,7 +112,7 @@ def test_flips_of_a_step_are_counted_at_either_threshold(finished_run: Path, rec
 
 
 def test_every_seed_is_told_by_its_logits(finished_run: Path, record: AccuracyRecord, roster: Roster) -> None:
-    labels = [sample.label for sample in load_dataset(finished_run).split("test")]
+    labels = [sample.label for sample in load_samples(finished_run).split("test")]
     found = record.distillation[STUDENT]
     assert [pair.seed for pair in found.seeds] == [0, 1]
     differences = []

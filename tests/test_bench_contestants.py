@@ -122,12 +122,12 @@ def test_bf16_that_the_runtime_did_not_use_is_a_failed_row(artifact, monkeypatch
     wanted = [c for c in found if c.precision == "bf16" and c.scope == "model"]
     load = contestants.Detector.load
 
-    def load_in_f32(*args, **options):
-        return load(*args, **options | {"precision": "f32"})
+    def load_in_fp32(*args, **options):
+        return load(*args, **options | {"precision": "fp32"})
 
-    monkeypatch.setattr(contestants.Detector, "load", load_in_f32)
+    monkeypatch.setattr(contestants.Detector, "load", load_in_fp32)
     row = measure(wanted, rounds=1).rows[0]
-    assert (row.status, row.reason) == ("failed", "the runtime computes in f32, although bf16 was asked for")
+    assert (row.status, row.reason) == ("failed", "the runtime computes in fp32, although bf16 was asked for")
 
 
 def test_a_tampered_artifact_fails_its_rows_with_the_reason(artifact, tmp_path):

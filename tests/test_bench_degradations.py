@@ -11,7 +11,7 @@ from deploy.stages.degradations import OUTPUTS
 from distill.data.samples import Dataset, Sample
 from distill.evaluation.calibration import Calibration
 from distill.evaluation.choice import Choice
-from distill.pipeline.runfolder import save_arrays, save_dataset
+from distill.pipeline.runfolder import save_arrays, save_samples
 from distill.pipeline.stage import Run
 from distill.recipe import parse_recipe
 from distill.roster import roster_of
@@ -37,7 +37,7 @@ def written(folder, *, labels=(0, 0, 1, 0, 1), group="scene{}"):
         Sample(path=f"{i}.png", label=label, split="test", group=group.format(i // 2))
         for i, label in enumerate(labels)
     )
-    save_dataset(Dataset(root=folder, layout="class_folders", samples=samples), folder)
+    save_samples(Dataset(root=folder, layout="class_folders", samples=samples), folder)
     arrays = {f"model/{name}": np.array(values) for name, values in probabilities.items()}
     chosen = {"samples": np.array([1, 2, 3, 4]), "degradations": np.array(NAMES)}
     save_arrays(folder / OUTPUTS, {**chosen, **arrays})

@@ -17,7 +17,7 @@ from deploy.stages.degradations import load_degraded, sample_groups
 from distill.data.samples import Sample
 from distill.data.transforms.degradations import CLEAN, DEGRADATIONS, FLIP_TEST
 from distill.evaluation.choice import Choice
-from distill.pipeline.runfolder import load_arrays, load_dataset
+from distill.pipeline.runfolder import load_arrays, load_samples
 from distill.pipeline.state import stage_keys
 from distill.recipe import load_recipe
 from distill.roster import roster_of
@@ -122,7 +122,7 @@ def test_every_model_spoke_of_every_image_in_every_state(outputs, finished_run):
         "teacher", "small_cnn", "small_cnn/alone", "teacher-onnxruntime-int8-ort", "teacher-openvino-int8-nncf",
         "small_cnn-onnxruntime-int8-ort", "small_cnn-openvino-int8-nncf",
     }  # fmt: skip
-    test = load_dataset(finished_run).split("test")
+    test = load_samples(finished_run).split("test")
     assert len(outputs.samples) == 24 < len(test)
     for values in outputs.probabilities.values():
         assert values.shape == (len(DEGRADATIONS), 24)
@@ -150,7 +150,7 @@ def test_clean_is_what_the_evaluation_saw(outputs, finished_run):
 
 
 def test_the_flip_test_mixes_clean_reals_with_recompressed_fakes(outputs, finished_run):
-    test = load_dataset(finished_run).split("test")
+    test = load_samples(finished_run).split("test")
     generated = np.array([test[index].label == 1 for index in outputs.samples])
     assert 0 < generated.sum() < len(generated)
     places = [outputs.degradations.index(name) for name in (FLIP_TEST, "jpeg95", CLEAN)]

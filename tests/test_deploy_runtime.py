@@ -36,7 +36,7 @@ def sigmoid(values):
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_run_gives_the_calibrated_logits(deployed: Deployed, runtime: str) -> None:
     detector = Detector.load(deployed.folder / "fp32", runtime=runtime, threads=1)
-    assert (detector.runtime, detector.precision) == (runtime, "f32")
+    assert (detector.runtime, detector.precision) == (runtime, "fp32")
     first = detector.run(deployed.pixels)
     assert first.shape == (24,) and first.dtype == np.float32
     np.testing.assert_allclose(first, deployed.logits, atol=1e-4)
@@ -205,7 +205,7 @@ def test_artifact_without_the_wanted_runtime(deployed: Deployed, tmp_path) -> No
 def test_bad_options_and_models(deployed: Deployed, tmp_path) -> None:
     with pytest.raises(EdgeproofError, match=r"threads: found 0, expected at least 1"):
         Detector.load(deployed.folder / "fp32", threads=0)
-    with pytest.raises(EdgeproofError, match=r"onnxruntime offers only 'f32'"):
+    with pytest.raises(EdgeproofError, match=r"onnxruntime offers only 'fp32'"):
         Detector.load(deployed.folder / "fp32", runtime="onnxruntime", precision="bf16")
     resized = artifact(deployed, tmp_path / "resized", preprocess=PreprocessSpec(size=64))
     with pytest.raises(

@@ -323,7 +323,7 @@ def test_examples_are_listed_and_printed(clean, tmp_path, capsys):
 
 def test_the_data_stages_leave_a_scan_that_fits_the_samples(tmp_path):
     from distill.data.scan import load_scan
-    from distill.pipeline.runfolder import AUDIT, SCAN, SUMMARY, load_dataset
+    from distill.pipeline.runfolder import AUDIT, SCAN, SUMMARY, load_samples
     from distill.pipeline.stage import Run
     from distill.pipeline.state import stage_keys
     from distill.recipe import parse_recipe
@@ -343,7 +343,7 @@ def test_the_data_stages_leave_a_scan_that_fits_the_samples(tmp_path):
     recipe = parse_recipe({**values, "gates": {"accept": ["metadata"]}}, origin="x")
     run = Run(tmp_path / "run", recipe)
     make_data(run, lambda done, total: None)
-    dataset, columns = load_dataset(run.folder), load_scan(run.folder / SCAN)
+    dataset, columns = load_samples(run.folder), load_scan(run.folder / SCAN)
     assert len(dataset.samples) == len(columns) == 61
     assert "real/bad.png" in [item.path for item in dataset.skipped]
     for sample, size in zip(dataset.samples, columns.bytes, strict=True):

@@ -15,7 +15,7 @@ from distill.data.samples import UNLABELLED, Dataset, Sample
 from distill.data.transforms.settings import AugmentationSettings
 from distill.errors import EdgeproofError
 from distill.models import make_model
-from distill.pipeline.runfolder import save_dataset
+from distill.pipeline.runfolder import save_samples
 from distill.pipeline.stage import Run
 from distill.preprocess import PreprocessSpec
 from distill.recipe import load_recipe
@@ -261,7 +261,7 @@ def folder(tmp_path_factory):
                 split="train" if known else "unlabelled",
             )
         )  # fmt: skip
-    save_dataset(Dataset(root=root, layout="x", samples=tuple(samples)), root)
+    save_samples(Dataset(root=root, layout="x", samples=tuple(samples)), root)
     recipe = load_recipe(str(TINY))
     torch.manual_seed(2)
     teacher = make_model(recipe, roster_of(recipe).teachers[0])

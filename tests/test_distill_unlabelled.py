@@ -12,7 +12,7 @@ from distill.data.unlabelled import load_unlabelled
 from distill.errors import EdgeproofError
 from distill.methods.ground_truth import GroundTruth
 from distill.methods.objective import Batch, Step
-from distill.pipeline.runfolder import save_dataset
+from distill.pipeline.runfolder import save_samples
 from distill.pipeline.stage import Run
 from distill.recipe import load_recipe
 from distill.roster import roster_of
@@ -82,7 +82,7 @@ def test_both_students_get_as_many_steps_and_the_one_alone_no_unlabelled_image(t
         (tmp_path / "real" / f"{name}.png").write_bytes(png())
     labelled = [Sample(path=f"real/{name}.png", label=i, split="train") for i, name in enumerate("ab")]
     extra = [Sample(path="real/a.png", label=UNLABELLED, split="unlabelled")] * 3
-    save_dataset(Dataset(root=tmp_path, layout="test", samples=(*labelled, *extra)), tmp_path)
+    save_samples(Dataset(root=tmp_path, layout="test", samples=(*labelled, *extra)), tmp_path)
     recipe = load_recipe(str(TINY), overrides=["distillation.methods=[{name='soft_bce'}]"])
     run, roster = Run(folder=tmp_path, recipe=recipe), roster_of(recipe)
     seen = {}

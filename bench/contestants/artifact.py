@@ -15,14 +15,14 @@ import numpy as np
 from PIL import Image
 
 from bench.latency import Contestant, Runner
-from bench.records.identity import Precision, Runtime
+from bench.records.identity import Runtime
 from bench.records.latency import Scope
 from deploy.artifact import MODEL_FILES, Manifest, read_manifest
 from deploy.runtime import Detector
-from deploy.sessions import Precision as Hint
 from distill.errors import EdgeproofError
 from distill.machine import processor
 from distill.preprocess import Pixels, decode_image
+from distill.roster import Precision
 
 NO_BF16 = "this CPU has no bf16 instructions"
 PRECISIONS = ("fp32", "bf16", "int8")
@@ -141,9 +141,9 @@ def _end_to_end(detector: Detector, photos: tuple[bytes, ...]) -> Runner:
     return lambda: detector.predict(decode_image(io.BytesIO(next(turn)), name="photo", smallest=smallest))
 
 
-def _hint(contestant: Contestant) -> Hint:
+def _hint(contestant: Contestant) -> Precision:
     # FP32 is named outright: left alone, OpenVINO computes in bf16 on a CPU with AMX.
-    return "bf16" if contestant.precision == "bf16" else "f32"
+    return "bf16" if contestant.precision == "bf16" else "fp32"
 
 
 def _check_precision(found: str, wanted: str) -> None:

@@ -6,7 +6,7 @@ from bench.contestants.artifact import artifact_contestants
 from bench.latency import Contestant
 from distill.data.storage import read_bytes
 from distill.machine import thread_count
-from distill.pipeline.runfolder import WEIGHTS, load_dataset
+from distill.pipeline.runfolder import WEIGHTS, load_samples
 from distill.pipeline.stage import Run
 from distill.roster import Model, Roster
 
@@ -52,6 +52,6 @@ def _of_model(
 
 def _photos(run: Run) -> list[bytes]:
     """JPEG files of the test split, for the end-to-end scope."""
-    dataset = load_dataset(run.folder)
+    dataset = load_samples(run.folder)
     jpegs = [s for s in dataset.split("test") if s.path.lower().endswith((".jpg", ".jpeg"))]
     return [read_bytes(dataset.root, sample) for sample in jpegs[:_PHOTOS]]

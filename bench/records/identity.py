@@ -3,10 +3,9 @@
 from typing import Literal
 
 from distill.record import Frozen
-from distill.roster import Arm, Artifact, Model, Role
+from distill.roster import Arm, Artifact, Model, Precision, Role
 
 Runtime = Literal["torch", "onnxruntime", "openvino"]
-Precision = Literal["fp32", "bf16", "int8"]
 
 
 class Identity(Frozen):

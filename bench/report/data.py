@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.records.accuracy import AccuracyRecord
 from bench.records.degradations import DegradationsRecord
 from bench.records.environment import EnvironmentRecord
-from bench.records.identity import Identity, Precision, Runtime
+from bench.records.identity import Identity, Runtime
 from bench.records.latency import BenchRecord, Row, Scope
 from bench.report.entry import PRECISIONS, RUNTIMES, Entry, precision_title
 from bench.report.files import RunFiles, Training, history_file
@@ -18,7 +18,7 @@ from distill.data.audit.report import AuditReport
 from distill.data.summary import DataSummary
 from distill.errors import EdgeproofError
 from distill.recipe import Recipe
-from distill.roster import Roster, artifact_key, roster_of
+from distill.roster import Precision, Roster, artifact_key, roster_of
 
 REFERENCE_SIZE = 224
 _SIMULATED = "simulated"

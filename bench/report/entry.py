@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 
 from bench.records.accuracy import ModelAccuracy
-from bench.records.identity import Identity, Precision, Runtime
+from bench.records.identity import Identity, Runtime
 from distill.evaluation.metrics import BinaryMetrics
+from distill.roster import Precision
 
 RUNTIMES: dict[Runtime, str] = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")

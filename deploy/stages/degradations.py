@@ -16,7 +16,7 @@ from distill.data.pixels import one_crop
 from distill.data.samples import Sample
 from distill.data.storage import open_image
 from distill.data.transforms.degradations import DEGRADATIONS, degrade
-from distill.pipeline.runfolder import WEIGHTS, load_arrays, load_dataset, save_arrays
+from distill.pipeline.runfolder import WEIGHTS, load_arrays, load_samples, save_arrays
 from distill.pipeline.stage import Progress, Run
 from distill.preprocess import Pixels, PreprocessSpec
 from distill.roster import Artifact, Model
@@ -46,7 +46,7 @@ def predict_degraded(
     run: Run, progress: Progress, *, models: Sequence[Model], artifacts: Sequence[Artifact]
 ) -> None:
     """Write :data:`OUTPUTS`."""
-    dataset = load_dataset(run.folder)
+    dataset = load_samples(run.folder)
     test = dataset.split("test")
     chosen = sample_groups(test, at_most=run.recipe.degradations.samples, seed=run.recipe.seed)
     judges = {model.key: (model.preprocess, _network(run, model)) for model in models}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from deploy.stages.export import keep_predictions
-from distill.pipeline.runfolder import load_dataset
+from distill.pipeline.runfolder import load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.preprocess import Pixels, PreprocessSpec
 from distill.roster import Artifact
@@ -40,7 +40,7 @@ def calibration_images(run: Run, *, spec: PreprocessSpec, wanted: int) -> list[P
     """Training images only, the classes in turn, ``uint8 [S, S, 3]`` each; deterministic."""
     from distill.data.pixels import decode
 
-    dataset = load_dataset(run.folder)
+    dataset = load_samples(run.folder)
     random = np.random.default_rng(run.recipe.seed)
     chosen = []
     for label in (0, 1):

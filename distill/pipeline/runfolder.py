@@ -24,7 +24,7 @@ WEIGHTS = "weights.safetensors"
 _ALWAYS = ("path", "label", "split", "generator")
 
 
-def save_dataset(dataset: Dataset, run: Path) -> None:
+def save_samples(dataset: Dataset, run: Path) -> None:
     """Remember the samples that every later stage uses: one JSON file, a line for each column.
 
     A column that says nothing is left out, and a group is null where it is the sample's own path.
@@ -46,7 +46,7 @@ def save_dataset(dataset: Dataset, run: Path) -> None:
         file.write("\n}\n}\n")
 
 
-def load_dataset(run: Path) -> Dataset:
+def load_samples(run: Path) -> Dataset:
     """The data set of a run; read once, however many stages ask, until the file changes.
 
     Raises:
@@ -56,14 +56,14 @@ def load_dataset(run: Path) -> Dataset:
     if not path.is_file():
         raise EdgeproofError(f"{path}: no such file, expected the list of samples that the data stage writes")
     status = path.stat()
-    dataset = _load_dataset(path, status.st_mtime_ns, status.st_size)
+    dataset = _load_samples(path, status.st_mtime_ns, status.st_size)
     if not dataset.root.is_dir() and (run / "data" / "simulated").is_dir():
         return replace(dataset, root=run / "data" / "simulated")  # the run folder was moved
     return dataset
 
 
 @lru_cache(maxsize=1)
-def _load_dataset(path: Path, mtime_ns: int, size: int) -> Dataset:
+def _load_samples(path: Path, mtime_ns: int, size: int) -> Dataset:
     try:
         content = read_json(path)
         return Dataset(

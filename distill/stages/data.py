@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError
-from distill.pipeline.runfolder import AUDIT, SCAN, SUMMARY, load_dataset, save_dataset
+from distill.pipeline.runfolder import AUDIT, SCAN, SUMMARY, load_samples, save_samples
 from distill.pipeline.stage import Progress, Run
 from distill.recipe import Recipe
 
@@ -29,17 +29,17 @@ def make_data(run: Run, progress: Progress) -> None:
         found = with_splits(
             found, valid_share=settings.valid_share, test_share=settings.test_share, seed=run.recipe.seed
         )
-    save_dataset(found, run.folder)
+    save_samples(found, run.folder)
     save_scan(columns, run.folder / SCAN)
     held_out = sorted({s.generator for s in found.split("heldout") if s.generator})
     summarise(found, held_out=held_out).write(run.folder / SUMMARY)
 
 
 def _listed(run: Run) -> Dataset:
-    from distill.data.layouts import load_dataset as read_layout
+    from distill.data.layouts import load_dataset
 
     settings = run.recipe.data
-    return read_layout(Path(settings.path).expanduser(), layout=settings.layout, columns=settings.columns)
+    return load_dataset(Path(settings.path).expanduser(), layout=settings.layout, columns=settings.columns)
 
 
 def _with_unlabelled(dataset: Dataset, folder: str) -> Dataset:
@@ -68,7 +68,7 @@ def audit_data(run: Run, progress: Progress) -> None:
     from distill.data.audit.audit import audit, require_passed
     from distill.data.scan import load_scan
 
-    dataset, columns = load_dataset(run.folder), load_scan(run.folder / SCAN)
+    dataset, columns = load_samples(run.folder), load_scan(run.folder / SCAN)
     report = audit(dataset, columns, gates=run.recipe.gates, seed=run.recipe.seed, progress=progress)
     report.write(run.folder / AUDIT)
     require_passed(report, where=run.folder / AUDIT)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from distill.data.samples import UNLABELLED_SPLIT
-from distill.pipeline.runfolder import WEIGHTS, load_dataset
+from distill.pipeline.runfolder import WEIGHTS, load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Model
 from distill.stages.sources import Source, methods_for
@@ -36,7 +36,7 @@ def train_student(
         views=views,
         teachers=open_sources(run, sources, student=model),
         # also without a teacher: equal budget
-        images=len(load_dataset(run.folder).split("train", UNLABELLED_SPLIT)),
+        images=len(load_samples(run.folder).split("train", UNLABELLED_SPLIT)),
     )
     logits_of_splits(run, model)
 

@@ -18,7 +18,7 @@ from distill.pipeline.runfolder import (
     SUMMARY,
     WEIGHTS,
     load_arrays,
-    load_dataset,
+    load_samples,
     save_arrays,
 )
 from distill.pipeline.stage import Progress, Run
@@ -151,7 +151,7 @@ def ground_truth(run: Run, *, weight: float = 1.0) -> Any:
 
 def taught_pixels(run: Run, *, spec: PreprocessSpec) -> Any:
     """What a teacher teaches on: the training split, and the images without a label if there are any."""
-    extra = [UNLABELLED_SPLIT] if load_dataset(run.folder).split(UNLABELLED_SPLIT) else []
+    extra = [UNLABELLED_SPLIT] if load_samples(run.folder).split(UNLABELLED_SPLIT) else []
     return pixels_of(run, "train", *extra, spec=spec)
 
 
@@ -168,13 +168,13 @@ def _open_splits(
     """Decoded once for all trainings of a run; another list of samples is another entry."""
     from distill.data.pixels import open_pixels
 
-    dataset = load_dataset(folder)
+    dataset = load_samples(folder)
     return open_pixels(dataset.root, dataset.split(*splits), spec=spec, memory_mb=memory_mb)
 
 
 def labels_of(run: Run, split: str) -> Any:
     """Labels ``[N]`` of a split."""
-    return np.array([sample.label for sample in load_dataset(run.folder).split(split)])
+    return np.array([sample.label for sample in load_samples(run.folder).split(split)])
 
 
 def on_device(run: Run, network: Any) -> Any:

@@ -5,11 +5,11 @@ from typing import Literal
 from distill import machine
 from distill.recipe import TrainingSettings
 
-Precision = Literal["32-true", "bf16-mixed"]
+LightningPrecision = Literal["32-true", "bf16-mixed"]
 _BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})  # nobody measured a training in Arm's bf16
 
 
-def choose_precision(wish: str, *, accelerator: str) -> Precision:
+def choose_precision(wish: str, *, accelerator: str) -> LightningPrecision:
     """Lightning's name for ``auto``, ``fp32`` or ``bf16``.
 
     bf16 autocast is ten times *slower* than fp32 on a CPU without bf16 instructions (measured on AVX2), so
