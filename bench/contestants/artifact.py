@@ -63,7 +63,7 @@ def artifact_contestants(
         base = Contestant(
             model=model,
             runtime=cast(Runtime, runtime),
-            precision=cast(Precision, manifest.precision),
+            precision=manifest.precision,
             quantizer=quantizer or (manifest.quantizer.name if manifest.quantizer else None),
             input_size=manifest.preprocess.size,
             threads=threads,

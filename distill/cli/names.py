@@ -8,6 +8,7 @@ import typer
 
 from distill.cli.options import JsonOption
 from distill.errors import unknown_name
+from distill.parts import installed_names
 
 
 def list_names(
@@ -38,19 +39,19 @@ def list_names(
 def _teachers() -> list[str]:
     from teachers import TEACHERS
 
-    return [*TEACHERS, "timm:<name>"]
+    return [*TEACHERS, "timm:<name>", *installed_names("teachers")]
 
 
 def _students() -> list[str]:
     from students import STUDENTS
 
-    return list(STUDENTS)
+    return [*STUDENTS, *installed_names("students")]
 
 
 def _methods() -> list[str]:
     from distill.methods import METHODS
 
-    return list(METHODS)
+    return [*METHODS, *installed_names("methods")]
 
 
 def _recipes() -> list[str]:
@@ -68,7 +69,7 @@ def _layouts() -> list[str]:
 def _quantizers() -> list[str]:
     from deploy.quantizers import QUANTIZERS
 
-    return list(QUANTIZERS)
+    return [*QUANTIZERS, *installed_names("quantizers")]
 
 
 def _runtimes() -> list[str]:

@@ -1,4 +1,4 @@
-"""Does the data leak its labels? Everything that can be asked before the first training (PROTOCOL, rule 1)."""
+"""Does the data leak its labels? Metadata, compression, duplicates and groups, before anything is trained."""
 
 import json
 from collections import Counter

@@ -52,7 +52,7 @@ _LEVEL = 0.99  # of every interval: four questions are asked, and each may be an
 
 
 @dataclass(frozen=True, eq=False)
-class _Drawn:
+class _Sampled:
     """The images that the probe sees: label and group of each, and the seed of all that is drawn."""
 
     labels: npt.NDArray[np.int8]
@@ -75,27 +75,27 @@ def flip_tests(
 
     Each class must have at least two groups. Pictures are re-encoded in memory, at most :data:`AT_MOST` of them.
     """
-    rows = draw(facts, at_most=AT_MOST, seed=seed)
-    drawn = _Drawn(facts.labels[rows], facts.groups[rows], seed)
+    rows = sample_rows(facts, at_most=AT_MOST, seed=seed)
+    sampled = _Sampled(facts.labels[rows], facts.groups[rows], seed)
     as_is, jpeg96, jpeg95_fakes = _tables(dataset, scan, rows, progress)
     png = as_is.copy()
     png[:, _HEADER] = (_PNG, np.nan)
-    (history,) = drawn.probe(as_is[:, _HISTORY])
-    before, after_96, after_95 = drawn.probe(as_is, jpeg96, jpeg95_fakes)
-    header, after_png = drawn.probe(as_is[:, _HEADER], png[:, _HEADER])
+    (history,) = sampled.probe(as_is[:, _HISTORY])
+    before, after_96, after_95 = sampled.probe(as_is, jpeg96, jpeg95_fakes)
+    header, after_png = sampled.probe(as_is[:, _HEADER], png[:, _HEADER])
     return {
-        "compression": _advantage(drawn, history),
+        "compression": _advantage(sampled, history),
         "flip_jpeg96": _auc_drop(
-            drawn, before, after_96, sees="compression", flip="everything saved as JPEG 96"
+            sampled, before, after_96, sees="compression", flip="everything saved as JPEG 96"
         ),
-        "flip_jpeg95_fakes": _recall_drop(drawn, before, after_95),
+        "flip_jpeg95_fakes": _recall_drop(sampled, before, after_95),
         "flip_png": _auc_drop(
-            drawn, header, after_png, sees="format and JPEG quality", flip="everything saved as PNG"
+            sampled, header, after_png, sees="format and JPEG quality", flip="everything saved as PNG"
         ),
     }
 
 
-def draw(facts: Facts, *, at_most: int, seed: int) -> Rows:
+def sample_rows(facts: Facts, *, at_most: int, seed: int) -> Rows:
     """Rows of labelled images, as many of each class as there are, at most ``at_most``, spread over the groups.
 
     No group gives a second image of a class before all have given one, and both classes ask the groups in the
@@ -133,34 +133,34 @@ def _tables(
     return as_is, jpeg96, jpeg95_fakes
 
 
-def _advantage(drawn: _Drawn, scores: Floats) -> Finding:
-    auc, (low, high) = roc_auc(drawn.labels, scores), drawn.interval(scores)
+def _advantage(sampled: _Sampled, scores: Floats) -> Finding:
+    auc, (low, high) = roc_auc(sampled.labels, scores), sampled.interval(scores)
     note = (
         f"AUC of a classifier of the JPEG quality that the pixels betray, whatever the header says: {auc:.3f}"
     )
     return _finding(auc - 0.5, (low - 0.5, high - 0.5), note)
 
 
-def _auc_drop(drawn: _Drawn, before: Floats, after: Floats, *, sees: str, flip: str) -> Finding:
-    kept, left = roc_auc(drawn.labels, before), roc_auc(drawn.labels, after)
+def _auc_drop(sampled: _Sampled, before: Floats, after: Floats, *, sees: str, flip: str) -> Finding:
+    kept, left = roc_auc(sampled.labels, before), roc_auc(sampled.labels, after)
     note = f"AUC of a classifier of {sees} {kept:.3f}, with {flip} {left:.3f}"
     drop = paired_bootstrap(
-        drawn.labels, before, after, drawn.groups, n=_RESAMPLES, seed=drawn.seed, level=_LEVEL
+        sampled.labels, before, after, sampled.groups, n=_RESAMPLES, seed=sampled.seed, level=_LEVEL
     )
-    return _finding(kept - left, drop.ci or (0.0, 0.0), note, above_chance=drawn.interval(before)[0] > 0.5)
+    return _finding(kept - left, drop.ci or (0.0, 0.0), note, above_chance=sampled.interval(before)[0] > 0.5)
 
 
-def _recall_drop(drawn: _Drawn, before: Floats, after: Floats) -> Finding:
-    fakes = drawn.labels == GENERATED
-    threshold = np.quantile(before[drawn.labels == REAL], 1 - _FPR, method="higher")
+def _recall_drop(sampled: _Sampled, before: Floats, after: Floats) -> Finding:
+    fakes = sampled.labels == GENERATED
+    threshold = np.quantile(before[sampled.labels == REAL], 1 - _FPR, method="higher")
     found, still_found = before[fakes] > threshold, after[fakes] > threshold
     note = (
         "share of the fakes found by a classifier of compression that calls 5 % of the reals fake: "
         f"{found.mean():.3f}, with the fakes alone saved as JPEG 95 {still_found.mean():.3f}"
     )
-    interval = _mean_interval(found.astype(float) - still_found, drawn.groups[fakes], seed=drawn.seed)
+    interval = _mean_interval(found.astype(float) - still_found, sampled.groups[fakes], seed=sampled.seed)
     drop = float(found.mean() - still_found.mean())
-    return _finding(drop, interval, note, above_chance=drawn.interval(before)[0] > 0.5)
+    return _finding(drop, interval, note, above_chance=sampled.interval(before)[0] > 0.5)
 
 
 def _finding(value: float, interval: Interval, note: str, *, above_chance: bool = True) -> Finding:
@@ -177,7 +177,7 @@ def _mean_interval(values: Floats, groups: npt.NDArray[Any], *, seed: int) -> In
     """99 % interval of a mean, by drawing whole groups with replacement."""
     numbers = np.unique(groups, return_inverse=True)[1]
     sums, sizes = np.bincount(numbers, values), np.bincount(numbers)
-    drawn = np.random.default_rng(seed).integers(len(sums), size=(_RESAMPLES, len(sums)))
-    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
+    sampled = np.random.default_rng(seed).integers(len(sums), size=(_RESAMPLES, len(sums)))
+    means = sums[sampled].sum(axis=1) / sizes[sampled].sum(axis=1)
     low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)

@@ -1,4 +1,4 @@
-"""The degraded copies of a test picture on which every model is judged (PROTOCOL, rule 5). Torch-free.
+"""The degraded copies of a test picture on which every model is judged: JPEG, blur, resize, noise, WebP. Torch-free.
 
 They are made of the decoded original, before the preprocessing: a degraded file arrives that way.
 """
