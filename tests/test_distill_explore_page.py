@@ -11,7 +11,7 @@ from explore_fixture import SIZE, noise, scenes, sized
 from PIL import Image
 
 from distill.data.explore.fingerprints import correlation_matrix
-from distill.data.explore.inspect import describe, read_folder
+from distill.data.explore.inspect import inspection_of, read_folder
 from distill.data.explore.observe import observe
 from distill.data.explore.report import check_target, write_page
 from distill.data.samples import Dataset, Sample
@@ -44,7 +44,7 @@ def write_images(root, name, images, *, suffix=".png", **options):
 
 def write(root, out, **options):
     dataset, scan = read_folder(root, **{"layout": "auto", **options})
-    write_page(out, dataset, scan, describe(dataset), source=root)
+    write_page(out, dataset, scan, inspection_of(dataset), source=root)
     return Page(out.read_text(encoding="utf-8"))
 
 
@@ -174,7 +174,7 @@ def test_one_class_only(tmp_path, label):
     from distill.data.scan import scan
 
     dataset, columns = scan(Dataset(root=tmp_path, layout="x", samples=samples), max_bad_share=0, workers=1)
-    write_page(tmp_path / "page.html", dataset, columns, describe(dataset), source=tmp_path)
+    write_page(tmp_path / "page.html", dataset, columns, inspection_of(dataset), source=tmp_path)
     text = (tmp_path / "page.html").read_text()
     assert "Differences from real need both" in text
 
@@ -182,7 +182,7 @@ def test_one_class_only(tmp_path, label):
 def test_problems_and_simulated_data_are_named_at_the_top(folder, tmp_path):
     dataset, scan = read_folder(folder, layout="auto")
     dataset = replace(dataset, layout="simulated", problems=("the CSV & the folders disagree",))
-    write_page(tmp_path / "page.html", dataset, scan, describe(dataset), source=folder)
+    write_page(tmp_path / "page.html", dataset, scan, inspection_of(dataset), source=folder)
     head = (tmp_path / "page.html").read_text().split("<nav>")[0]
     assert "simulated images" in head and "the CSV &amp; the folders disagree" in head
 
@@ -196,7 +196,7 @@ def test_what_cannot_be_written_or_shown(folder, tmp_path):
     check_target(tmp_path / "new" / "page.html")
     empty, nothing = sized(tmp_path)
     with pytest.raises(EdgeproofError, match="no readable image to show, 0 files left out"):
-        write_page(tmp_path / "page.html", empty, nothing, describe(empty), source=tmp_path)
+        write_page(tmp_path / "page.html", empty, nothing, inspection_of(empty), source=tmp_path)
 
 
 def test_the_command_line_writes_the_page(folder, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from distill.data.audit.findings import facts_of
-from distill.data.audit.flips import draw, flip_tests
+from distill.data.audit.flips import flip_tests, sample_rows
 from distill.data.audit.traces import TRACES, jpeg_again, middle, traces
 from distill.data.samples import Dataset, Sample
 from distill.data.scan import scan
@@ -174,17 +174,17 @@ def facts_for(*rows):
 def test_a_draw_is_balanced_and_leaves_out_control_and_unlabelled():
     rows = [(0, "train", "")] * 30 + [(1, "train", "")] * 10
     rows += [(0, "control", "")] * 5 + [(1, "control", "")] * 5 + [(-1, "unlabelled", "")] * 5
-    drawn = draw(facts_for(*rows), at_most=100, seed=0)
+    drawn = sample_rows(facts_for(*rows), at_most=100, seed=0)
     assert len(set(drawn)) == 20 and drawn.max() < 40
     assert Counter(drawn < 30) == {True: 10, False: 10}
-    assert len(draw(facts_for(*rows), at_most=6, seed=0)) == 6
+    assert len(sample_rows(facts_for(*rows), at_most=6, seed=0)) == 6
 
 
 def test_a_draw_asks_every_group_before_any_gives_twice():
     rows = [(label, "train", "video") for label in (0, 1) for _ in range(500)]
     rows += [(label, "train", f"scene{i}") for i in range(20) for label in (0, 1)]
     facts = facts_for(*rows)
-    drawn = draw(facts, at_most=42, seed=0)
+    drawn = sample_rows(facts, at_most=42, seed=0)
     assert Counter(facts.groups[drawn]) == dict.fromkeys(range(21), 2)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from distill.data.columns import ManifestColumns, parse_columns
-from distill.data.explore.inspect import describe, print_inspection, printable, read_folder, reason_kinds
+from distill.data.explore.inspect import inspection_of, print_inspection, printable, read_folder, reason_kinds
 from distill.data.samples import Dataset, Sample, Skipped
 from distill.errors import EdgeproofError
 
@@ -22,7 +22,7 @@ def sample(path, label, split="train", **options):
 
 
 def test_what_is_described(tmp_path):
-    found = describe(
+    found = inspection_of(
         dataset(
             tmp_path,
             sample("a", 0),
@@ -43,12 +43,12 @@ def test_what_is_described(tmp_path):
 
 
 def test_problems_of_the_layout_come_first(tmp_path):
-    found = describe(dataset(tmp_path, sample("a", 1), problems=("two CSV files disagree",)))
+    found = inspection_of(dataset(tmp_path, sample("a", 1), problems=("two CSV files disagree",)))
     assert found["problems"] == ["two CSV files disagree", "split 'train' has no real images"]
 
 
 def test_unlabelled_images_are_neither_real_nor_missing_a_class(tmp_path):
-    found = describe(
+    found = inspection_of(
         dataset(tmp_path, sample("a", -1, split="unlabelled"), sample("b", -1, split="unlabelled"))
     )
     assert found["splits"] == {"unlabelled": {"real": 0, "fake": 0, "unlabelled": 2}}
@@ -57,7 +57,7 @@ def test_unlabelled_images_are_neither_real_nor_missing_a_class(tmp_path):
 
 def test_images_of_no_group_are_groups_of_their_own(tmp_path):
     alone = [Sample(path=name, label=0) for name in "ab"]
-    assert describe(dataset(tmp_path, *alone))["groups"] == 2
+    assert inspection_of(dataset(tmp_path, *alone))["groups"] == 2
 
 
 def test_reading_a_folder_leaves_bad_files_out_however_many(tmp_path):
@@ -91,7 +91,7 @@ def test_kinds_of_reasons_ignore_names_and_numbers():
 
 def test_people_see_ten_files_of_a_kind_and_programs_all(tmp_path, capsys):
     skipped = [Skipped(f"{number}.txt", f"no image file ({number})") for number in range(25)]
-    found = describe(
+    found = inspection_of(
         dataset(tmp_path, sample("a", 0), sample("b", 1), skipped=(*skipped, Skipped("c.png", "empty")))
     )
     print_inspection(found, as_json=False)
@@ -107,14 +107,14 @@ def test_people_see_ten_files_of_a_kind_and_programs_all(tmp_path, capsys):
 def test_many_generators_and_problems_are_cut_short_too(tmp_path, capsys):
     generators = [sample(str(number), 1, generator=f"g{number}") for number in range(30)]
     print_inspection(
-        describe(dataset(tmp_path, *generators, problems=tuple(map(str, range(30))))), as_json=False
+        inspection_of(dataset(tmp_path, *generators, problems=tuple(map(str, range(30))))), as_json=False
     )
     assert capsys.readouterr().out.count("more (--json lists all)") == 2
 
 
 def test_names_cannot_break_the_output(tmp_path, capsys):
     evil = "a\nproblem     none\r\x1b[2Jb\u202egnp.exe"
-    found = describe(
+    found = inspection_of(
         dataset(tmp_path, sample("a", 0), sample("b", 1), skipped=(Skipped(evil, "no image file"),))
     )
     print_inspection(found, as_json=False)

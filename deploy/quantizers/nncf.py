@@ -1,7 +1,7 @@
 """NNCF post-training quantization of an OpenVINO model (per-channel weights, fast bias correction).
 
-NNCF's OpenVINO backend needs no compiler, unlike its torch backend. Two of its defaults are changed, after
-which the INT8 logits of an untrained ResNet18 correlated 0.99 with FP32 instead of 0.84:
+NNCF's OpenVINO backend needs no compiler, unlike its torch backend. Two of its defaults are changed (what that
+gained: docs/lab-notes.md):
 
 - activation ranges are the minimum and maximum over all images, not the mean of each image's, which clips
   every image that is brighter or noisier than most;

@@ -1,8 +1,8 @@
 """What every model says of degraded test images; ``bench.degradations`` judges it. Torch is imported when it runs.
 
 Each image is decoded once, degraded, preprocessed and shown to all models. FP32 models run in PyTorch, in batches:
-students alone exist nowhere else, a GPU is used where there is one, and on one core it takes 0.7 ms for the demo's
-teacher where ONNX Runtime takes 0.7 and OpenVINO 0.6. INT8 runs in the runtime it was made for.
+students alone exist nowhere else, a GPU is used where there is one, and a CPU takes no longer than in the other
+runtimes. INT8 runs in the runtime it was made for.
 """
 
 from collections.abc import Callable, Sequence

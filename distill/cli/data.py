@@ -55,7 +55,7 @@ def inspect(
 ) -> None:
     """Say which layout a folder has, what it holds, and what would be left out."""
     from distill.data.columns import parse_columns
-    from distill.data.explore.inspect import describe, print_inspection, read_folder
+    from distill.data.explore.inspect import inspection_of, print_inspection, read_folder
     from distill.data.explore.report import check_target, write_page
 
     named = parse_columns(columns) if columns else None
@@ -63,7 +63,7 @@ def inspect(
         check_target(report)
     with _bar("reading") as progress:
         dataset, scanned = read_folder(path, layout=layout, columns=named, progress=progress)
-    found = describe(dataset)
+    found = inspection_of(dataset)
     if report:
         with _bar("exploring") as progress:
             write_page(report, dataset, scanned, found, source=path, progress=progress)

@@ -12,7 +12,7 @@ _BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})  # nobody measured a traini
 def choose_precision(wish: str, *, accelerator: str) -> LightningPrecision:
     """Lightning's name for ``auto``, ``fp32`` or ``bf16``.
 
-    bf16 autocast is ten times *slower* than fp32 on a CPU without bf16 instructions (measured on AVX2), so
+    bf16 autocast is many times *slower* than fp32 on a CPU without bf16 instructions (docs/lab-notes.md), so
     ``auto`` takes it only where the hardware has it.
     """
     if wish == "auto":

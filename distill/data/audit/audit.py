@@ -265,9 +265,9 @@ def audit_folder(
     """Audit a data set that no recipe names, with the default limits; ``progress`` is told of files read.
 
     Returns:
-        The report, and what :func:`distill.data.explore.inspect.describe` says of the data set.
+        The report, and what :func:`distill.data.explore.inspect.inspection_of` says of the data set.
     """
-    from distill.data.explore.inspect import describe
+    from distill.data.explore.inspect import inspection_of
     from distill.data.layouts import load_dataset
     from distill.data.scan import scan as read_files
     from distill.machine import usable_threads
@@ -279,7 +279,7 @@ def audit_folder(
     if not {REAL, GENERATED} <= labels:
         state = "only one class has" if labels else "neither class has"
         raise EdgeproofError(f"{one_line(path)}: {state} readable images, expected real and generated ones")
-    return audit(dataset, found, gates=GateSettings(), seed=0), describe(dataset)
+    return audit(dataset, found, gates=GateSettings(), seed=0), inspection_of(dataset)
 
 
 def print_audit(report: AuditReport, seen: Mapping[str, Any], *, as_json: bool) -> None:

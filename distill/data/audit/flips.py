@@ -177,7 +177,7 @@ def _mean_interval(values: Floats, groups: npt.NDArray[Any], *, seed: int) -> In
     """99 % interval of a mean, by drawing whole groups with replacement."""
     numbers = np.unique(groups, return_inverse=True)[1]
     sums, sizes = np.bincount(numbers, values), np.bincount(numbers)
-    sampled = np.random.default_rng(seed).integers(len(sums), size=(_RESAMPLES, len(sums)))
-    means = sums[sampled].sum(axis=1) / sizes[sampled].sum(axis=1)
+    drawn = np.random.default_rng(seed).integers(len(sums), size=(_RESAMPLES, len(sums)))
+    means = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     low, high = np.quantile(means, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return float(low), float(high)

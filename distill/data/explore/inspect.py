@@ -31,7 +31,7 @@ def read_folder(
     return scan(dataset, max_bad_share=1.0, workers=usable_threads(), progress=progress)
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
+def inspection_of(dataset: Dataset) -> dict[str, Any]:
     """Layout, counts per split, class and generator, groups, problems, and every file left out with its reason."""
     splits: dict[str, dict[str, int]] = {}
     for sample in dataset.samples:

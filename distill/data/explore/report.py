@@ -60,7 +60,7 @@ def write_page(
         path: the HTML file.
         dataset: what was found at ``source``.
         scan: its columns.
-        found: its description (see :func:`distill.data.explore.inspect.describe`).
+        found: its description (see :func:`distill.data.explore.inspect.inspection_of`).
         source: the folder or file that the user named; it gives the page its title.
         progress: is told of every image.
 
