@@ -190,7 +190,7 @@ def test_a_draw_asks_every_group_before_any_gives_twice():
 
 def test_a_draw_keeps_pairs_together_and_depends_on_the_seed():
     facts = facts_for(*[(label, "train", f"scene{i}") for i in range(200) for label in (0, 1)])
-    first, again, other = (draw(facts, at_most=40, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (sample_rows(facts, at_most=40, seed=seed) for seed in (1, 1, 2))
     assert first.tolist() == again.tolist() != other.tolist()
     assert set(Counter(facts.groups[first]).values()) == {2}
 
