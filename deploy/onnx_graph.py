@@ -3,8 +3,6 @@
 Normalization, calibration and sigmoid are part of the graph, so that no caller can get them wrong.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +16,7 @@ from distill.evaluation.calibration import Calibration
 from distill.files import write_bytes
 from distill.preprocess import PreprocessSpec
 from distill.task import Task
+from distill.wrapped import evaluating
 
 if TYPE_CHECKING:
     import onnx
@@ -84,7 +83,7 @@ def export_onnx(
     graph.mean, graph.scale = graph.mean.to(device), graph.scale.to(device)
     image = torch.zeros(1, preprocess.size, preprocess.size, 3, dtype=torch.uint8, device=device)
     outputs = OUTPUTS[task.kind]
-    with _evaluating(graph), torch.no_grad():
+    with evaluating(graph), torch.no_grad():
         program = torch.onnx.export(
             graph,
             (image,),
@@ -102,18 +101,6 @@ def export_onnx(
     _strip(proto)
     _check(proto, path=path, size=preprocess.size, outputs=outputs, num_logits=task.num_logits)
     write_bytes(path, proto.SerializeToString())
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    # Per module: a frozen part of a model that trains is already in eval mode and must stay there.
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _strip(proto: "onnx.ModelProto") -> None:

@@ -81,7 +81,7 @@ class Wrapped(nn.Module):
     def _probe(self) -> ModelOutput:
         parameter = next(self.parameters(), torch.zeros(()))
         images = torch.zeros(2, 3, self.image_size, self.image_size, device=parameter.device)
-        with _evaluating(self), torch.no_grad():
+        with evaluating(self), torch.no_grad():
             output: ModelOutput = self(images)
         return output
 
@@ -98,7 +98,8 @@ def _keep(caught: _Caught, name: str, module: nn.Module, inputs: Any, output: An
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside the block, and afterwards what each module was in: a frozen part stays frozen."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
