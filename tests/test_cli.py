@@ -145,7 +145,7 @@ def test_predict_names_what_is_wrong_with_an_artifact(finished_run: Path, tmp_pa
     Image.new("RGB", (30, 30)).save(tmp_path / "photo.png")
     assert "manifest.json" in mistake("predict", tmp_path, tmp_path / "photo.png")
     artifact = Path(
-        shutil.copytree(finished_run / "artifacts/small_cnn-onnxruntime-int8", tmp_path / "artifact")
+        shutil.copytree(finished_run / "artifacts/small_cnn-onnxruntime-int8-ort", tmp_path / "artifact")
     )
     assert "openvino" in mistake("predict", artifact, tmp_path / "photo.png", "--runtime", "openvino")
     data = bytearray((artifact / "model.onnx").read_bytes())

@@ -31,12 +31,13 @@ def test_data_has_pairs_splits_and_a_passed_audit(finished_run: Path) -> None:
 
 def test_every_training_left_history_weights_and_no_resume_file(finished_run: Path) -> None:
     for seed in (0, 1):
-        for kind in ("distilled", "control"):
-            folder = finished_run / f"students/small_cnn/seed{seed}/{kind}"
+        for arm in ("distilled", "alone"):
+            folder = finished_run / f"students/small_cnn/seed{seed}/{arm}"
             history = read(folder / "history.json")
+            assert history["schema_version"] == 1 and history["metric"] == "AUC"
             assert [entry["epoch"] for entry in history["epochs"]] == [1, 2]
-            taught = {"train_soft_bce", "train_hint"} <= history["epochs"][0].keys()
-            assert taught == (kind == "distilled")
+            taught = {"soft_bce", "hint"} <= history["epochs"][0]["train_parts"].keys()
+            assert taught == (arm == "distilled")
             assert not (folder / "resume.safetensors").exists()
 
 
@@ -60,12 +61,11 @@ def test_parity_and_int8_proof(finished_run: Path) -> None:
 def test_accuracy_names_every_model_once(finished_run: Path) -> None:
     accuracy = read(finished_run / "accuracy.json")
     artifacts = {
-        f"{m}-{r}-{p}"
-        for m in ("teacher", "small_cnn")
-        for r in ("onnxruntime", "openvino")
-        for p in ("fp32", "int8")
+        f"{model}-{form}"
+        for model in ("teacher", "small_cnn")
+        for form in ("onnxruntime-fp32", "openvino-fp32", "onnxruntime-int8-ort", "openvino-int8-nncf")
     }
-    assert set(accuracy["models"]) == {"teacher", "small_cnn", "small_cnn/control"} | artifacts
+    assert set(accuracy["models"]) == {"teacher", "small_cnn", "small_cnn/alone"} | artifacts
     assert len(accuracy["distillation"]["small_cnn"]["seeds"]) == 2
     assert accuracy["distillation"]["small_cnn"]["difference"]["verdict"] == "too few seeds"
     for model in accuracy["models"].values():
@@ -125,7 +125,7 @@ def test_predict_prints_json_and_csv_and_goes_on_after_a_bad_photo(
     good, bad, table = tmp_path / "a.jpg", tmp_path / "b.jpg", tmp_path / "out.csv"
     Image.new("CMYK", (40, 30), (10, 20, 30, 40)).save(good)
     bad.write_bytes(good.read_bytes()[:100])
-    artifact = finished_run / "artifacts/small_cnn-openvino-int8"
+    artifact = finished_run / "artifacts/small_cnn-openvino-int8-nncf"
     result = edgeproof("predict", artifact, good, bad, "--json", "--csv", table)
     assert result.returncode == 2
     answers = json.loads(result.stdout)
