@@ -87,7 +87,7 @@ def test_several_teachers_each_with_its_own_input():
     ]
     assert [model.key for model in roster.deployed] == ["teacher", "small", "other"]
     names = {stage.name for stage in all_stages(found)}
-    assert {"large", "large:choice", "large:outputs", "teacher:outputs"} <= names
+    assert {"teachers:large", "teachers:large:choice", "teachers:large:outputs", "teacher:outputs"} <= names
     heard = next(s for s in all_stages(found) if s.name == "student:small:seed0:distilled")
     alone = next(s for s in all_stages(found) if s.name == "student:small:seed0:alone")
-    assert {"teacher:outputs", "large:outputs"} <= set(heard.needs) and set(alone.needs) == {"audit"}
+    assert {"teacher:outputs", "teachers:large:outputs"} <= set(heard.needs) and set(alone.needs) == {"audit"}
