@@ -60,7 +60,10 @@ def _skeleton_channels(
     model: Model, options: str, layers: tuple[str, ...], num_logits: int
 ) -> tuple[tuple[str, int], ...]:
     settings = json.loads(options)
-    takes = inspect.signature(_factory(model.role, model.architecture)).parameters
+    try:
+        takes = inspect.signature(_factory(model.role, model.architecture)).parameters
+    except EdgeproofError as error:
+        raise EdgeproofError(f"{model.section}: {error}") from None
     plain = {**settings, **{name: value for name, value in _WEIGHTS.items() if name in takes}}
     try:
         with torch.device("meta"):  # shapes without memory
@@ -74,15 +77,15 @@ def _skeleton_channels(
 def _build(
     model: Model, *, options: Mapping[str, Any], layers: tuple[str, ...], num_logits: int
 ) -> nn.Module:
-    table = {model.architecture: _factory(model.role, model.architecture)}
     try:
+        table = {model.architecture: _factory(model.role, model.architecture)}
         found = build(
             kind=model.role, name=model.architecture, table=table, num_logits=num_logits, options=options
         )
         module = wrap(found, layers=layers, image_size=model.preprocess.size)
         if isinstance(module, Wrapped) and module.num_logits != num_logits:
             raise OptionError(f"{model.architecture} gives {module.num_logits} logits, expected {num_logits}")
-    except OptionError as error:
+    except (OptionError, EdgeproofError) as error:
         raise EdgeproofError(f"{model.section}: {error}") from None
     return module
 

@@ -32,7 +32,8 @@ def find_part(family: Family, name: str, *, table: Mapping[str, Part], kind: str
     if ":" in name:
         found = _loaded(name, lambda: _imported(name), kind=kind)
         return found
-    raise unknown_name(kind=kind, given=name, choices=[*table, *sorted(installed.names), "module:factory"])
+    known = unknown_name(kind=kind, given=name, choices=[*table, *installed.names])
+    raise EdgeproofError(f"{known}, or name your own as module:factory")
 
 
 def installed_names(family: Family) -> list[str]:

@@ -351,6 +351,8 @@ def _explain(item: Any) -> str:
         return str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
         return f"{key}: missing, expected a value"
+    if item["type"] == "model_type":
+        return f"{key}: given {item['input']!r}, expected a section [{key}] with its keys"
     message = re.sub(
         r"^\w+ should (be )?", lambda m: "" if m[1] else "to ", item["msg"].removeprefix("Value error, ")
     )

@@ -24,7 +24,7 @@ def read(path: Path) -> dict:
 
 def test_data_has_pairs_splits_and_a_passed_audit(finished_run: Path) -> None:
     summary, audit = read(finished_run / "data/summary.json"), read(finished_run / "data/audit.json")
-    assert summary["splits"]["train"] == {"real": 48, "fake": 48}
+    assert summary["splits"]["train"] == {"real": 48, "fake": 48, "unlabelled": 0}
     assert summary["held_out"] == ["bilinear"] and "identity" in summary["generators"]
     assert audit["passed"] and abs(audit["metadata_auc"] - 0.5) <= 0.05
 
@@ -135,11 +135,11 @@ def test_predict_prints_json_and_csv_and_goes_on_after_a_bad_photo(
 
 
 def test_resume_keeps_everything_that_is_whole(run_copy: Path) -> None:
-    before = read(run_copy / "stages.json")
+    before = read(run_copy / "stages.json")["stages"]
     result = edgeproof("run", run_copy, "--resume")
     assert result.returncode == 0, result.stderr
     assert "done" in result.stderr and result.stderr.count("  done ") == 1  # the report, written anew
-    after = read(run_copy / "stages.json")
+    after = read(run_copy / "stages.json")["stages"]
     assert {name: entry for name, entry in before.items() if name != "report"} == {
         n: e for n, e in after.items() if n != "report"
     }
