@@ -96,7 +96,9 @@ def test_mistakes_in_a_recipe_are_named_with_value_and_choices(tmp_path: Path) -
         "run", "demo", "--set", "students.small_cnn.name=big_cnn"
     )
     assert "soft_bce or logit_mse" in mistake("run", "demo", "--set", 'distillation.methods=[{name="kl"}]')
-    assert "nncf_openvino, ort_qdq" in mistake("run", "demo", "--set", 'quantization.quantizers=["tflite"]')
+    assert "quantization.nncf: unknown quantizer 'tflite'; choose one of: nncf, ort" in mistake(
+        "run", "demo", "--set", "quantization.nncf.tool=tflite"
+    )
     assert "KEY=VALUE" in mistake("run", "demo", "--set", "nonsense")
     assert "data.path" in mistake("run", "cifake")
     (tmp_path / "bad.toml").write_text("name = \n")

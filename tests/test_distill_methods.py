@@ -358,7 +358,8 @@ def test_a_hint_takes_the_last_features_unless_told():
         (
             {"name": "hints"},
             PAIR,
-            "unknown distillation method 'hints'; choose one of: hint, kl, logit_mse, soft_bce, or name your own as module:factory",
+            "unknown distillation method 'hints'; choose one of: hint, kl, logit_mse, soft_bce, or name your own as "
+            "module:factory",
         ),
         ({"name": "kl"}, PAIR, "kl is identically zero for one logit; use soft_bce or logit_mse"),
         ({"name": "soft_bce"}, MANY, "soft_bce is for one logit, not 3; use kl or logit_mse"),
