@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 Rows = npt.NDArray[np.int64]
 _DRAWS = 2**31
+_GOLDEN = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,7 @@ class Views:
     def draws(self, indices: Rows, numbers: Rows) -> Rows:
         """The seed ``[N]`` of each view's augmentation, for fixed views: splitmix64 of (seed, image, view)."""
         state = (indices * self.count + numbers).astype(np.uint64)
-        state += np.uint64(
-            self.seed * 0x9E3779B97F4A7C15 % 2**64
-        )  # as a scalar, NumPy would warn of the overflow
+        state += np.uint64(self.seed * _GOLDEN % 2**64)  # in Python: NumPy warns where a scalar overflows
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
             state = (state ^ (state >> np.uint64(shift))) * np.uint64(factor)
         return ((state ^ (state >> np.uint64(31))) % np.uint64(_DRAWS)).astype(np.int64)
