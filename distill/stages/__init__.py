@@ -13,7 +13,7 @@ from distill.training.views import Views
 
 TRAINED = (WEIGHTS, "weights.json", "last.safetensors", "history.json")
 CHOSEN = (WEIGHTS, "weights.json", "logits.npz")
-_TRAINING = ("loss", "task", "augmentation", "preprocess")
+_TRAINING = ("loss", "task", "augmentation")  # the input size comes with the model
 _KNOBS = ("precision", "threads", "horizontal_flip", "devices", "compile")
 _SCHEDULE = ("name", "options", "layers", "epochs", "batch_size", "learning_rate", "weight_decay")
 
