@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,14 @@ from cli import edgeproof
 from filelock import FileLock
 
 TINY = Path(__file__).parent / "tiny.toml"
+
+
+@pytest.fixture(autouse=True)
+def _no_signal_handler_stays() -> Iterator[None]:
+    """A loader with workers sets a SIGCHLD handler for good: later tests' child processes must not meet it."""
+    before = signal.getsignal(signal.SIGCHLD)
+    yield
+    signal.signal(signal.SIGCHLD, before)
 
 
 @pytest.fixture(scope="session")
