@@ -63,10 +63,10 @@ def open_tensors(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     """
     try:
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
+            length, size = int.from_bytes(file.read(8), "little"), path.stat().st_size
+            header = json.loads(file.read(min(length, size)))  # never more memory than the file is long
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-        if path.stat().st_size != 8 + length + max(ends, default=0):
+        if size != 8 + length + max(ends, default=0):
             raise ValueError("it is cut off")
         return dict(header.get("__metadata__", {})), _map(path, header, start=8 + length, mode="r")
     except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError) as error:
