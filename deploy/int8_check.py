@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from deploy.openvino_ir import openvino_core
 from distill.errors import EdgeproofError
 from distill.optional import require
 
@@ -121,7 +122,7 @@ def _onnx_back(name: str, producers: dict[str, Any], passing: set[str]) -> str:
 
 
 def _ir_operators(path: Path) -> Iterator[_Operator]:
-    for operation in require("openvino").Core().read_model(path).get_ordered_ops():
+    for operation in openvino_core().read_model(path).get_ordered_ops():
         if operation.get_type_name() not in _IR_COMPUTE:
             continue
         weight = _ir_back(operation, 1, _IR_WEIGHT_PASS)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from deploy.artifact import MODEL_FILES, package_versions, read_manifest, verify, write_artifact
 from deploy.runtime import ImageLike, as_rgb
 from distill.errors import EdgeproofError
@@ -98,7 +100,7 @@ def quantize(
         out: the new artifact's folder.
         tool: a name that ``edgeproof list quantizers`` shows; it decides the runtime.
         settings: of the tool.
-        samples: how many of the images are used at most, spread evenly.
+        samples: how many of the images are used at most, drawn at random (the same ones each time).
         name: what the manifest calls this quantization; the tool by default.
 
     Returns:
@@ -170,8 +172,10 @@ def _inputs(images: str | Path | Iterable[ImageLike], *, spec: PreprocessSpec, a
     """``uint8 [1, S, S, 3]`` each, by the artifact's own preprocessing; of ``tiles`` the middle one."""
     crop = spec if spec.policy != "tiles" else spec.model_copy(update={"policy": "center_crop"})
     found: Sequence[ImageLike] = _photos(Path(images)) if isinstance(images, str | Path) else [*images]
-    step = max(1, len(found) // at_most)
-    return [crop.apply(as_rgb(image, smallest=crop.smallest_decoded)) for image in found[::step][:at_most]]
+    if len(found) > at_most:  # at random: every n-th of an alternating list would be of one class
+        chosen = np.random.default_rng(0).permutation(len(found))[:at_most]
+        found = [found[index] for index in sorted(chosen)]
+    return [crop.apply(as_rgb(image, smallest=crop.smallest_decoded)) for image in found]
 
 
 def _photos(folder: Path) -> list[ImageLike]:

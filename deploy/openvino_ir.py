@@ -2,11 +2,23 @@
 
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from distill.errors import EdgeproofError
 from distill.optional import require
+
+
+@cache
+def openvino_core() -> Any:
+    """The process's one ``openvino.Core``, never released.
+
+    Its CPU plugin gives the calling thread a signal stack, and takes it away when the last model goes; where two cores
+    have come and gone, what is left is a stack that is no more, and the next signal that Python handles, a Ctrl-C or
+    the end of a child process, kills the process (seen in OpenVINO 2026.4).
+    """
+    return require("openvino").Core()
 
 
 def export_openvino(onnx_path: Path, *, path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deploy.artifact import MODEL_FILES
+from deploy.openvino_ir import openvino_core
 from distill.errors import EdgeproofError
 from distill.optional import require
 from distill.preprocess import Pixels
@@ -83,7 +84,7 @@ class OpenVINOSession:
         }
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
-        compiled = ov.Core().compile_model(str(path), "CPU", config)
+        compiled = openvino_core().compile_model(str(path), "CPU", config)
         self._request = compiled.create_infer_request()
         self.pixels = np.zeros(tuple(compiled.input("image").shape), dtype=np.uint8)
         self.logits = np.zeros(tuple(compiled.output(output).shape), dtype=np.float32)

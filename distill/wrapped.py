@@ -81,8 +81,17 @@ class Wrapped(nn.Module):
     def _probe(self) -> ModelOutput:
         parameter = next(self.parameters(), torch.zeros(()))
         images = torch.zeros(2, 3, self.image_size, self.image_size, device=parameter.device)
-        with evaluating(self), torch.no_grad():
-            output: ModelOutput = self(images)
+        try:
+            with evaluating(self), torch.no_grad():
+                output: ModelOutput = self(images)
+        except RuntimeError as error:
+            if parameter.is_meta:  # shapes alone were asked for: real tensors may do
+                raise
+            size = f"{self.image_size}x{self.image_size}"
+            reason = str(error).partition("\n")[0]
+            raise OptionError(
+                f"{type(self.module).__name__} cannot take images of {size} pixels ({reason})"
+            ) from None
         return output
 
 

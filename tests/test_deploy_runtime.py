@@ -315,3 +315,20 @@ def test_prediction_without_torch(deployed: Deployed, tmp_path) -> None:
     for _, precision, probability in lines:
         limit = 1e-3 if precision == "fp32" else 0.1
         assert float(probability) == pytest.approx(deployed.probabilities[0], abs=limit)
+
+
+def test_a_handled_signal_after_two_openvino_models_is_survived(deployed):
+    """With a core for each model, the signal met a stack that OpenVINO had taken away."""
+    code = (
+        "import gc, os, signal, sys\n"
+        "from deploy.runtime import Detector\n"
+        "found = [Detector.load(sys.argv[1], runtime='openvino') for _ in range(2)]\n"
+        "while found: found.pop(0); gc.collect()\n"
+        "signal.signal(signal.SIGUSR1, lambda *_: print('handled'))\n"
+        "os.kill(os.getpid(), signal.SIGUSR1)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(deployed.folder / "fp32")],
+        cwd=Path(__file__).parent.parent, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

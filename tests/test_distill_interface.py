@@ -129,6 +129,7 @@ def test_alone_and_again_gives_the_same_weights() -> None:
         ({"methods": ["hint"]}, "offers none; name its layers"),
         ({"methods": [{"name": "soft_bce", "teachers": ["big"]}]}, "listens to 'big'"),
         ({"student": net(2)}, "gives 2 logits, expected 1"),
+        ({"student": nn.Sequential(nn.Flatten(), nn.Linear(100, 1))}, "cannot take images of 32x32 pixels"),
         ({"teacher": net(3)}, "gives 3 logits, expected 1"),
         ({"data": [1, 2]}, "expected an image and a label"),
         ({"data": []}, "found no items"),
@@ -162,6 +163,16 @@ def test_bad_quantization_is_one_line(options: dict, says: str, tmp_path: Path) 
     with pytest.raises(EdgeproofError, match=says) as caught:
         deploy.quantize(given.pop("artifact"), given.pop("calibration"), out=tmp_path / "int8", **given)
     assert "\n" not in str(caught.value) and not (tmp_path / "int8").exists()
+
+
+def test_an_alternating_list_longer_than_wanted_keeps_both_classes() -> None:
+    from deploy import interface
+
+    images = [np.full((32, 32, 3), 255 * (index % 2), np.uint8) for index in range(40)]
+    found = interface._inputs(images, spec=SPEC, at_most=20)
+    again = interface._inputs(images, spec=SPEC, at_most=20)
+    means = [int(pixels.mean()) for pixels in found]
+    assert len(found) == 20 and set(means) == {0, 255} and means == [int(pixels.mean()) for pixels in again]
 
 
 def test_public_names_are_these() -> None:

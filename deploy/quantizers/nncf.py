@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from deploy.openvino_ir import save_openvino
+from deploy.openvino_ir import openvino_core, save_openvino
 from deploy.quantizers.base import BackendSettings, Images, Quantizer
 from distill.optional import require
 
@@ -36,12 +36,11 @@ class NncfSettings(BackendSettings):
 
 def quantize(*, source: Path, output: Path, images: Images, settings: NncfSettings) -> None:
     """Write ``source`` (``.xml``) as an INT8 model to ``output`` (``.xml`` and ``.bin``)."""
-    openvino = require("openvino")
     # NNCF looks for torch's compiler, and torch then warns of a CUDA toolkit without a GPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     nncf = require("nncf")
     nncf.set_log_level(logging.ERROR)
-    model = openvino.Core().read_model(source)
+    model = openvino_core().read_model(source)
     with contextlib.redirect_stdout(io.StringIO()):  # progress bars of its own
         quantized = nncf.quantize(
             model,
@@ -57,7 +56,7 @@ def quantize(*, source: Path, output: Path, images: Images, settings: NncfSettin
 
 def count_layers(path: Path) -> int:
     """FakeQuantize operators in ``path``."""
-    model = require("openvino").Core().read_model(path)
+    model = openvino_core().read_model(path)
     return sum(operation.get_type_name() == "FakeQuantize" for operation in model.get_ops())
 
 
