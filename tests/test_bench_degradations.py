@@ -20,7 +20,7 @@ RECIPE = {
     "name": "mine",
     "data": {"path": "photos"},
     "students": {"small": {"name": "small_cnn"}},
-    "quantization": {"ort": {"tool": "ort_qdq"}},
+    "quantization": {"ort": {"tool": "ort"}},
 }
 ROSTER = roster_of(parse_recipe(RECIPE, origin=""), runtimes={"ort": "onnxruntime"})
 NAMES = ("clean", "jpeg30", "jpeg95_fakes")

@@ -130,7 +130,7 @@ def test_seed_difference_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("distilled", "control", "verdict"),
+    ("distilled", "alone", "verdict"),
     [
         ([0.95, 0.951, 0.949], [0.90, 0.90, 0.90], "better"),
         ([0.85, 0.851, 0.849], [0.90, 0.90, 0.90], "worse"),
@@ -139,12 +139,12 @@ def test_seed_difference_by_hand():
         ([0.99], [0.5], "too few seeds"),
     ],
 )
-def test_seed_verdicts(distilled, control, verdict):
-    result = seed_difference(distilled, control)
+def test_seed_verdicts(distilled, alone, verdict):
+    result = seed_difference(distilled, alone)
     assert result.verdict == verdict
     assert (result.ci is None) == (verdict == "too few seeds")
 
 
 def test_seeds_must_pair_up():
-    with pytest.raises(EdgeproofError, match="2 distilled and 1 control"):
+    with pytest.raises(EdgeproofError, match="2 distilled and 1 results alone"):
         seed_difference([0.9, 0.9], [0.9])

@@ -123,7 +123,7 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class SeedDifference:
-    """Distilled minus control over paired seeds; ``sd`` and ``ci`` are None below 2 and 3 seeds."""
+    """Distilled minus alone over paired seeds; ``sd`` and ``ci`` are None below 2 and 3 seeds."""
 
     mean: float
     sd: float | None
@@ -197,24 +197,24 @@ def paired_bootstrap(
 
 
 def seed_difference(
-    distilled: Sequence[float], control: Sequence[float], *, level: float = 0.95
+    distilled: Sequence[float], alone: Sequence[float], *, level: float = 0.95
 ) -> SeedDifference:
     """Student's t interval on the differences between runs that share a seed.
 
     Args:
         distilled: the metric of each seed's distilled student (higher is better).
-        control: the same student without the teacher, in the same order of seeds.
+        alone: the same student without the teacher, in the same order of seeds.
         level: coverage of the interval.
 
     Raises:
-        EdgeproofError: no seeds, or not one control for each distilled student.
+        EdgeproofError: no seeds, or not one student alone for each distilled one.
 
     """
-    if not distilled or len(distilled) != len(control):
+    if not distilled or len(distilled) != len(alone):
         raise EdgeproofError(
-            f"{len(distilled)} distilled and {len(control)} control results: expected one pair for each seed"
+            f"{len(distilled)} distilled and {len(alone)} results alone: expected one pair for each seed"
         )
-    difference = np.asarray(distilled, dtype=np.float64) - np.asarray(control, dtype=np.float64)
+    difference = np.asarray(distilled, dtype=np.float64) - np.asarray(alone, dtype=np.float64)
     count, mean = difference.size, float(difference.mean())
     sd = float(difference.std(ddof=1)) if count > 1 else None
     if count < MIN_SEEDS or sd is None:
