@@ -1,6 +1,7 @@
 """Latency from Python: artifacts and modules timed together, as a run's bench does."""
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def compare(
         rounds: how often each is visited.
         iterations: timed calls a visit.
         warmup: untimed calls before.
-        reference: time the reports' ResNet18 too, eager FP32 at 224 × 224 (needs torch), for ``speedup_*``.
+        reference: time the reports' ResNet18 too, eager FP32 at 224 × 224, for ``speedup_*``; only where torch is.
 
     Returns:
         The machine and one row for each model, runtime, precision and scope; ratios are taken within rounds.
@@ -48,7 +49,7 @@ def compare(
         raise EdgeproofError("compare: two of the items have the same name; give names: {name: item}")
     used = thread_count(threads)
     contestants: list[Contestant] = []
-    if reference:
+    if reference and find_spec("torch") is not None:
         from bench.contestants.torch import reference_contestant
 
         contestants += reference_contestant(threads=used)

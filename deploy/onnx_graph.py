@@ -83,18 +83,26 @@ def export_onnx(
     graph.mean, graph.scale = graph.mean.to(device), graph.scale.to(device)
     image = torch.zeros(1, preprocess.size, preprocess.size, 3, dtype=torch.uint8, device=device)
     outputs = OUTPUTS[task.kind]
-    with evaluating(graph), torch.no_grad():
-        program = torch.onnx.export(
-            graph,
-            (image,),
-            None,
-            input_names=["image"],
-            output_names=list(outputs),
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+    try:
+        with evaluating(graph), torch.no_grad():
+            program = torch.onnx.export(
+                graph,
+                (image,),
+                None,
+                input_names=["image"],
+                output_names=list(outputs),
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+    except OSError:
+        raise
+    except Exception as error:  # whatever a module does that cannot be traced
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise EdgeproofError(
+            f"{path.name}: {type(model).__name__} cannot be exported at {preprocess.size}x{preprocess.size} ({reason})"
+        ) from error
     if program is None:
         raise EdgeproofError(f"{path}: torch.onnx.export returned no program for {type(model).__name__}")
     proto = program.model_proto

@@ -1,6 +1,7 @@
 """What can be said of a recipe before any work: unknown names, options and files, all at once."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from distill.data.layouts import LAYOUTS
@@ -48,10 +49,23 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
         except EdgeproofError as error:
             yield error
         yield from _missing_weights(recipe, model)
+    yield from _misfits_of_size(recipe, roster)
     if not unknown and all(teacher in channels for teacher in roster.teachers):
         yield from _misfits(recipe, roster, channels)
     if recipe.data.path and recipe.data.layout not in ("auto", *LAYOUTS):
         yield unknown_name(kind="layout", given=recipe.data.layout, choices=["auto", *LAYOUTS])
+
+
+def _misfits_of_size(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
+    """Modules of the user's own that cannot take the size at which every network is timed."""
+    size = recipe.bench.like_for_like_size
+    for model in roster.deployed:
+        larger = replace(model, preprocess=model.preprocess.model_copy(update={"size": size}))
+        try:
+            channels_of(recipe, larger)
+        except EdgeproofError as error:
+            if "cannot take images" in str(error):
+                yield EdgeproofError(f"{error}; bench.like_for_like_size times every network at that size")
 
 
 def _unknown_method(method: MethodSettings) -> EdgeproofError | None:

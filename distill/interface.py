@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from distill.data.items import open_items, split_items
@@ -20,7 +21,7 @@ from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.methods import Method, Pair, build_method, features_of
 from distill.preprocess import PreprocessSpec
-from distill.recipe import LossSettings, MethodSettings, Schedule, TrainingSettings
+from distill.recipe import LossSettings, MethodSettings, Schedule, TrainingSettings, explain
 from distill.task import BINARY, Task
 from distill.training.batches import BatchDataset
 from distill.training.checkpoint import load_weights, pick_device
@@ -195,7 +196,7 @@ def _methods(
     found = []
     for item in methods:
         given = {"name": item} if isinstance(item, str) else item
-        settings = given if isinstance(given, MethodSettings) else MethodSettings(**given)
+        settings = given if isinstance(given, MethodSettings) else _settings(given)
         unknown = [name for name in settings.teachers if name not in teachers]
         if unknown:
             raise EdgeproofError(
@@ -204,6 +205,13 @@ def _methods(
         heard = {name: _channels(teachers[name]) for name in settings.teachers}
         found.append(build_method(settings, pair=Pair(_channels(student), heard, task)))
     return found
+
+
+def _settings(given: Mapping[str, Any]) -> MethodSettings:
+    try:
+        return MethodSettings.model_validate(dict(given))
+    except ValidationError as error:
+        raise EdgeproofError("; ".join(f"methods: {explain(item)}" for item in error.errors())) from None
 
 
 def _channels(module: nn.Module) -> dict[str, int]:

@@ -87,6 +87,11 @@ def _build(
             raise OptionError(f"{model.architecture} gives {module.num_logits} logits, expected {num_logits}")
     except (OptionError, EdgeproofError) as error:
         raise EdgeproofError(f"{model.section}: {error}") from None
+    except Exception as error:  # a module of the user's own may raise anything
+        if ":" not in model.architecture or isinstance(error, NotImplementedError | RuntimeError):
+            raise
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise EdgeproofError(f"{model.section}: {model.architecture} cannot be built ({reason})") from error
     return module
 
 

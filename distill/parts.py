@@ -43,9 +43,7 @@ def installed_names(family: Family) -> list[str]:
 
 def _imported(name: str) -> Any:
     module, _, attribute = name.partition(":")
-    here = str(
-        Path.cwd()
-    )  # a user's module lies beside the recipe; an entry point script has another sys.path
+    here = str(Path.cwd())  # an entry point script has its own folder there instead
     if here not in sys.path:
         sys.path.append(here)
     found: Any = importlib.import_module(module)

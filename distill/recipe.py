@@ -302,7 +302,7 @@ def parse_recipe(values: Mapping[str, Any], *, origin: str) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(item) for item in error.errors()]
+        lines = [explain(item) for item in error.errors()]
         raise EdgeproofError("\n".join(f"{origin}: {line}" for line in lines)) from None
 
 
@@ -340,7 +340,8 @@ def _value(text: str) -> Any:
         return text
 
 
-def _explain(item: Any) -> str:
+def explain(item: Any) -> str:
+    """One of pydantic's errors in the words of a recipe: the key, the value given, what was expected."""
     key = ".".join(str(part) for part in item["loc"] if part != "[key]")
     if item["type"] == "extra_forbidden":
         choices = _siblings(item["loc"])

@@ -27,6 +27,13 @@ class Net(nn.Sequential):
         )  # fmt: skip
 
 
+class Fixed(nn.Sequential):
+    """A module that takes images of one size alone."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(3 * 32 * 32, 1))
+
+
 class Cubed(Method):
     """A logit method: two lines of mathematics, and an option with a range."""
 

@@ -127,6 +127,8 @@ def test_alone_and_again_gives_the_same_weights() -> None:
         ({"methods": ["kl"]}, "identically zero for one logit"),
         ({"methods": ["distil"]}, "unknown distillation method"),
         ({"methods": ["hint"]}, "offers none; name its layers"),
+        ({"methods": [{"name": "soft_bce", "weight": -1}]}, "methods: weight: given -1"),
+        ({"methods": [{"weight": 1}]}, "methods: name: missing"),
         ({"methods": [{"name": "soft_bce", "teachers": ["big"]}]}, "listens to 'big'"),
         ({"student": net(2)}, "gives 2 logits, expected 1"),
         ({"student": nn.Sequential(nn.Flatten(), nn.Linear(100, 1))}, "cannot take images of 32x32 pixels"),

@@ -186,7 +186,7 @@ def test_what_an_action_is_given_is_part_of_its_key():
 
 
 def test_what_a_stage_looks_at_is_part_of_its_key(tmp_path):
-    stage = Stage("a", "v", print, looks=lambda _: [path.name for path in tmp_path.iterdir()])
+    stage = Stage("a", "v", print, state=lambda _: [path.name for path in tmp_path.iterdir()])
     before = keys_of(stage)
     assert keys_of(stage) == before
     (tmp_path / "more.jpg").touch()

@@ -102,6 +102,8 @@ def test_the_resolved_recipe_names_the_users_parts(own_run: Path) -> None:
         ('distillation.methods=[{name="own_parts:Cubed", teachers=["big"]}]', "listens to 'big'"),
         ('quantization.own.tool="own_parts:NOTHING"', "cannot be imported"),
         ("quantization.again.percentil=9", "percentil"),
+        ('quantization.own.tool="own_parts:Net"', "expected a Quantizer"),
+        ('distillation.methods=[{name="own_parts:Net"}]', "own_parts:Net"),
     ],
 )
 def test_a_mistake_is_one_line_before_any_work(own_run: Path, change: str, says: str) -> None:
@@ -109,4 +111,14 @@ def test_a_mistake_is_one_line_before_any_work(own_run: Path, change: str, says:
         edgeproof("run", "own.toml", "--out", "other", "--set", change, cwd=own_run, root=True)
     )
     assert says in message
+    assert not (own_run / "other").exists()
+
+
+def test_a_module_that_cannot_be_timed_is_refused_before_it_is_trained(own_run: Path) -> None:
+    changes = ['students.net.name="own_parts:Fixed"', "students.net.layers=[]", "students.net.options={}"]
+    given = [part for change in changes for part in ("--set", change)]
+    assert edgeproof("run", "own.toml", *given, "--dry-run", cwd=own_run, root=True).returncode == 0
+    given += ["--set", "bench.like_for_like_size=48", "--out", "other"]
+    message = one_line_error(edgeproof("run", "own.toml", *given, cwd=own_run, root=True))
+    assert "cannot take images of 48x48 pixels" in message and "like_for_like_size" in message
     assert not (own_run / "other").exists()

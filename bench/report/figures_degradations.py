@@ -9,7 +9,7 @@ from bench.report.data import RunData
 from bench.report.degradations import cell, kinds
 from bench.report.entry import Entry
 from bench.report.figures_quality import team
-from bench.report.looks import look, marker_of, picture, slug
+from bench.report.style import marker_of, picture, slug, style_of
 from distill.data.transforms.degradations import CLEAN
 from distill.page.blocks import Picture
 from distill.page.charts import FAINT, INK, PAPER, dress, plain
@@ -64,7 +64,7 @@ def _panel(ax: Any, run: RunData, items: Sequence[Entry], points: Sequence[Degra
     ax.axhline(0.5, color=FAINT, linewidth=1.0)  # guessing
     for item in items:
         values = [_accuracy(run, item, kind.name) for kind in points]
-        style = look(run, item)
+        style = style_of(run, item)
         ax.plot(
             range(len(values)), [float("nan") if v is None else v for v in values], label=plain(item.short),
             marker="v" if item.is_alone else marker_of(item), markersize=4.5,

@@ -7,7 +7,7 @@ from bench.report.data import RunData
 from bench.report.entry import Entry
 from bench.report.families import HELD_OUT, TRAINED, generator_groups, metrics_on
 from bench.report.figures_quality import team
-from bench.report.looks import colour_of, marker_of, picture, slug
+from bench.report.style import colour_of, marker_of, picture, slug
 from distill.page.blocks import Picture
 from distill.page.charts import FAINT, INK, PAPER, axes, plain
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.report.data import RunData
 from bench.report.entry import Entry
-from bench.report.looks import MAP_HIGH, MAP_LOW, look, marker_of, picture, slug
+from bench.report.style import MAP_HIGH, MAP_LOW, marker_of, picture, slug, style_of
 from distill.page.blocks import Picture
 from distill.page.charts import FAINT, GRID, INK, axes, legend, plain
 from distill.page.formats import fixed, percent
@@ -28,7 +28,7 @@ def roc(run: RunData, student: str, int8: Entry | None) -> Picture | None:
         ax.plot([0, 1], [0, 1], color=GRID, linewidth=1.2)
         for item, curve in curves:
             label = f"{plain(item.short)}  {fixed(item.auc)}"
-            ax.plot(curve.fpr, curve.tpr, label=label, **look(run, item))
+            ax.plot(curve.fpr, curve.tpr, label=label, **style_of(run, item))
         ax.set_aspect("equal")
         legend(ax, loc="lower right", title="AUC")
 
@@ -96,7 +96,7 @@ def reliability(run: RunData, student: str, int8: Entry | None) -> Picture | Non
         for item, points in items:
             x, y = zip(*points, strict=True)
             label = f"{plain(item.short)}  {fixed(_ece(item))}"
-            ax.plot(x, y, marker=marker_of(item), markersize=4, label=label, **look(run, item))
+            ax.plot(x, y, marker=marker_of(item), markersize=4, label=label, **style_of(run, item))
         ax.set_aspect("equal")
         legend(ax, loc="upper left", title="ECE")
 

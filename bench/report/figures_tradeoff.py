@@ -6,7 +6,7 @@ from typing import Any
 from bench.report.data import RunData
 from bench.report.entry import RUNTIMES, Entry
 from bench.report.labels import box, near, place
-from bench.report.looks import MARKERS, colour_of, marker_of, picture
+from bench.report.style import MARKERS, colour_of, marker_of, picture
 from distill.page.blocks import Picture
 from distill.page.charts import FAINT, axes, legend, plain
 from distill.page.formats import milliseconds

@@ -6,7 +6,7 @@ from typing import Any
 
 from bench.report.data import RunData
 from bench.report.files import Training
-from bench.report.looks import colour_of, picture, slug
+from bench.report.style import colour_of, picture, slug
 from distill.page.blocks import Picture
 from distill.page.charts import FAINT, INK, axes, legend
 

@@ -20,7 +20,10 @@ def find_quantizer(tool: str) -> Quantizer:
     Raises:
         EdgeproofError: an unknown name.
     """
-    return find_part("quantizers", tool, table=QUANTIZERS, kind="quantizer")
+    found = find_part("quantizers", tool, table=QUANTIZERS, kind="quantizer")
+    if not isinstance(found, Quantizer):
+        raise EdgeproofError(f"quantizer {tool!r}: found {type(found).__name__}, expected a Quantizer")
+    return found
 
 
 def quantizers_of(recipe: Recipe) -> dict[str, Quantizer]:

@@ -30,6 +30,7 @@ _TRAINING = (
     "sklearn",
     "matplotlib",
     "filelock",
+    "jinja2",
     "tomli_w",
     "psutil",
     "cpuinfo",

@@ -76,20 +76,22 @@ def run(
         EdgeproofError: bad input.
         GateFailedError: a gate failed; everything was written all the same.
     """
+    resolved, folder = _resolve(recipe, out=out, overrides=overrides)
+    _execute(resolved, folder, _checked_stages(resolved, verb=verb), resume=resume, reporter=reporter)
+    return folder
+
+
+def _execute(
+    recipe: "Recipe", folder: Path, stages: "list[Stage]", *, resume: bool, reporter: "Reporter | None"
+) -> None:
     from distill.pipeline.runner import run_stages
     from distill.pipeline.stage import Run
     from distill.training.precision import process_count
 
-    resolved, folder = _resolve(recipe, out=out, overrides=overrides)
-    stages = _checked_stages(resolved, verb=verb)
+    processes = process_count(recipe.training)
     run_stages(
-        Run(folder=folder, recipe=resolved),
-        stages,
-        resume=resume,
-        reporter=reporter,
-        processes=process_count(resolved.training),
+        Run(folder=folder, recipe=recipe), stages, resume=resume, reporter=reporter, processes=processes
     )
-    return folder
 
 
 def roster_for(recipe: "Recipe") -> "Roster":
@@ -149,7 +151,7 @@ def _run(
     console.print(f"edgeproof: {resolved.name} → {folder}", highlight=False)
     try:
         with ConsoleReporter(console) as reporter:
-            run(resolved, out=folder, verb=verb, resume=resume, reporter=reporter)
+            _execute(resolved, folder, stages, resume=resume, reporter=reporter)
     except KeyboardInterrupt:
         raise EdgeproofError(
             f"stopped by Ctrl-C; what was finished in {folder} is whole, --resume goes on there"

@@ -66,6 +66,7 @@ def _platt_targets(truth: npt.NDArray[np.bool_]) -> Floats:
 
 def _fit(targets: Floats, values: Floats, *, fit_bias: bool) -> tuple[float, float]:
     from scipy.optimize import minimize  # training-side only, and slow to import
+    from scipy.special import expit
 
     # Standardised logits condition the problem: raw ones may be thousands away from zero.
     center = float(values.mean()) if fit_bias else 0.0
@@ -74,7 +75,7 @@ def _fit(targets: Floats, values: Floats, *, fit_bias: bool) -> tuple[float, flo
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         score = parameters[0] * unit + parameters[1]
-        residual = _sigmoid(score) - targets
+        residual = expit(score) - targets
         value = float(np.mean(np.logaddexp(0.0, score) - targets * score))
         return value, np.array([np.mean(residual * unit), np.mean(residual)])
 
@@ -91,10 +92,6 @@ def _fit(targets: Floats, values: Floats, *, fit_bias: bool) -> tuple[float, flo
         raise EdgeproofError(f"calibration did not converge on {values.size} logits ({result.message})")
     slope = float(result.x[0]) / scale
     return slope, float(result.x[1]) - slope * center
-
-
-def _sigmoid(values: Floats) -> Floats:
-    return np.exp(-np.logaddexp(0.0, -values))
 
 
 def fit_temperature(labels: npt.ArrayLike, logits: npt.ArrayLike) -> Calibration:

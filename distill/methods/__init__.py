@@ -22,10 +22,22 @@ def build_method(settings: MethodSettings, *, pair: Pair) -> Method:
         EdgeproofError: unknown method, option or feature, or a method that does not fit the task.
     """
     factory = find_part("methods", settings.name, table=METHODS, kind="distillation method")
+    if not callable(factory):
+        raise EdgeproofError(
+            f"distillation.methods: {settings.name}: found {type(factory).__name__}, expected a Method"
+        )
     try:
         options = check_options(
             f"distillation.methods: {settings.name}", factory, settings.options, given=("pair", "weight")
         )
     except OptionError as error:
         raise EdgeproofError(str(error)) from None
-    return factory(pair, weight=settings.weight, **options)
+    try:
+        found: object = factory(pair, weight=settings.weight, **options)
+    except (TypeError, ValueError, LookupError, AttributeError, RuntimeError) as error:
+        raise EdgeproofError(f"distillation.methods: {settings.name}: cannot be built ({error})") from None
+    if not isinstance(found, Method):
+        raise EdgeproofError(
+            f"distillation.methods: {settings.name}: found {type(found).__name__}, expected a Method"
+        )
+    return found

@@ -17,7 +17,7 @@ from distill.pipeline.state import STATE, State, stage_keys
 from distill.pipeline.workers import Workers, act, open_workers
 from distill.recipe import to_toml
 
-_LOOK_EVERY_S = 0.2
+_POLL_S = 0.2
 
 
 def run_stages(
@@ -111,7 +111,7 @@ class _Job:
         """Wait until at least one of the running stages has ended."""
         ended: set[Future[str]] = set()
         while not ended:
-            ended = wait(self.running, timeout=_LOOK_EVERY_S, return_when=FIRST_COMPLETED).done
+            ended = wait(self.running, timeout=_POLL_S, return_when=FIRST_COMPLETED).done
             if self.workers is not None:
                 self.workers.drain(self.reporter.progress)
         # those that went well first: they are recorded even if another's error ends the run

@@ -37,7 +37,7 @@ class Stage:
         action: does the work; raises :class:`GateFailedError` after writing its outputs if a gate fails.
         arguments: keyword arguments of the action, such as the models it is about; the outcome depends on them.
         reads: the parts of the recipe that the outcome depends on, as dotted paths (``training``, ``data.path``).
-        looks: what else it depends on, such as the state of the user's files (any JSON value).
+        state: what else it depends on, such as the state of the user's files (any JSON value).
         needs: names of the stages whose outcome it reads.
         outputs: files, relative to the run folder, that make it whole.
         cost: expected share of the time, for the estimate of what is left.
@@ -58,7 +58,7 @@ class Stage:
     stops: bool = False
     alone: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    looks: Callable[[Recipe], Any] | None = None
+    state: Callable[[Recipe], Any] | None = None
 
     def run(self, run: Run, progress: Progress) -> None:
         """Do the work."""

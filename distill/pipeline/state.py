@@ -86,7 +86,7 @@ def stage_keys(stages: Sequence[Stage], recipe: Recipe) -> dict[str, str]:
         material = [
             stage.name,
             {path: _value(values, path) for path in stage.reads},
-            stage.looks(recipe) if stage.looks else None,
+            stage.state(recipe) if stage.state else None,
             {name: _plain(value) for name, value in stage.arguments.items()},
             [keys[name] for name in stage.needs],
         ]

@@ -35,7 +35,7 @@ def data_stages() -> list[Stage]:
     gates = tuple(f"gates.{name}" for name in ("metadata_auc", "flip_drop", "near_duplicates", "accept"))
     return [
         Stage(
-            "data", "data", make_data, reads=("data", "seed"), looks=data_state,
+            "data", "data", make_data, reads=("data", "seed"), state=data_state,
             outputs=(SAMPLES, SUMMARY, SCAN), cost=90, alone=True,
         ),
         Stage(

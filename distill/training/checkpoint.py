@@ -136,11 +136,6 @@ def _unflatten(value: Any, tensors: dict[str, Tensor]) -> Any:
     return items if kind == "list" else tuple(items)
 
 
-def parameter_count(model: nn.Module) -> int:
-    """Number of weights, trained or not."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def pick_device(accelerator: str) -> torch.device:
     """The device that a recipe's ``training.accelerator`` means here."""
     if accelerator == "gpu" and not torch.cuda.is_available():

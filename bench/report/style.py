@@ -23,7 +23,7 @@ def marker_of(item: Entry) -> str:
     return MARKERS[item.identity.runtime]
 
 
-def look(run: RunData, item: Entry) -> dict[str, Any]:
+def style_of(run: RunData, item: Entry) -> dict[str, Any]:
     """Colour and line of a model: dashed and faint without a teacher, artifacts dotted, teachers ink."""
     line: Any = (0, (5, 2)) if item.is_alone else (0, (1.2, 1.2)) if item.is_artifact else "-"
     colour = FAINT if item.is_alone else colour_of(run, item.name)
