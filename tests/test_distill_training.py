@@ -66,6 +66,8 @@ def images(count, *, seed):
 class Said:
     """What a teacher said of every image in every view: logits ``[N, V]``, features ``[N, V, C, H, W]``."""
 
+    key = "says the same"
+
     def __init__(self, logits, **features):
         self.logits, self.features = logits, features
 
@@ -199,6 +201,25 @@ def test_a_killed_training_ends_like_an_uninterrupted_one(data, whole, tmp_path,
     same(whole[0], tmp_path, "weights.safetensors")
     same(whole[0], tmp_path, "last.safetensors")
     assert not (tmp_path / "resume.safetensors").exists()
+
+
+def test_a_killed_training_of_something_else_is_not_gone_on_with(data, tmp_path):
+    def kill(done, total):
+        if done == 6:
+            raise KeyboardInterrupt
+
+    slow = Schedule(**{**SCHEDULE.model_dump(), "learning_rate": SCHEDULE.learning_rate / 7})
+    for change in (
+        {"schedule": slow},
+        {"objectives": [GroundTruth(weight=0.5)]},
+        {"settings": TrainingSettings(horizontal_flip=False, accelerator="cpu")},
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            train(tmp_path, data, progress=kill)
+        assert (tmp_path / "resume.safetensors").is_file()
+        steps = []
+        train(tmp_path, data, progress=lambda done, total, steps=steps: steps.append(done), **change)
+        assert steps == list(range(1, 13))
 
 
 def test_a_training_killed_after_its_last_epoch_only_finishes_writing(data, whole, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Training: one model, a list of objectives. Lightning owns the loop, precision, devices and checkpoints."""
 
+import hashlib
 import logging
 import math
 import signal
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from distill.errors import EdgeproofError
+from distill.files import write_text
 from distill.methods.method import Method
 from distill.methods.objective import Batch, Objective, Step
 from distill.preprocess import PreprocessSpec
@@ -33,7 +35,7 @@ from distill.training.teachers import Online
 
 Progress = Callable[[int, int], None]
 _WARMUP_SHARE = 0.1
-_RESUME, _EPOCHS = "resume.safetensors", "epochs.json"  # of an unfinished training
+_RESUME, _EPOCHS, _KEY = "resume.safetensors", "epochs.json", "resume.key"  # of an unfinished training
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,8 @@ def fit(
 ) -> History:
     """Train ``model`` and leave ``weights.safetensors`` (best epoch), ``last.safetensors`` and ``history.json``.
 
-    A killed training goes on after its last whole epoch and ends with the same weights. ``total`` is the number of
+    A killed training goes on after its last whole epoch and ends with the same weights; one that is asked for with
+    other settings, losses or images starts again. ``total`` is the number of
     images in an epoch if it is not that of ``data.train``: for a student alone at equal budget.
 
     Returns:
@@ -254,6 +257,7 @@ def fit(
     )  # fmt: skip
     train = train_loader(data.train, batch_size=schedule.batch_size, seed=seed, workers=workers, total=total)
     valid = plain_loader(data.valid, batch_size=256, workers=workers)
+    _forget_other(folder, key=_training_key(module, data=data, settings=settings, seed=seed, total=total))
     with relayed(progress, devices=settings.devices) as tell:
         record = EpochRecord(folder=folder, sidecar={**sidecar, "seed": seed}, progress=tell)
         trainer = _trainer(settings, schedule=schedule, record=record)
@@ -262,7 +266,7 @@ def fit(
     sidecar = {**record.sidecar, "epoch": len(history.epochs)}
     save_weights(model, folder / "last.safetensors", sidecar=sidecar)
     history.write(folder / "history.json")
-    for name in (_RESUME, _EPOCHS):
+    for name in (_RESUME, _EPOCHS, _KEY):
         (folder / name).unlink(missing_ok=True)
     return history
 
@@ -276,6 +280,40 @@ def _prepare(objectives: Sequence[Objective], *, data: BatchDataset, devices: in
                     f"found training.devices = {devices}; expected 1"
                 )
             method.prepare(data.pixels.samples)
+
+
+def _training_key(
+    module: Trainable, *, data: TrainingData, settings: TrainingSettings, seed: int, total: int
+) -> str:
+    """What an unfinished training must have been asked for, so that it may go on."""
+    train = data.train
+    parts = [
+        module.schedule, settings, seed, total, data.spec, train.views, train.augmentation, len(train),
+        [(name, tuple(value.shape)) for name, value in module.state_dict().items()],
+        [(type(each).__qualname__, sorted(_options(each).items())) for each in module.objectives],
+        [(name, cached.key) for name, cached in train.teachers.items()],
+        sorted(data.online),
+    ]  # fmt: skip
+    return hashlib.sha256("\n".join(map(repr, parts)).encode()).hexdigest()
+
+
+def _options(objective: nn.Module) -> dict[str, Any]:
+    """An objective's own plain values, such as its weight and temperature."""
+    plain = (bool, int, float, str, tuple)
+    return {
+        name: value
+        for name, value in vars(objective).items()
+        if isinstance(value, plain) and not name.startswith("_") and name != "training"
+    }
+
+
+def _forget_other(folder: Path, *, key: str) -> None:
+    """Delete the state of an unfinished training of something else, and note what this one is."""
+    known = folder / _KEY
+    if known.is_file() and known.read_text(encoding="utf-8") != key:
+        for name in (_RESUME, _EPOCHS):
+            (folder / name).unlink(missing_ok=True)
+    write_text(known, key)
 
 
 def _trainer(settings: TrainingSettings, *, schedule: Schedule, record: EpochRecord) -> lightning.Trainer:
