@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 from cli import edgeproof, one_line_error
+from test_distill_reads import Recording, undeclared
+
+from distill.cli.run import all_stages
+from distill.pipeline.stage import Run
+from distill.recipe import load_recipe
 
 RECIPE = """
 name = "own"
@@ -116,9 +121,24 @@ def test_a_mistake_is_one_line_before_any_work(own_run: Path, change: str, says:
 
 def test_a_module_that_cannot_be_timed_is_refused_before_it_is_trained(own_run: Path) -> None:
     changes = ['students.net.name="own_parts:Fixed"', "students.net.layers=[]", "students.net.options={}"]
+    changes += ['distillation.methods=[{name="own_parts:Cubed"}]']
     given = [part for change in changes for part in ("--set", change)]
     assert edgeproof("run", "own.toml", *given, "--dry-run", cwd=own_run, root=True).returncode == 0
     given += ["--set", "bench.like_for_like_size=48", "--out", "other"]
     message = one_line_error(edgeproof("run", "own.toml", *given, cwd=own_run, root=True))
     assert "cannot take images of 48x48 pixels" in message and "like_for_like_size" in message
     assert not (own_run / "other").exists()
+
+
+def test_their_stages_read_what_they_declare(own_run: Path, tmp_path: Path, monkeypatch) -> None:
+    """With augmented views, a cached teacher that sees them, and one that is asked at every step and sees clean ones."""
+    monkeypatch.chdir(own_run)  # where the module is found
+    run = Path(shutil.copytree(own_run / "run", tmp_path / "run"))
+    changes = ["teachers.large.sees=clean", "augmentation.jpeg.probability=0.5", "training.views=3"]
+    recipe = load_recipe(str(run / "recipe.toml"), overrides=changes)
+    stages = {stage.name: stage for stage in all_stages(recipe)}
+    for stage in stages.values():
+        if stage.verb in ("teach", "distill"):
+            touched: set[str] = set()
+            stage.run(Run(folder=run, recipe=Recording(recipe, "", touched)), lambda done, total: None)
+            assert not undeclared(stage, stages, touched), stage.name
