@@ -12,6 +12,7 @@ from bench.contestants.artifact import sample_jpeg, sample_pixels
 from bench.latency import Contestant, Runner
 from bench.records.latency import Scope
 from distill.preprocess import Pixels, PreprocessSpec, decode_image
+from distill.task import task_of_labels
 from students import build_student
 
 REFERENCE_NAME = "resnet18 (reference)"
@@ -124,7 +125,8 @@ def _end_to_end(
     def run() -> object:
         image = decode_image(io.BytesIO(next(turn)), name="photo", smallest=preprocess.smallest_decoded)
         output = forward(_tensor(preprocess, preprocess.apply(image)))
-        return output.logits.tolist()  # type: ignore[attr-defined]
+        task = task_of_labels("binary" if output.logits.ndim == 1 else "multiclass", ())
+        return task.probabilities(output.logits.numpy()).tolist()  # type: ignore[attr-defined]
 
     return run
 
