@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Sequence
 from itertools import cycle
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -124,9 +125,9 @@ def _end_to_end(
 
     def run() -> object:
         image = decode_image(io.BytesIO(next(turn)), name="photo", smallest=preprocess.smallest_decoded)
-        output = forward(_tensor(preprocess, preprocess.apply(image)))
+        output: Any = forward(_tensor(preprocess, preprocess.apply(image)))
         task = task_of_labels("binary" if output.logits.ndim == 1 else "multiclass", ())
-        return task.probabilities(output.logits.numpy()).tolist()  # type: ignore[attr-defined]
+        return task.probabilities(output.logits.numpy()).tolist()
 
     return run
 
