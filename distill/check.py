@@ -9,6 +9,7 @@ from distill.errors import EdgeproofError, unknown_name
 from distill.methods import METHODS, Pair, build_method
 from distill.models import channels_of
 from distill.parts import find_part
+from distill.pretrained import check_weights
 from distill.recipe import MethodSettings, Recipe
 from distill.roster import Model, Roster, settings_of
 from distill.task import find_task
@@ -93,9 +94,13 @@ def _misfits(
 
 def _missing_weights(recipe: Recipe, model: Model) -> Iterator[EdgeproofError]:
     settings = settings_of(recipe, model)
-    given = {f"{model.section}.options.weights": settings.options.get("weights")}
-    if model.is_teacher:
-        given[f"{model.section}.weights"] = recipe.all_teachers[model.name].weights
-    for key, path in given.items():
-        if path and not Path(path).expanduser().is_file():
-            yield EdgeproofError(f"{key}: {path}: no such file, expected a .safetensors checkpoint")
+    backbone = settings.options.get("weights")
+    if backbone and not Path(backbone).expanduser().is_file():
+        yield EdgeproofError(
+            f"{model.section}.options.weights: {backbone}: no such file, expected a .safetensors checkpoint"
+        )
+    if model.is_teacher and recipe.all_teachers[model.name].weights:
+        try:
+            check_weights(recipe, model)
+        except EdgeproofError as error:
+            yield error

@@ -82,14 +82,16 @@ class ModelSettings(Schedule):
 
 
 class TeacherSettings(ModelSettings):
-    """A large model. ``weights`` names a ``.safetensors`` checkpoint to use instead of training one.
+    """A large model. ``weights`` names a ``.safetensors`` checkpoint, or shipped ones, to use instead of training one.
 
+    ``data`` are labelled images of its own to learn from, which students never see; it is judged on the run's.
     ``preprocess`` is its own where it sees more of an image than the student, ``sees`` "clean" shows it the image
     before augmentation. ``source`` "cached" asks it once for every view, "online" at every step.
     """
 
     name: str = "efficientnet_fpn_cbam"
     weights: str = ""
+    data: DataSettings | None = None
     box_weight: NonNegative = 0.2
     preprocess: PreprocessSpec | None = None
     source: Literal["cached", "online"] = "cached"

@@ -32,6 +32,7 @@ class Model:
         preprocess: how images become its input.
         seed: of one training; None for a student that was chosen among several.
         folder: relative to the run folder.
+        own_data: it learns from labelled images of its own instead of the run's.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Model:
     preprocess: PreprocessSpec
     seed: int | None
     folder: str
+    own_data: bool = False
 
     @property
     def key(self) -> str:
@@ -206,6 +208,7 @@ def _teacher(recipe: Recipe, name: str) -> Model:
         preprocess=settings.preprocess or recipe.preprocess,
         seed=recipe.seed,
         folder=TEACHER if name == TEACHER else f"teachers/{name}",
+        own_data=settings.data is not None and not settings.weights,
     )
 
 

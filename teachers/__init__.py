@@ -1,4 +1,7 @@
-"""Large models: one architecture, one file. They know nothing of training."""
+"""Large models: one architecture, one file. They know nothing of training.
+
+A wide ``small_cnn`` is a teacher as well: of what was tried on simulated images at equal time on a CPU it knew most.
+"""
 
 from collections.abc import Mapping
 from functools import partial
@@ -7,13 +10,14 @@ from typing import Any
 from torch import nn
 
 from students.options import Factory, build, unknown
+from students.small_cnn import SmallCNN
 from teachers.efficientnet_fpn_cbam import EfficientNetFpnCbam
 from teachers.timm_classifier import TimmClassifier
 
 __all__ = ["TEACHERS", "build_teacher", "timm_factory"]
 
 TIMM = "timm:"
-TEACHERS: dict[str, Factory] = {"efficientnet_fpn_cbam": EfficientNetFpnCbam}
+TEACHERS: dict[str, Factory] = {"efficientnet_fpn_cbam": EfficientNetFpnCbam, "small_cnn": SmallCNN}
 
 
 def build_teacher(name: str, *, num_logits: int = 1, options: Mapping[str, Any] | None = None) -> nn.Module:

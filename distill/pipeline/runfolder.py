@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distill.data.samples import Dataset, Sample, Skipped
+from distill.data.samples import UNLABELLED, Dataset, Sample, Skipped
 from distill.errors import EdgeproofError
 from distill.files import atomic_path, read_json
 
@@ -62,7 +62,7 @@ def load_samples(run: Path) -> Dataset:
     return dataset
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)  # the run's, and a teacher's own
 def _load_samples(path: Path, mtime_ns: int, size: int) -> Dataset:
     try:
         content = read_json(path)
@@ -84,6 +84,8 @@ def _json(value: Any) -> str:
 
 
 def _stored(sample: Sample, name: str) -> Any:
+    if name == "truth":
+        return None if sample.truth == UNLABELLED else sample.truth
     return None if name == "group" and sample.group == sample.path else getattr(sample, name)
 
 
@@ -102,6 +104,7 @@ def _samples(columns: dict[str, list[Any]]) -> tuple[Sample, ...]:
         map(_tuple, columns.get("box", nothing)),
         columns.get("mask", nothing),
         map(_tuple, columns.get("span", nothing)),
+        (UNLABELLED if truth is None else truth for truth in columns.get("truth", nothing)),
         strict=True,
     )
     return tuple(starmap(Sample, rows))

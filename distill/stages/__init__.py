@@ -1,5 +1,7 @@
 """The stages of this package: data, audit, teachers, their outputs, students, and the choice among seeds."""
 
+from functools import partial
+
 from distill.pipeline.runfolder import AUDIT, SAMPLES, SCAN, SUMMARY, WEIGHTS
 from distill.pipeline.stage import Stage
 from distill.recipe import Recipe
@@ -7,7 +9,7 @@ from distill.roster import TEACHER, Model, Roster
 from distill.stages.data import audit_data, data_state, make_data
 from distill.stages.sources import Source, shown_views, sources_of
 from distill.stages.student import train_student
-from distill.stages.teacher import cache_outputs, train_teacher
+from distill.stages.teacher import cache_outputs, train_teacher, weights_state
 from distill.stages.training import choose
 from distill.training.views import Views
 
@@ -21,7 +23,8 @@ _SCHEDULE = ("name", "options", "layers", "epochs", "batch_size", "learning_rate
 def distill_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
     """Everything up to the students that will be deployed."""
     sources, views = sources_of(recipe, roster), shown_views(recipe, roster)
-    stages = data_stages()
+    owners = [teacher for teacher in roster.teachers if teacher.own_data]
+    stages = [stage for owner in (None, *owners) for stage in data_stages(owner)]
     for teacher in roster.teachers:
         stages += teacher_stages(recipe, teacher)
     stages += [_outputs_stage(source) for source in sources if source.cached]
@@ -30,19 +33,33 @@ def distill_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
     return stages
 
 
-def data_stages() -> list[Stage]:
-    """The images, and what is wrong with them."""
+def data_stages(owner: Model | None = None) -> list[Stage]:
+    """The images, and what is wrong with them: the run's, or those that one teacher learns from."""
     gates = tuple(f"gates.{name}" for name in ("metadata_auc", "flip_drop", "near_duplicates", "accept"))
+    data, audit = _data_names(owner)
     return [
         Stage(
-            "data", "data", make_data, reads=("data", "seed"), state=data_state,
-            outputs=(SAMPLES, SUMMARY, SCAN), cost=90, alone=True,
+            data, "data" if owner is None else "teach", make_data,
+            arguments={"owner": owner} if owner else {},
+            reads=(f"{owner.section}.data" if owner else "data", "seed"),
+            state=partial(data_state, owner=owner),
+            outputs=_homed(owner, (SAMPLES, SUMMARY, SCAN)), cost=90, alone=True,
         ),
         Stage(
-            "audit", "data", audit_data, reads=(*gates, "seed"), needs=("data",), outputs=(AUDIT,), cost=15,
-            stops=True,
+            audit, "data" if owner is None else "teach", audit_data,
+            arguments={"owner": owner} if owner else {},
+            reads=(*gates, "seed"), needs=(data,), outputs=_homed(owner, (AUDIT,)), cost=15, stops=True,
         ),
     ]  # fmt: skip
+
+
+def _data_names(owner: Model | None) -> tuple[str, str]:
+    """Names of the two stages."""
+    return (f"{_teaching(owner)}:data", f"{_teaching(owner)}:audit") if owner else ("data", "audit")
+
+
+def _homed(owner: Model | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    return _in(owner, names) if owner else names
 
 
 def teacher_stages(recipe: Recipe, teacher: Model) -> list[Stage]:
@@ -55,7 +72,9 @@ def teacher_stages(recipe: Recipe, teacher: Model) -> list[Stage]:
                 *_TRAINING, *_fields("training", _KNOBS), "seed",
                 *_fields(teacher.section, (*_SCHEDULE, "weights", "box_weight")),
             ),
-            needs=("audit",),
+            # what it learns from, and what every model is judged on
+            needs=tuple(dict.fromkeys(("audit", _data_names(teacher if teacher.own_data else None)[1]))),
+            state=partial(weights_state, model=teacher),
             outputs=(*_in(teacher, TRAINED), teacher.logits),
             cost=12.0 * recipe.all_teachers[teacher.name].epochs,
         ),

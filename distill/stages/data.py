@@ -2,25 +2,54 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError
 from distill.pipeline.runfolder import AUDIT, SCAN, SUMMARY, load_samples, save_samples
 from distill.pipeline.stage import Progress, Run
-from distill.recipe import Recipe
+from distill.recipe import DataSettings, Recipe
+from distill.roster import Model
 
 
-def make_data(run: Run, progress: Progress) -> None:
+@dataclass(frozen=True)
+class Home:
+    """Where images stand: their settings in the recipe, and the folder that lists them.
+
+    A run has one; a teacher that learns from images of its own has another, in its own folder.
+    """
+
+    settings: DataSettings
+    folder: Path
+
+
+def home_of(run: Run, owner: Model | None = None) -> Home:
+    """The images that ``owner`` learns from; without one the run's, on which every model is judged."""
+    settings = _settings(run.recipe, owner)
+    own = owner is not None and owner.own_data
+    return Home(settings, run.folder / owner.folder if owner and own else run.folder)
+
+
+def _settings(recipe: Recipe, owner: Model | None) -> DataSettings:
+    if owner is None or not owner.own_data:
+        return recipe.data
+    own = recipe.all_teachers[owner.name].data
+    if own is None:
+        raise ValueError(f"{owner.section} has no data of its own")
+    return own
+
+
+def make_data(run: Run, progress: Progress, *, owner: Model | None = None) -> None:
     """Simulate, or list the user's folder; read every file once; leave bad ones out; split by group."""
     from distill.data.scan import save_scan, scan
     from distill.data.splits import with_splits
     from distill.data.summary import summarise
     from distill.machine import thread_count
 
-    settings = run.recipe.data
-    found = _listed(run) if settings.path else _simulate(run, progress)
+    home = home_of(run, owner)
+    settings = home.settings
+    found = _listed(settings) if settings.path else _simulate(home, progress)
     found = _with_unlabelled(found, settings.unlabelled)
     found, columns = scan(
         found, max_bad_share=settings.max_bad_share, workers=thread_count(0), progress=progress
@@ -29,16 +58,15 @@ def make_data(run: Run, progress: Progress) -> None:
         found = with_splits(
             found, valid_share=settings.valid_share, test_share=settings.test_share, seed=run.recipe.seed
         )
-    save_samples(found, run.folder)
-    save_scan(columns, run.folder / SCAN)
+    save_samples(found, home.folder)
+    save_scan(columns, home.folder / SCAN)
     held_out = sorted({s.generator for s in found.split("heldout") if s.generator})
-    summarise(found, held_out=held_out).write(run.folder / SUMMARY)
+    summarise(found, held_out=held_out).write(home.folder / SUMMARY)
 
 
-def _listed(run: Run) -> Dataset:
+def _listed(settings: DataSettings) -> Dataset:
     from distill.data.layouts import load_dataset
 
-    settings = run.recipe.data
     return load_dataset(Path(settings.path).expanduser(), layout=settings.layout, columns=settings.columns)
 
 
@@ -52,31 +80,33 @@ def _with_unlabelled(dataset: Dataset, folder: str) -> Dataset:
     return replace(dataset, samples=dataset.samples + more.samples, skipped=dataset.skipped + more.skipped)
 
 
-def _simulate(run: Run, progress: Progress) -> Dataset:
+def _simulate(home: Home, progress: Progress) -> Dataset:
     from distill.data.simulate.writer import simulate
     from distill.machine import thread_count
 
-    settings = run.recipe.data.simulate
+    settings = home.settings.simulate
     if settings is None:
         raise EdgeproofError("data: neither data.path nor [data.simulate] is given")
     workers = thread_count(0)
-    return simulate(settings, root=run.folder / "data" / "simulated", workers=workers, progress=progress)
+    return simulate(settings, root=home.folder / "data" / "simulated", workers=workers, progress=progress)
 
 
-def audit_data(run: Run, progress: Progress) -> None:
+def audit_data(run: Run, progress: Progress, *, owner: Model | None = None) -> None:
     """Refuse data that gives its labels away before the pixels are seen."""
     from distill.data.audit.audit import audit, require_passed
     from distill.data.scan import load_scan
 
-    dataset, columns = load_samples(run.folder), load_scan(run.folder / SCAN)
+    folder = home_of(run, owner).folder
+    dataset, columns = load_samples(folder), load_scan(folder / SCAN)
     report = audit(dataset, columns, gates=run.recipe.gates, seed=run.recipe.seed, progress=progress)
-    report.write(run.folder / AUDIT)
-    require_passed(report, where=run.folder / AUDIT)
+    report.write(folder / AUDIT)
+    require_passed(report, where=folder / AUDIT)
 
 
-def data_state(recipe: Recipe) -> list[list[float]]:
+def data_state(recipe: Recipe, *, owner: Model | None = None) -> list[list[float]]:
     """Number, total size and newest change of the user's files: other files make another data set."""
-    return [_fingerprint(recipe.data.path), _fingerprint(recipe.data.unlabelled)]
+    settings = _settings(recipe, owner)
+    return [_fingerprint(settings.path), _fingerprint(settings.unlabelled)]
 
 
 def _fingerprint(path: str) -> list[float]:

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+import numpy as np
+
 from distill.data.samples import UNLABELLED_SPLIT
 from distill.pipeline.runfolder import WEIGHTS, load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Model
 from distill.stages.sources import Source, methods_for
 from distill.stages.teacher import cache_key
+from distill.stages.teacher_check import check_outputs, labelled_rows
 from distill.stages.training import ground_truth, logits_of_splits, on_device, taught_pixels, train
 from distill.training.views import Views
 
@@ -58,7 +61,25 @@ def open_sources(run: Run, sources: tuple[Source, ...], *, student: Model) -> An
         found.online[teacher.name] = Online(
             on_device(run, network), spec=teacher.preprocess, features=source.features
         )
+        pixels = taught_pixels(run, spec=teacher.preprocess)
+        _check(run, teacher, found.online[teacher.name], pixels)
         if teacher.preprocess != student.preprocess or (source.clean and run.recipe.augmentation.active):
-            pixels = taught_pixels(run, spec=teacher.preprocess)
             found.sights[teacher.name] = Sight(pixels=pixels, clean=source.clean)
     return found
+
+
+def _check(run: Run, teacher: Model, online: Any, pixels: Any) -> None:
+    """See that a teacher that is asked at every step is the one it was found to be."""
+    import torch
+
+    labels = np.array([sample.label for sample in pixels.samples])
+    rows = labelled_rows(labels, seed=run.recipe.seed)
+    parts = np.array_split(rows, max(1, len(rows) // 128))
+    device = next(online.module.parameters()).device
+    logits = [
+        online.outputs(torch.from_numpy(pixels.batch(part.tolist())).to(device)).logits.cpu().numpy()
+        for part in parts
+    ]
+    check_outputs(
+        run, teacher, labels=labels[rows], logits=np.concatenate(logits), what=f"the live {teacher.name}"
+    )

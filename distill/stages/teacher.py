@@ -1,22 +1,28 @@
 """The work of a teacher's stages: trained or adopted, and asked once for its outputs."""
 
-from pathlib import Path
 from typing import Any
 
-from distill.errors import EdgeproofError
-from distill.files import sha256
-from distill.pipeline.runfolder import SAMPLES, WEIGHTS
+import numpy as np
+
+from distill.files import sha256, write_json
+from distill.pipeline.runfolder import SAMPLES, WEIGHTS, load_arrays
 from distill.pipeline.stage import Progress, Run
+from distill.pretrained import find_weights
+from distill.recipe import Recipe
 from distill.roster import Model
 from distill.stages.sources import Source
+from distill.stages.teacher_check import check_outputs, labelled_rows
 from distill.stages.training import (
+    data_name,
     ground_truth,
+    labels_of,
     logits_of_splits,
     on_device,
     sidecar_of,
     taught_pixels,
     train,
 )
+from distill.task import find_task
 
 
 def train_teacher(run: Run, progress: Progress, *, model: Model) -> None:
@@ -30,30 +36,57 @@ def train_teacher(run: Run, progress: Progress, *, model: Model) -> None:
     torch.manual_seed(run.recipe.seed)
     network = make_model(run.recipe, model)
     if settings.weights:
-        _adopt(run, model, network, Path(settings.weights).expanduser())
+        _adopt(run, model, network)
     else:
         box = [FaceBox(weight=settings.box_weight)] if settings.box_weight else []
         train(
             run,
             network,
             model=model,
-            objectives=[ground_truth(run), *box],
+            objectives=[ground_truth(run, owner=model), *box],
             schedule=settings,
             progress=progress,
         )
     logits_of_splits(run, model)
+    _describe(run, model)
+
+
+def weights_state(recipe: Recipe, *, model: Model) -> str:
+    """SHA-256 of the weights that the recipe names: another file under the same name is another teacher."""
+    given = recipe.all_teachers[model.name].weights
+    return sha256(find_weights(given, key=f"{model.section}.weights")) if given else ""
+
+
+def _describe(run: Run, model: Model) -> None:
+    """Add to the sidecar what it was measured to know, on images of this run that it did not learn from."""
+    from distill.training.checkpoint import read_sidecar
+
+    task, logits = find_task(run.recipe.task), load_arrays(run.folder / model.logits)
+    metrics = {
+        str(split): task.score(labels_of(run, split), logits[split])
+        for split in ("valid", "test", "heldout")
+        if split in logits
+    }
+    path = run.folder / model.folder / WEIGHTS
+    about = read_sidecar(path)
+    knows: dict[str, Any] = {"name": task.metric, "data": data_name(run), **metrics}
+    write_json(path.with_suffix(".json"), {**about, "metric": knows})
 
 
 def cache_outputs(run: Run, progress: Progress, *, source: Source) -> None:
-    """Keep what a teacher says of every training image in every view."""
+    """Keep what a teacher says of every training image in every view, once it is seen to be the teacher it was."""
     from distill.models import load_model
     from distill.training.inference import write_cache
+    from distill.training.teachers import Cached
 
     teacher = source.teacher
     network = on_device(run, load_model(run.recipe, teacher, run.folder / teacher.folder / WEIGHTS))
     pixels = taught_pixels(run, spec=teacher.preprocess)
-    path = run.folder / source.outputs
-    write_cache(network, pixels, key=cache_key(run, source), path=path, progress=progress)
+    path, key = run.folder / source.outputs, cache_key(run, source)
+    write_cache(network, pixels, key=key, path=path, progress=progress)
+    labels = np.array([sample.label for sample in pixels.samples])
+    rows = labelled_rows(labels, seed=run.recipe.seed)
+    check_outputs(run, teacher, labels=labels[rows], logits=Cached(path, key=key).clean(rows), what=str(path))
 
 
 def cache_key(run: Run, source: Source) -> Any:
@@ -71,22 +104,22 @@ def cache_key(run: Run, source: Source) -> Any:
     )
 
 
-def _adopt(run: Run, model: Model, network: Any, source: Path) -> None:
+def _adopt(run: Run, model: Model, network: Any) -> None:
     """Take finished weights instead of training; a history with no epochs says so."""
-    from distill.task import find_task
+    from distill.pretrained import check_weights
     from distill.training.checkpoint import load_weights, read_sidecar, save_weights
     from distill.training.history import History
 
-    if not source.is_file():
-        raise EdgeproofError(
-            f"{model.section}.weights: {source}: no such file, expected a .safetensors checkpoint"
-        )
+    check_weights(run.recipe, model)
+    source = find_weights(run.recipe.all_teachers[model.name].weights, key=f"{model.section}.weights")
     about = read_sidecar(source) if source.with_suffix(".json").is_file() else {}
     load_weights(network, source)
     sidecar = {
         **sidecar_of(run, model),
         "adopted_from": source.name,
         "trained_on": about.get("data", "unknown"),
+        "learned_from": about.get("learned_from"),
+        "promised": about.get("metric"),
     }
     folder = run.folder / model.folder
     for name in (WEIGHTS, "last.safetensors"):

@@ -25,6 +25,7 @@ from distill.pipeline.stage import Progress, Run
 from distill.preprocess import PreprocessSpec
 from distill.recipe import Schedule
 from distill.roster import Model, settings_of
+from distill.stages.data import home_of
 from distill.task import find_task
 from distill.training.views import Views, views_of
 
@@ -72,13 +73,13 @@ def train(
     )
     data = TrainingData(
         train=BatchDataset(
-            taught_pixels(run, spec=spec) if teachers else pixels_of(run, "train", spec=spec),
+            taught_pixels(run, spec=spec) if teachers else pixels_of(run, "train", spec=spec, owner=model),
             teachers=teachers.cached,
             sights=teachers.sights,
             augmentation=recipe.augmentation,
             views=views or fresh,
         ),
-        valid=BatchDataset(pixels_of(run, "valid", spec=spec)),
+        valid=BatchDataset(pixels_of(run, "valid", spec=spec, owner=model)),
         spec=spec,
         online=teachers.online,
     )
@@ -91,7 +92,7 @@ def train(
         settings=recipe.training,
         seed=model.seed or 0,
         folder=run.folder / model.folder,
-        sidecar=sidecar_of(run, model),
+        sidecar={**sidecar_of(run, model), "learned_from": learned_from(run, model)},
         progress=progress,
         workers=recipe.data.workers,
         total=images,
@@ -143,10 +144,10 @@ def choose(run: Run, progress: Progress, *, model: Model, candidates: Sequence[M
     ).write(run.folder / model.choice)
 
 
-def ground_truth(run: Run, *, weight: float = 1.0) -> Any:
+def ground_truth(run: Run, *, weight: float = 1.0, owner: Model | None = None) -> Any:
     """The recipe's loss against the labels."""
     task = find_task(run.recipe.task)
-    return task.ground_truth(run.recipe.loss, labels=labels_of(run, "train"), weight=weight)
+    return task.ground_truth(run.recipe.loss, labels=labels_of(run, "train", owner=owner), weight=weight)
 
 
 def taught_pixels(run: Run, *, spec: PreprocessSpec) -> Any:
@@ -155,10 +156,11 @@ def taught_pixels(run: Run, *, spec: PreprocessSpec) -> Any:
     return pixels_of(run, "train", *extra, spec=spec)
 
 
-def pixels_of(run: Run, *splits: str, spec: PreprocessSpec) -> Any:
-    """The pixels of one or more splits, decoded once in this process."""
-    samples = sha256(run.folder / SAMPLES)
-    return _open_splits(run.folder, splits, spec, run.recipe.data.memory_mb, samples)
+def pixels_of(run: Run, *splits: str, spec: PreprocessSpec, owner: Model | None = None) -> Any:
+    """The pixels of one or more splits, decoded once in this process: the run's, or those ``owner`` learns from."""
+    home = home_of(run, owner)
+    samples = sha256(home.folder / SAMPLES)
+    return _open_splits(home.folder, splits, spec, home.settings.memory_mb, samples)
 
 
 @lru_cache(maxsize=len(EVALUATED) + 1)
@@ -172,9 +174,9 @@ def _open_splits(
     return open_pixels(dataset.root, dataset.split(*splits), spec=spec, memory_mb=memory_mb)
 
 
-def labels_of(run: Run, split: str) -> Any:
+def labels_of(run: Run, split: str, *, owner: Model | None = None) -> Any:
     """Labels ``[N]`` of a split."""
-    return np.array([sample.label for sample in load_samples(run.folder).split(split)])
+    return np.array([sample.label for sample in load_samples(home_of(run, owner).folder).split(split)])
 
 
 def on_device(run: Run, network: Any) -> Any:
@@ -184,9 +186,22 @@ def on_device(run: Run, network: Any) -> Any:
     return network.to(pick_device(run.recipe.training.accelerator))
 
 
-def data_name(run: Run) -> str:
+def data_name(run: Run, *, owner: Model | None = None) -> str:
     """What a checkpoint or artifact calls the data it was made from."""
-    return "simulated" if DataSummary.read(run.folder / SUMMARY).simulated else run.recipe.name
+    simulated = DataSummary.read(home_of(run, owner).folder / SUMMARY).simulated
+    return "simulated" if simulated else run.recipe.name
+
+
+def learned_from(run: Run, model: Model) -> dict[str, Any]:
+    """How many labelled images, of how many groups (scenes), a model learns from, and what data they are."""
+    samples = load_samples(home_of(run, model).folder).split("train")
+    groups = {sample.group or sample.path for sample in samples}
+    return {
+        "data": data_name(run, owner=model),
+        "labelled": len(samples),
+        "scenes": len(groups),
+        "own": model.own_data,
+    }
 
 
 def sidecar_of(run: Run, model: Model) -> dict[str, Any]:
@@ -196,7 +211,7 @@ def sidecar_of(run: Run, model: Model) -> dict[str, Any]:
         "options": settings_of(run.recipe, model).options,
         "task": run.recipe.task,
         "preprocess": model.preprocess.model_dump(mode="json"),
-        "data": data_name(run),
+        "data": data_name(run, owner=model),
         "recipe": run.recipe.name,
         "seed": model.seed or 0,
     }

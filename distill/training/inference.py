@@ -45,7 +45,9 @@ def write_cache(
     """Ask the teacher once of every image in every view, for :class:`distill.training.teachers.Cached` to read.
 
     The file holds ``logits`` float32 ``[N, V]`` or ``[N, V, K]``, each feature map float16 ``[N, V, C, H, W]``, and
-    ``draws`` int64 ``[N, V]``, the seeds of the views' augmentations. No more than a batch is held in memory.
+    ``draws`` int64 ``[N, V]``, the seeds of the views' augmentations. Of augmented views it also holds ``clean``
+    float32 ``[N, 1]`` (or ``[N, 1, K]``), what the teacher says of the images as they are: by that it can be judged.
+    No more than a batch is held in memory.
     """
     device, total, count = next(teacher.parameters()).device, len(pixels), key.views.count
     asked = Online(teacher, spec=key.spec, features=key.features)
@@ -59,7 +61,13 @@ def write_cache(
             for name, value in probe.features.items()
         },
     }
+    if key.augmentation:
+        shapes["clean"] = ("float32", (total, 1, *probe.logits.shape[1:]))
     with create_tensors(path, shapes, metadata={"key": key.text()}) as arrays:
+        if key.augmentation:
+            for batch in plain_loader(BatchDataset(pixels), batch_size=batch_size):
+                said = asked.outputs(batch.images.to(device))
+                arrays["clean"][batch.indices.numpy(), 0] = said.logits.float().cpu().numpy()
         for view in range(count):
             for batch in plain_loader(dataset, batch_size=batch_size, view=view):
                 rows = batch.indices.numpy()

@@ -89,6 +89,11 @@ class Cached:
         features = {name: _tensor(values[indices, numbers]) for name, values in self._features.items()}
         return ModelOutput(logits=_tensor(self._logits[indices, numbers]), features=features)
 
+    def clean(self, indices: Rows) -> npt.NDArray[np.float32]:
+        """Logits ``[N]`` or ``[N, K]`` of the images as they are."""
+        found: npt.NDArray[np.float32] = np.array(self._clean[indices, 0])
+        return found
+
     def _open(self) -> None:
         advice = "delete the file to ask the teacher anew"
         try:
@@ -101,6 +106,7 @@ class Cached:
                 f"expected {self.key.text()}; {advice}"
             )
         self._logits = arrays["logits"]
+        self._clean = arrays.get("clean", self._logits)
         self._features = {
             name.removeprefix(_FEATURE): array for name, array in arrays.items() if name.startswith(_FEATURE)
         }

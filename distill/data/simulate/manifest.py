@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from distill.data.samples import GENERATED, REAL, Box, Dataset, Sample
+from distill.data.samples import GENERATED, REAL, UNLABELLED, UNLABELLED_SPLIT, Box, Dataset, Sample
 from distill.data.simulate.plan import ScenePlan
 from distill.data.simulate.settings import SimulationSettings
 
@@ -50,9 +50,11 @@ class Record(BaseModel):
 
     def to_sample(self) -> Sample:
         """What the pipeline needs of it."""
+        known = self.split != UNLABELLED_SPLIT
         return Sample(
-            path=self.path, label=self.label, split=self.split, generator=self.generator, group=self.group,
-            box=self.box, mask=self.mask, span=self.span,
+            path=self.path, label=self.label if known else UNLABELLED, split=self.split,
+            generator=self.generator if known else "", group=self.group, box=self.box if known else None,
+            mask=self.mask if known else None, span=self.span, truth=UNLABELLED if known else self.label,
         )  # fmt: skip
 
 

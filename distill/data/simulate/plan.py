@@ -6,7 +6,7 @@ import numpy as np
 
 from distill.data.simulate.settings import CONTROL, SPLITS, SimulationSettings
 
-CAMERAS = {"train": 8, "valid": 4, "test": 4, "heldout": 4, "control": 4}
+CAMERAS = {"train": 8, "valid": 4, "test": 4, "heldout": 4, "control": 4, "unlabelled": 8}
 """Cameras per split. A camera never straddles a split."""
 
 _STREAMS = ("scene", "camera", "model", "balance")

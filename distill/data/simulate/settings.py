@@ -4,10 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from distill.data.samples import UNLABELLED_SPLIT
 from distill.errors import EdgeproofError
 
 FAMILIES = ("transposed", "nearest", "bilinear", "vae8", "diffusion", "blend")
-SPLITS = ("train", "valid", "test", "heldout", "control")
+SPLITS = ("train", "valid", "test", "heldout", "control", UNLABELLED_SPLIT)
 CONTROL = "identity"
 
 Count = Annotated[int, Field(ge=0, le=10_000_000)]
@@ -23,6 +24,7 @@ class SceneCounts(BaseModel):
     test: Count = 500
     heldout: Count = 300
     control: Count = 300
+    unlabelled: Count = 0
 
 
 class SimulationSettings(BaseModel):
@@ -30,8 +32,9 @@ class SimulationSettings(BaseModel):
 
     Attributes:
         size: width and height of every image in pixels.
-        scenes: scenes per split; ``train``, ``valid`` and ``test`` draw on ``families``, ``heldout`` on
-            ``held_out``, and ``control`` on the identity generator.
+        scenes: scenes per split; ``train``, ``valid``, ``test`` and ``unlabelled`` draw on ``families``, ``heldout``
+            on ``held_out``, and ``control`` on the identity generator. What is ``unlabelled`` is shown without its
+            label, to students that learn from a teacher.
         families: generator families that are trained on.
         held_out: families that only the ``heldout`` split contains.
         instances: generators per family, each with its own levels, kernel, activation and normalization.
