@@ -9,7 +9,8 @@ from distill.errors import EdgeproofError, unknown_name
 from distill.methods import METHODS, Pair, build_method
 from distill.models import channels_of
 from distill.parts import find_part
-from distill.pretrained import check_weights
+from distill.preprocess import PreprocessSpec
+from distill.pretrained import find_weights, read_about
 from distill.recipe import MethodSettings, Recipe
 from distill.roster import Model, Roster, settings_of
 from distill.task import find_task
@@ -33,6 +34,29 @@ def pair_of(
     """What a method stands between, from the channels of the networks' features."""
     heard = {name: teachers[name] for name in method.teachers}
     return Pair(student=student, teachers=heard, task=find_task(recipe.task))
+
+
+def check_weights(recipe: Recipe, model: Model) -> None:
+    """Compare a teacher's finished weights with what the recipe says of it, as far as their sidecar tells.
+
+    Raises:
+        EdgeproofError: no such file, or a teacher of another architecture, task or normalization.
+    """
+    key = f"{model.section}.weights"
+    path = find_weights(recipe.all_teachers[model.name].weights, key=key)
+    about = read_about(path)
+    for name, given in (("architecture", model.architecture), ("task", recipe.task)):
+        if about.get(name, given) != given:
+            raise EdgeproofError(f"{key}: {path}: {name} is {about[name]!r}, but the recipe says {given!r}")
+    if "preprocess" in about:
+        trained = PreprocessSpec.model_validate(about["preprocess"])
+        for name in ("mean", "std"):
+            found, given = getattr(trained, name), getattr(model.preprocess, name)
+            if found != given:
+                raise EdgeproofError(
+                    f"{key}: {path}: was trained with {name} {list(found)}, but would be shown images with "
+                    f"{list(given)}; set {model.section}.preprocess.{name}"
+                )
 
 
 def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import EdgeproofError
-from distill.preprocess import PreprocessSpec
-from distill.recipe import Recipe
-from distill.roster import Model
 
 
 def shipped_weights() -> dict[str, Path]:
@@ -39,27 +36,14 @@ def find_weights(given: str, *, key: str) -> Path:
     return path
 
 
-def check_weights(recipe: Recipe, model: Model) -> None:
-    """Compare a teacher's finished weights with what the recipe says of it, as far as their sidecar tells.
-
-    Raises:
-        EdgeproofError: no such file, or a teacher of another architecture, task or normalization.
-    """
-    key = f"{model.section}.weights"
-    path = find_weights(recipe.all_teachers[model.name].weights, key=key)
+def resolve_shipped(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's section of a teacher, with what the sidecar says where it names shipped weights as its ``name``."""
+    path = shipped_weights().get(str(values.get("name")))
+    if path is None:
+        return values
     about = read_about(path)
-    for name, given in (("architecture", model.architecture), ("task", recipe.task)):
-        if about.get(name, given) != given:
-            raise EdgeproofError(f"{key}: {path}: {name} is {about[name]!r}, but the recipe says {given!r}")
-    if "preprocess" in about:
-        trained = PreprocessSpec.model_validate(about["preprocess"])
-        for name in ("mean", "std"):
-            found, given = getattr(trained, name), getattr(model.preprocess, name)
-            if found != given:
-                raise EdgeproofError(
-                    f"{key}: {path}: was trained with {name} {list(found)}, but would be shown images with "
-                    f"{list(given)}; set {model.section}.preprocess.{name}"
-                )
+    known = {"options": about["options"], "preprocess": about["preprocess"], "weights": path.stem}
+    return {**known, **values, "name": about["architecture"]}
 
 
 def read_about(path: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from distill.data.transforms.settings import AugmentationSettings
 from distill.errors import EdgeproofError, unknown_name
 from distill.optional import require
 from distill.preprocess import PreprocessSpec
+from distill.pretrained import resolve_shipped
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -82,7 +83,9 @@ class ModelSettings(Schedule):
 
 
 class TeacherSettings(ModelSettings):
-    """A large model. ``weights`` names a ``.safetensors`` checkpoint, or shipped ones, to use instead of training one.
+    """A large model. ``name`` may also be that of shipped weights, whose architecture and preprocessing are then its own.
+
+    ``weights`` names a ``.safetensors`` checkpoint, or shipped ones, to use instead of training one.
 
     ``data`` are labelled images of its own to learn from, which students never see; it is judged on the run's.
     ``preprocess`` is its own where it sees more of an image than the student, ``sees`` "clean" shows it the image
@@ -96,6 +99,11 @@ class TeacherSettings(ModelSettings):
     preprocess: PreprocessSpec | None = None
     source: Literal["cached", "online"] = "cached"
     sees: Literal["view", "clean"] = "view"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _shipped(cls, values: Any) -> Any:
+        return resolve_shipped(values) if isinstance(values, dict) else values
 
 
 class StudentSettings(ModelSettings):

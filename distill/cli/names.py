@@ -37,9 +37,10 @@ def list_names(
 
 
 def _teachers() -> list[str]:
+    from distill.pretrained import shipped_weights
     from teachers import TEACHERS
 
-    return [*TEACHERS, "timm:<name>", *installed_names("teachers")]
+    return [*TEACHERS, "timm:<name>", *shipped_weights(), *installed_names("teachers")]
 
 
 def _students() -> list[str]:

@@ -106,7 +106,7 @@ def cache_key(run: Run, source: Source) -> Any:
 
 def _adopt(run: Run, model: Model, network: Any) -> None:
     """Take finished weights instead of training; a history with no epochs says so."""
-    from distill.pretrained import check_weights
+    from distill.check import check_weights
     from distill.training.checkpoint import load_weights, read_sidecar, save_weights
     from distill.training.history import History
 

@@ -54,7 +54,7 @@ def check_outputs(
             f"{int((~np.isfinite(logits)).sum())} logits that are not finite; expected both classes and finite numbers"
         )
     found = task.score(labels, logits)
-    for where, promised in _promises(about, data=data_name(run)):
+    for where, promised in _promises(run, about):
         slack = max(TOLERANCE, 3 * _standard_error(promised, labels, task=task))
         if found < promised - slack:
             raise EdgeproofError(
@@ -64,11 +64,11 @@ def check_outputs(
             )
 
 
-def _promises(about: dict[str, Any], *, data: str) -> list[tuple[str, float]]:
+def _promises(run: Run, about: dict[str, Any]) -> list[tuple[str, float]]:
     """What the sidecar says of the teacher: on this run's validation images, and where it was trained."""
     here, there = about.get("metric") or {}, about.get("promised") or {}
     found = [("on this run's validation images", here.get("valid"))]
-    if there.get("data") == data:  # a number from other data promises nothing here
+    if there and there["data"] == data_name(run):  # a number from other data promises nothing here
         found.append(("its weights' sidecar says", there.get("test", there.get("valid"))))
     return [(where, float(value)) for where, value in found if value is not None]
 
