@@ -76,6 +76,36 @@ def test_tars_are_read_a_few_at_a_time_and_by_one_process(monkeypatch):
     assert len(set(read[0][:100])) > 4, "and yet they are mixed"
 
 
+@given(
+    labelled=st.lists(st.booleans(), min_size=1, max_size=80), batch=st.integers(1, 20), number=st.integers(0, 9),
+    longer=st.integers(0, 50), shards=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=80, deadline=None)
+def test_every_batch_holds_the_share_of_labels(labelled, batch, number, longer, shards):
+    options = {
+        "length": len(labelled), "total": len(labelled) + longer, "batch_size": batch, "number": number,
+        "shards": [i // 7 for i in range(len(labelled))] if shards else (),
+    }  # fmt: skip
+    found = epoch(**options, labelled=labelled)
+    counts = np.bincount(indices(found), minlength=len(labelled))
+    if longer == 0:
+        assert (counts == 1).all()
+    share = counts[np.array(labelled)].sum() / counts.sum()
+    for keys in found:
+        assert abs(sum(labelled[index] for index, _, _ in keys) - share * len(keys)) < 1
+    assert found == epoch(**options, labelled=labelled)
+
+
+def test_without_unlabelled_images_the_order_is_what_it_was():
+    assert epoch(labelled=[True] * 50) == epoch() == epoch(labelled=[False] * 50)
+
+
+def test_tars_with_and_without_labels_are_read_a_few_at_a_time():
+    shards, labelled = np.repeat(np.arange(40), 100), np.repeat([True, False], [1000, 3000])
+    read = shards[indices(epoch(length=4000, shards=shards.tolist(), labelled=labelled.tolist()))]
+    assert all(len(set(read[start : start + 200])) <= 2 * 8 + 2 for start in range(0, 4000, 200))
+
+
 def test_epochs_and_seeds_differ_in_order_views_and_draws():
     first = epoch()
     for other in (epoch(number=1), epoch(seed=1)):

@@ -35,7 +35,11 @@ class GroundTruth(Objective):
         self.register_buffer("pos_weight", torch.tensor(pos_weight), persistent=False)
 
     def loss(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Scalar loss against ``batch.labels``; images without a label (-1) take no part."""
+        """Scalar loss against ``batch.labels``; images without a label (-1) take no part.
+
+        The mean is over the labelled ones, so that ``weight`` means the same however many unlabelled images there
+        are; that each batch holds its share of them is the sampler's business.
+        """
         known = batch.labels >= 0
         logits, labels = output.logits.float()[known], batch.labels[known]
         if not len(labels):

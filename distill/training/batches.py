@@ -199,6 +199,7 @@ def train_loader(
     batches = EpochBatches(
         length=len(dataset), batch_size=batch_size, views=dataset.views.count, seed=seed, total=total,
         shards=shard_numbers(dataset.pixels.samples) if dataset.pixels.cache is None else (),
+        labelled=(dataset.labels >= 0).tolist(),
     )  # fmt: skip
     return BatchLoader(dataset, sampler=batches, num_workers=workers, persistent_workers=workers > 0)
 

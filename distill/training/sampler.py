@@ -9,6 +9,7 @@ from torch.utils.data import Sampler
 
 from distill.errors import EdgeproofError
 
+Rows = npt.NDArray[np.int64]
 Key = tuple[int, int, int]
 """Sample, view (1 = mirrored), and the draw that its augmentation is seeded with."""
 
@@ -30,6 +31,8 @@ class EpochBatches(Sampler[list[Key]]):
         total: samples that make up an epoch, 0 = ``length``; more repeat some of them.
         shards: the number of the tar that each sample lies in; samples of one tar then stay near each other, and
             each process reads tars of its own, so that they are streamed.
+        labelled: whether each sample has a label; every batch then holds the same share of those that have (to
+            within one), since the loss of a batch with few of them would be as loud and far noisier.
     """
 
     def __init__(
@@ -41,9 +44,11 @@ class EpochBatches(Sampler[list[Key]]):
         seed: int,
         total: int = 0,
         shards: Sequence[int] = (),
+        labelled: Sequence[bool] = (),
     ) -> None:
         self.length, self.batch_size, self.views, self.seed = length, batch_size, views, seed
         self.total, self.shards, self.epoch = total or length, np.asarray(shards), 0
+        self.labelled = np.asarray(labelled, dtype=bool) if len(labelled) else np.ones(length, dtype=bool)
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before every epoch."""
@@ -68,11 +73,13 @@ class EpochBatches(Sampler[list[Key]]):
         for batch in batches[rank * steps : (rank + 1) * steps]:
             yield list(zip(order[batch].tolist(), views[batch].tolist(), draws[batch].tolist(), strict=True))
 
-    def _order(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    def _order(self, random: np.random.Generator) -> Rows:
         rounds = -(-self.total // self.length)
-        return np.concatenate([self._round(random) for _ in range(rounds)])[: self.total]
+        order = np.concatenate([self._round(random) for _ in range(rounds)])[: self.total]
+        known = self.labelled[order]
+        return interleave(order[known], order[~known])
 
-    def _round(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    def _round(self, random: np.random.Generator) -> Rows:
         """Every sample once: at random, or tar by tar, shuffled over a few of them."""
         if not self.shards.size:
             return random.permutation(self.length)
@@ -82,6 +89,22 @@ class EpochBatches(Sampler[list[Key]]):
         windows = [turns[start : start + _SHARDS_AT_ONCE] for start in range(0, len(turns), _SHARDS_AT_ONCE)]
         mixed = [random.permutation(np.concatenate([members[turn] for turn in window])) for window in windows]
         return np.concatenate(mixed)
+
+
+def interleave(first: Rows, second: Rows) -> Rows:
+    """Both as evenly mixed as can be, each in its own order.
+
+    Any k neighbours hold ``floor(k · share)`` or one more of ``first``, where share is its part of the whole.
+    """
+    total = len(first) + len(second)
+    if not total:
+        return first
+    due = (np.arange(total + 1) * 2 * len(first) + total) // (
+        2 * total
+    )  # of `first` before each place, rounded
+    mixed, here = np.empty(total, dtype=np.int64), np.diff(due) == 1
+    mixed[here], mixed[~here] = first, second
+    return mixed
 
 
 class PlainBatches(Sampler[list[Key]]):
