@@ -92,6 +92,22 @@ def test_gamma_is_ignored_for_plain_bce():
     assert one == other
 
 
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_the_loss_of_a_label_in_between_is_that_of_both(gamma):
+    logits, weight = torch.tensor([0.7]), torch.tensor(3.0)
+    one, zero, mixed = (
+        focal_loss(logits, torch.tensor([label]), gamma=gamma, pos_weight=weight).item()
+        for label in (1.0, 0.0, 0.3)
+    )
+    assert mixed == pytest.approx(0.3 * one + 0.7 * zero)
+
+
+def test_logit_adjustment_by_hand():
+    # ln 3 is added to 0: p = 3/4, a fake costs -ln(3/4)
+    loss = loss_of(GroundTruth(adjustment=math.log(3)), output([0.0]), batch((1.0,)))
+    assert loss.item() == pytest.approx(math.log(4 / 3))
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
 def test_focal_gradient_is_finite_where_the_sigmoid_saturates(gamma):
     labels = torch.tensor([1.0, 0.0, 1.0, 0.0])
