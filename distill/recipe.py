@@ -5,7 +5,6 @@ are package data in ``distill/recipes/``.
 """
 
 import difflib
-import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from distill.data.columns import ManifestColumns
 from distill.data.simulate.settings import SimulationSettings
@@ -23,19 +22,15 @@ from distill.errors import EdgeproofError, unknown_name
 from distill.optional import require
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import resolve_shipped
+from distill.section import Count, NonNegative, Positive, Section, Share
+from distill.training.settings import LossSettings as LossSettings
+from distill.training.settings import Schedule as Schedule
+from distill.training.settings import TrainingSettings as TrainingSettings
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
-Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class DataSettings(_Section):
+class DataSettings(Section):
     """Where the images come from: the user's ``path``; without one, ``simulate`` renders them into the run folder.
 
     ``unlabelled`` names a folder (or shards) of further images that only distillation sees.
@@ -59,15 +54,6 @@ class DataSettings(_Section):
                 "data.path to name a folder of images (--set data.path=FOLDER), or a section [data.simulate]"
             )
         return self
-
-
-class Schedule(_Section):
-    """How long and how fast one model trains."""
-
-    epochs: Count = 10
-    batch_size: Count = 64
-    learning_rate: Positive = 2e-3
-    weight_decay: NonNegative = 1e-2
 
 
 class ModelSettings(Schedule):
@@ -112,7 +98,7 @@ class StudentSettings(ModelSettings):
     seeds: tuple[int, ...] = ()
 
 
-class MethodSettings(_Section):
+class MethodSettings(Section):
     """One term of the distillation loss (``edgeproof list methods``); any other key is an option of the method.
 
     ``teachers`` names those it listens to, if not the main one alone.
@@ -130,57 +116,14 @@ class MethodSettings(_Section):
         return dict(self.model_extra or {})
 
 
-class DistillationSettings(_Section):
+class DistillationSettings(Section):
     """What the student learns from the teacher, beside the labels."""
 
     label_weight: NonNegative = 1.0
     methods: tuple[MethodSettings, ...] = (MethodSettings(name="logit_mse"),)
 
 
-class LossSettings(_Section):
-    """The ground-truth loss. ``pos_weight`` "auto" is reals / fakes of the training split."""
-
-    kind: Literal["bce", "focal"] = "bce"
-    pos_weight: Literal["auto", "none"] | float = "none"
-    focal_gamma: NonNegative = 2.0
-
-    @field_validator("pos_weight", mode="plain")
-    @classmethod
-    def _word_or_number(cls, value: Any) -> Any:
-        if value in ("auto", "none"):
-            return value
-        if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
-            return float(value)
-        raise ValueError("'auto', 'none' or a positive number")
-
-
-class TrainingSettings(_Section):
-    """Knobs shared by every training. Several seeds are needed for any claim about distillation.
-
-    ``processes`` trainings run side by side with ``threads`` threads each; 0 decides by the machine. ``views`` is how
-    many augmented views of an image there are for a teacher's outputs to be cached of; where no teacher is cached,
-    every epoch has views of its own.
-    """
-
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    processes: Annotated[int, Field(ge=0)] = 0
-    threads: Annotated[int, Field(ge=0)] = 0
-    horizontal_flip: bool = True
-    views: Count = 8
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: Count = 1
-    compile: bool = False
-
-    @field_validator("seeds")
-    @classmethod
-    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) != len(seeds):
-            raise ValueError("each seed may stand only once")
-        return seeds
-
-
-class QuantizationSettings(_Section):
+class QuantizationSettings(Section):
     """One way to INT8 (``edgeproof list quantizers``); any other key is a setting of the tool.
 
     ``tool`` is the section's own name if it names none; ``samples`` counts the calibration images.
@@ -197,13 +140,13 @@ class QuantizationSettings(_Section):
         return dict(self.model_extra or {})
 
 
-class DegradationSettings(_Section):
+class DegradationSettings(Section):
     """The sweep over degraded test images: how many of them, drawn by group; 0 leaves the sweep out."""
 
     samples: Annotated[int, Field(ge=0)] = 1000
 
 
-class GateSettings(_Section):
+class GateSettings(Section):
     """What must hold, otherwise exit 1 (with the report written all the same).
 
     ``accept`` names checks that may fail (``metadata``, ``near_duplicates_across_splits``, ...).
@@ -220,7 +163,7 @@ class GateSettings(_Section):
     accept: tuple[str, ...] = ()
 
 
-class BenchSettings(_Section):
+class BenchSettings(Section):
     """Interleaved latency rounds."""
 
     rounds: Count = 30
@@ -231,7 +174,7 @@ class BenchSettings(_Section):
     max_seconds: Positive = 90.0
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """The whole job, resolved."""
 
     name: Name
@@ -282,6 +225,29 @@ class Recipe(_Section):
                         f"distillation.methods: {method.name} listens to {teacher!r}; "
                         f"choose among: {', '.join(self.all_teachers)}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _one_remedy_for_imbalance(self) -> "Recipe":
+        if self.training.balanced and self.loss.remedies:
+            raise ValueError(
+                f"training.balanced: given true beside {self.loss.remedies[0]}, expected one remedy for imbalanced classes"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _mixed_images_are_asked_about(self) -> "Recipe":
+        heard = {teacher for method in self.distillation.methods for teacher in method.teachers}
+        cached = [
+            name for name in self.all_teachers if name in heard and self.all_teachers[name].source == "cached"
+        ]
+        for student, settings in self.students.items():
+            if settings.mixup and cached:
+                section = "teacher" if cached[0] == "teacher" else f"teachers.{cached[0]}"
+                raise ValueError(
+                    f"students.{student}.mixup: given {settings.mixup:g} with answers of {section} that are cached; expected "
+                    f'{section}.source = "online", since a mixed image is taught by what is said of that very image'
+                )
         return self
 
 

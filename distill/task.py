@@ -4,6 +4,7 @@ Labels, ground-truth loss, the score that chooses epochs and seeds, calibration 
 home here. Every model, loss, export and report takes its :class:`Task`; nothing else knows how many logits there are.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -13,7 +14,7 @@ import numpy.typing as npt
 
 from distill.errors import EdgeproofError, unknown_name
 from distill.evaluation.calibration import Calibration, fit_calibration, fit_temperature
-from distill.evaluation.metrics import choose_threshold, roc_auc
+from distill.evaluation.metrics import both_classes, choose_threshold, roc_auc
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,15 +92,22 @@ class Binary(Task):
     def ground_truth(
         self, settings: "LossSettings", *, labels: npt.NDArray[np.int64], weight: float = 1.0
     ) -> "Objective":
-        """BCE or focal loss; ``pos_weight`` "auto" is reals / fakes."""
+        """BCE or focal loss; ``pos_weight`` "auto" is reals / fakes, whose inverse logit adjustment takes."""
         from distill.methods.ground_truth import GroundTruth
 
+        pos_weight, adjustment = 1.0, 0.0
         if settings.pos_weight == "auto":
-            pos_weight = float((labels == 0).sum() / (labels == 1).sum())
-        else:
-            pos_weight = 1.0 if settings.pos_weight == "none" else float(settings.pos_weight)
+            pos_weight = _imbalance(labels)
+        elif settings.pos_weight != "none":
+            pos_weight = float(settings.pos_weight)
+        if settings.logit_adjustment:
+            adjustment = -settings.logit_adjustment * math.log(_imbalance(labels))
         return GroundTruth(
-            weight=weight, kind=settings.kind, pos_weight=pos_weight, gamma=settings.focal_gamma
+            weight=weight,
+            kind=settings.kind,
+            pos_weight=pos_weight,
+            gamma=settings.focal_gamma,
+            adjustment=adjustment,
         )
 
     def loss(self, logits: "Tensor", labels: "Tensor") -> float:
@@ -113,7 +121,13 @@ class Binary(Task):
         return roc_auc(labels, logits)
 
     def calibrate(self, labels: npt.ArrayLike, logits: npt.ArrayLike) -> Calibration:
-        """Temperature and bias (Platt scaling)."""
+        """Temperature and bias (Platt scaling).
+
+        What makes up for imbalanced classes shifts every logit by a constant: ``pos_weight`` w by ln w, balanced batches
+        by ln(reals / fakes), logit adjustment by τ ln(reals / fakes). A temperature could not undo that; the bias does, and
+        exactly, for it is fitted without bounds: logits with and without a shift give the same probabilities. So
+        nothing has to be known here of how a model was trained.
+        """
         return fit_calibration(labels, logits)
 
     def probabilities(self, logits: npt.ArrayLike, *, calibration: Calibration = _UNCALIBRATED) -> Numbers:
@@ -144,8 +158,10 @@ class MultiClass(Task):
         """Cross-entropy."""
         from distill.methods.ground_truth import GroundTruth
 
-        if settings.kind != "bce" or settings.pos_weight != "none":
-            raise EdgeproofError("loss: focal loss and pos_weight are for one logit, expected the defaults")
+        if settings.kind != "bce" or settings.remedies:
+            raise EdgeproofError(
+                "loss: focal loss, pos_weight and logit_adjustment are for one logit, expected the defaults"
+            )
         return GroundTruth(weight=weight)
 
     def loss(self, logits: "Tensor", labels: "Tensor") -> float:
@@ -171,6 +187,13 @@ class MultiClass(Task):
     def generated(self, probabilities: npt.ArrayLike) -> Numbers:
         """Everything but class 0."""
         return np.asarray(np.asarray(probabilities, dtype=np.float64)[..., 1:].sum(axis=-1))
+
+
+def _imbalance(labels: npt.NDArray[np.int64]) -> float:
+    """Reals / fakes of labels ``[N]``; raises :class:`EdgeproofError` if one of them is missing."""
+    fakes = labels > 0
+    both_classes(fakes, purpose="the weight of the rarer class")
+    return float((~fakes).sum() / fakes.sum())
 
 
 BINARY = Binary()

@@ -92,6 +92,22 @@ def test_gamma_is_ignored_for_plain_bce():
     assert one == other
 
 
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_the_loss_of_a_label_in_between_is_that_of_both(gamma):
+    logits, weight = torch.tensor([0.7]), torch.tensor(3.0)
+    one, zero, mixed = (
+        focal_loss(logits, torch.tensor([label]), gamma=gamma, pos_weight=weight).item()
+        for label in (1.0, 0.0, 0.3)
+    )
+    assert mixed == pytest.approx(0.3 * one + 0.7 * zero)
+
+
+def test_logit_adjustment_by_hand():
+    # ln 3 is added to 0: p = 3/4, a fake costs -ln(3/4)
+    loss = loss_of(GroundTruth(adjustment=math.log(3)), output([0.0]), batch((1.0,)))
+    assert loss.item() == pytest.approx(math.log(4 / 3))
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0])
 def test_focal_gradient_is_finite_where_the_sigmoid_saturates(gamma):
     labels = torch.tensor([1.0, 0.0, 1.0, 0.0])
@@ -120,11 +136,23 @@ def test_the_weight_multiplies_the_loss():
 def test_soft_bce_by_numpy(temperature):
     student, teacher = [1.5, -0.5, 0.2], [3.0, -2.0, 0.7]
     target, probability = (sigmoid(np.array(v) / temperature) for v in (teacher, student))
-    expected = temperature**2 * bernoulli(target, probability).mean()
+    expected = temperature**2 * (bernoulli(target, probability) - bernoulli(target, target)).mean()
     method = SoftBCE(PAIR, temperature=temperature)
     assert loss_of(method, output(student), batch(teacher=teacher)).item() == pytest.approx(
         expected, rel=1e-5
     )
+
+
+def test_soft_bce_by_hand():
+    # teacher 3/4, student 1/2: KL = 3/4 ln(3/2) + 1/4 ln(1/2)
+    loss = soft_bce(torch.tensor([0.0]), torch.tensor([math.log(3)]), temperature=1.0)
+    assert loss.item() == pytest.approx(0.75 * math.log(1.5) + 0.25 * math.log(0.5))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 5.0])
+def test_soft_bce_of_the_teacher_itself_is_zero(temperature):
+    logits = torch.tensor([3.0, -2.0, 0.1])
+    assert soft_bce(logits, logits, temperature=temperature).item() == 0.0
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 5.0])
@@ -185,11 +213,10 @@ def test_kl_by_numpy(temperature):
     )
 
 
-def test_kl_of_logits_zero_and_z_is_soft_bce_less_its_entropy():
+def test_kl_of_logits_zero_and_z_is_soft_bce():
     student, teacher, temperature = torch.tensor([1.5, -0.5]), torch.tensor([3.0, -2.0]), 2.0
     pairs = [torch.stack([torch.zeros(2), value], dim=1) for value in (student, teacher)]
-    entropy = temperature**2 * bernoulli(*[sigmoid(teacher / temperature)] * 2).mean()
-    expected = soft_bce(student, teacher, temperature=temperature).item() - entropy
+    expected = soft_bce(student, teacher, temperature=temperature).item()
     assert softened_kl(*pairs, temperature=temperature).item() == pytest.approx(expected, rel=1e-5)
 
 

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from distill import recipe as recipe_module
 from distill.cli.run import all_stages
 from distill.pipeline.stage import Run, Stage
 from distill.pipeline.state import is_inert
 from distill.recipe import load_recipe
+from distill.section import Section
 
-SECTION = recipe_module._Section
 TABLES = ("students", "teachers", "quantization")
 
 
@@ -47,7 +46,7 @@ class RecordingTable(dict):
 
 
 def record(value: Any, path: str, touched: set[str]) -> Any:
-    if isinstance(value, SECTION):
+    if isinstance(value, Section):
         return Recording(value, path, touched)
     if path in TABLES:
         return RecordingTable(value, path, touched)

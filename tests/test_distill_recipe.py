@@ -172,7 +172,7 @@ def test_all_mistakes_at_once_with_key_value_and_expectation():
         "loss.kind: given 'hinge', expected 'bce' or 'focal'",
         "loss.pos_weight: given -2, expected 'auto', 'none' or a positive number",
         "training.seeds: given [1, 1], expected each seed may stand only once",
-        "training.precision: given 'fp8', expected 'auto', 'fp32' or 'bf16'",
+        "training.precision: given 'fp8', expected 'auto', 'fp32', 'bf16' or 'fp16'",
     ]
 
 

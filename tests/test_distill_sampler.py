@@ -76,6 +76,69 @@ def test_tars_are_read_a_few_at_a_time_and_by_one_process(monkeypatch):
     assert len(set(read[0][:100])) > 4, "and yet they are mixed"
 
 
+@given(
+    labelled=st.lists(st.booleans(), min_size=1, max_size=80), batch=st.integers(1, 20), number=st.integers(0, 9),
+    longer=st.integers(0, 50), shards=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=80, deadline=None)
+def test_every_batch_holds_the_share_of_labels(labelled, batch, number, longer, shards):
+    options = {
+        "length": len(labelled), "total": len(labelled) + longer, "batch_size": batch, "number": number,
+        "shards": [i // 7 for i in range(len(labelled))] if shards else (),
+    }  # fmt: skip
+    labels = np.array(labelled) * 2.0 - 1
+    found = epoch(**options, labels=labels)
+    counts = np.bincount(indices(found), minlength=len(labelled))
+    if longer == 0:
+        assert (counts == 1).all()
+    share = counts[np.array(labelled)].sum() / counts.sum()
+    for keys in found:
+        assert abs(sum(labelled[index] for index, _, _ in keys) - share * len(keys)) < 1
+    assert found == epoch(**options, labels=labels)
+
+
+def test_without_unlabelled_images_the_order_is_what_it_was():
+    assert epoch(labels=[0, 1] * 25) == epoch() == epoch(labels=[-1] * 50)
+
+
+def test_tars_with_and_without_labels_are_read_a_few_at_a_time():
+    shards, labels = np.repeat(np.arange(40), 100), np.repeat([1, -1], [1000, 3000])
+    read = shards[indices(epoch(length=4000, shards=shards.tolist(), labels=labels))]
+    assert all(len(set(read[start : start + 200])) <= 2 * 8 + 2 for start in range(0, 4000, 200))
+
+
+@given(
+    labels=st.lists(st.sampled_from([-1, 0, 0, 0, 0, 1]), min_size=1, max_size=80), batch=st.integers(1, 20),
+    number=st.integers(0, 9), shards=st.booleans(),
+)  # fmt: skip
+@settings(max_examples=80, deadline=None)
+def test_balanced_epochs_show_both_classes_equally_often(labels, batch, number, shards):
+    options = {
+        "length": len(labels), "batch_size": batch, "number": number, "labels": labels,
+        "shards": [i // 7 for i in range(len(labels))] if shards else (), "balanced": True,
+    }  # fmt: skip
+    found = epoch(**options)
+    shown = [[labels[index] for index, _, _ in keys] for keys in found]
+    counts = np.bincount(indices(found), minlength=len(labels))
+    assert counts.sum() == len(labels), "the epoch is as long as before"
+    of = {label: counts[[i for i, one in enumerate(labels) if one == label]] for label in (-1, 0, 1)}
+    assert (of[-1] == 1).all()
+    if len(of[0]) and len(of[1]):
+        assert 0 <= of[0].sum() - of[1].sum() <= 1
+        for keys in shown:
+            assert abs(keys.count(0) - keys.count(1)) <= 2
+    for repeated in (of[0], of[1]):
+        assert not len(repeated) or repeated.max() - repeated.min() <= 1, "repeated evenly"
+    assert found == epoch(**options)
+
+
+def test_balanced_epochs_show_other_parts_of_the_larger_class():
+    labels = [0] * 40 + [1] * 10
+    first, second = ({*indices(epoch(labels=labels, balanced=True, number=n))} for n in (0, 1))
+    assert {i for i in first if i >= 40} == {i for i in second if i >= 40} == {*range(40, 50)}
+    assert len({i for i in first if i < 40}) == 25 and first != second
+
+
 def test_epochs_and_seeds_differ_in_order_views_and_draws():
     first = epoch()
     for other in (epoch(number=1), epoch(seed=1)):

@@ -121,6 +121,37 @@ def test_the_ground_truth_of_two_classes(wish, weight):
     assert loss.item() == pytest.approx(0.5 * weight * math.log(4 / 3))
 
 
+@pytest.mark.parametrize("tau", [1.0, 0.5])
+def test_logit_adjustment_adds_the_log_odds_of_the_training_split(tau):
+    settings = LossSettings(logit_adjustment=tau)
+    objective = BINARY.ground_truth(settings, labels=np.array([0, 0, 0, 1]))
+    loss = objective(ModelOutput(torch.zeros(1), {}), batch([1.0]), STEP)
+    assert loss.item() == pytest.approx(math.log(1 + 3**tau))  # odds (1/3)^tau of a fake
+
+
+@pytest.mark.parametrize("settings", [LossSettings(pos_weight="auto"), LossSettings(logit_adjustment=1.0)])
+def test_the_weight_of_a_class_that_is_missing(settings):
+    with pytest.raises(EdgeproofError, match="the weight of the rarer class: no generated sample among 2"):
+        BINARY.ground_truth(settings, labels=np.array([0, 0]))
+
+
+@pytest.mark.parametrize("shift", [math.log(0.83 / 0.17), -3.0, 0.5 * math.log(100)])
+@pytest.mark.parametrize("count", [12, 2000])
+def test_calibration_undoes_any_shift_of_the_logits(shift, count):
+    """Whatever made up for imbalanced classes is undone, on few images as on many."""
+    random = np.random.default_rng(0)
+    logits = random.normal(-1.5, 2, count)
+    labels = (random.random(count) < BINARY.probabilities(logits)).astype(int)
+    plain, shifted = (BINARY.calibrate(labels, logits + by) for by in (0.0, shift))
+    np.testing.assert_allclose(
+        BINARY.probabilities(logits + shift, calibration=shifted),
+        BINARY.probabilities(logits, calibration=plain),
+        atol=1e-5,
+    )
+    assert shifted.temperature == pytest.approx(plain.temperature, rel=1e-3)
+    assert shifted.bias == pytest.approx(plain.bias - shift / plain.temperature, abs=1e-3)
+
+
 def test_the_ground_truth_may_be_focal():
     objective = BINARY.ground_truth(LossSettings(kind="focal", focal_gamma=1.0), labels=np.array([0, 1]))
     loss = objective(ModelOutput(torch.tensor([math.log(3)]), {}), batch([1.0]), STEP)
@@ -139,8 +170,14 @@ def test_the_ground_truth_of_several_classes():
     logits = torch.tensor([[1.0, 2.0, 5.0], [7.0, 7.0, 7.0]]).log()
     loss = objective(ModelOutput(logits, {}), batch([2.0, -1.0]), STEP)
     assert loss.item() == pytest.approx(2 * math.log(8 / 5)), "an image without a label takes no part"
-    for settings in (LossSettings(kind="focal"), LossSettings(pos_weight="auto")):
-        with pytest.raises(EdgeproofError, match="focal loss and pos_weight are for one logit"):
+    for settings in (
+        LossSettings(kind="focal"),
+        LossSettings(pos_weight="auto"),
+        LossSettings(logit_adjustment=1),
+    ):
+        with pytest.raises(
+            EdgeproofError, match="focal loss, pos_weight and logit_adjustment are for one logit"
+        ):
             THREE.ground_truth(settings, labels=np.array([0, 1, 2]))
 
 

@@ -5,20 +5,18 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from training_fixture import PAIR, SCHEDULE, SETTINGS, SPEC, TinyNet, images
+from training_fixture import network as model
 
-from distill.data.pixels import PixelSource
-from distill.data.samples import Sample
 from distill.data.transforms.settings import AugmentationSettings
 from distill.errors import EdgeproofError
 from distill.methods.ground_truth import GroundTruth
 from distill.methods.hint import Hint
 from distill.methods.logit_mse import LogitMSE
-from distill.methods.method import Needs, Pair
+from distill.methods.method import Needs
 from distill.methods.objective import Objective
 from distill.pipeline.stage import Run
 from distill.pipeline.state import stage_keys
-from distill.preprocess import PreprocessSpec
 from distill.recipe import Schedule, TrainingSettings, load_recipe
 from distill.roster import roster_of
 from distill.stages import distill_stages
@@ -26,41 +24,14 @@ from distill.stages.training import Teachers
 from distill.task import BINARY
 from distill.training.batches import BatchDataset
 from distill.training.checkpoint import load_weights, read_sidecar
-from distill.training.fit import Trainable, TrainingData, _rate, fit
+from distill.training.fit import TrainingData, fit
 from distill.training.history import Epoch, History
+from distill.training.optimizer import rate
+from distill.training.trainable import Trainable
 from distill.training.views import Views
 from students.output import ModelOutput
 
-SPEC = PreprocessSpec(size=16)
-SETTINGS = TrainingSettings(precision="fp32", accelerator="cpu", threads=1)
-SCHEDULE = Schedule(epochs=3, batch_size=8, learning_rate=2e-2)
 FLIPS = Views(count=2, flips=True)
-PAIR = Pair(student={"last": 4}, teachers={"teacher": {"t": 5}})
-
-
-class TinyNet(nn.Module):
-    feature_channels = {"last": 4}
-
-    def __init__(self):
-        super().__init__()
-        self.convolution = nn.Conv2d(3, 4, 3, stride=2)
-        self.norm = nn.BatchNorm2d(4)
-        self.dropout = nn.Dropout(0.2)
-        self.head = nn.Linear(4, 1)
-
-    def forward(self, images):
-        features = self.norm(self.convolution(images)).relu()
-        logits = self.head(self.dropout(features.mean((2, 3))))
-        return ModelOutput(logits=logits.squeeze(1), features={"last": features})
-
-
-def images(count, *, seed):
-    """Noise; the generated half is a little brighter."""
-    random = np.random.default_rng(seed)
-    labels = np.arange(count) % 2
-    pixels = random.integers(0, 200, (count, 16, 16, 3)) + 40 * labels[:, None, None, None]
-    samples = tuple(Sample(path=f"{seed}/{i}.png", label=int(label)) for i, label in enumerate(labels))
-    return PixelSource(root=None, samples=samples, spec=SPEC, cache=pixels.astype(np.uint8))
 
 
 class Said:
@@ -82,11 +53,6 @@ def data():
     said = Said(torch.randn(32, 2, generator=random), t=torch.randn(32, 2, 5, 3, 3, generator=random).half())
     train = BatchDataset(images(32, seed=0), teachers={"teacher": said}, views=FLIPS)
     return TrainingData(train=train, valid=BatchDataset(images(16, seed=1)), spec=SPEC)
-
-
-def model():
-    torch.manual_seed(7)
-    return TinyNet()
 
 
 def taught():
@@ -298,7 +264,8 @@ def test_a_loss_that_is_not_finite_names_the_learning_rate(data, tmp_path):
     with pytest.raises(EdgeproofError) as caught:
         train(tmp_path / "alone", data, objectives=[Broken()])
     assert str(caught.value) == (
-        f"{tmp_path}/alone: the training loss became nan in epoch 1, expected finite numbers; lower learning_rate (now 0.02)"
+        f"{tmp_path}/alone: the loss became nan in epoch 1, batch 1 (images 0/28.png, 0/29.png, 0/3.png, ...; broken=nan), "
+        "expected finite numbers; lower learning_rate (now 0.02) or look at these images"
     )
     assert not (tmp_path / "alone" / "weights.safetensors").exists()
 
@@ -376,7 +343,7 @@ def test_decay_spares_norms_and_biases():
 
 
 def test_the_learning_rate_warms_up_and_decays_to_zero():
-    rates = [_rate(step, total=100) for step in range(101)]
+    rates = [rate(step, total=100, schedule=SCHEDULE) for step in range(101)]
     assert rates[0] == pytest.approx(0.1) and rates[9] == rates[10] == 1.0  # ten steps of warm-up
     assert rates[55] == pytest.approx(0.5) and rates[100] == pytest.approx(0.0, abs=1e-12)
     assert all(later <= earlier for earlier, later in zip(rates[10:], rates[11:], strict=False))

@@ -1,7 +1,8 @@
 """Temperature-scaled BCE: Hinton et al. 2015 (arXiv 1503.02531) done right for one logit.
 
 Softmax over a single logit is constant, so a KL term on it is identically zero; the two-class case is a
-Bernoulli one, and its cross-entropy is BCE against the teacher's softened probability.
+Bernoulli one, whose cross-entropy is BCE against the teacher's softened probability. The teacher's own entropy,
+which no student can change, is taken off: what remains is the KL divergence, zero for a perfect student.
 """
 
 from typing import Annotated
@@ -17,9 +18,14 @@ from students.output import ModelOutput
 
 
 def soft_bce(student: Tensor, teacher: Tensor, *, temperature: float) -> Tensor:
-    """``T² · BCE(σ(s/T), σ(t/T))`` over ``[N]`` logits; T² keeps the gradient's size independent of T."""
-    target = (teacher / temperature).sigmoid()
-    return temperature**2 * F.binary_cross_entropy_with_logits(student / temperature, target)
+    """``T² · (BCE(σ(s/T), σ(t/T)) - H(σ(t/T)))``, a Bernoulli KL divergence, averaged over ``[N]`` logits.
+
+    T² keeps the gradient's size independent of T.
+    """
+    softened = teacher / temperature
+    target = softened.sigmoid()
+    entropy = F.binary_cross_entropy_with_logits(softened, target)
+    return temperature**2 * (F.binary_cross_entropy_with_logits(student / temperature, target) - entropy)
 
 
 class SoftBCE(Method):

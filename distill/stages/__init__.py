@@ -4,20 +4,22 @@ from functools import partial
 
 from distill.pipeline.runfolder import AUDIT, SAMPLES, SCAN, SUMMARY, WEIGHTS
 from distill.pipeline.stage import Stage
-from distill.recipe import Recipe
+from distill.recipe import ModelSettings, Recipe
 from distill.roster import TEACHER, Model, Roster
 from distill.stages.data import audit_data, data_state, make_data
 from distill.stages.sources import Source, shown_views, sources_of
 from distill.stages.student import train_student
 from distill.stages.teacher import cache_outputs, train_teacher, weights_state
 from distill.stages.training import choose
+from distill.training.settings import TrainingSettings
 from distill.training.views import Views
 
 TRAINED = (WEIGHTS, "weights.json", "last.safetensors", "history.json")
 CHOSEN = (WEIGHTS, "weights.json", "logits.npz")
 _TRAINING = ("loss", "task", "augmentation")  # the input size comes with the model
-_KNOBS = ("precision", "threads", "horizontal_flip", "devices", "compile")
-_SCHEDULE = ("name", "options", "layers", "epochs", "batch_size", "learning_rate", "weight_decay")
+_ELSEWHERE = {"seeds", "processes", "accelerator", "views"}  # inert, or in the stages' arguments
+_KNOBS = tuple(name for name in TrainingSettings.model_fields if name not in _ELSEWHERE)
+_SCHEDULE = tuple(ModelSettings.model_fields)
 
 
 def distill_stages(recipe: Recipe, roster: Roster) -> list[Stage]:

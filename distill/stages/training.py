@@ -23,10 +23,10 @@ from distill.pipeline.runfolder import (
 )
 from distill.pipeline.stage import Progress, Run
 from distill.preprocess import PreprocessSpec
-from distill.recipe import Schedule
 from distill.roster import Model, settings_of
 from distill.stages.data import home_of
 from distill.task import find_task
+from distill.training.settings import Schedule
 from distill.training.views import Views, views_of
 
 
@@ -96,7 +96,13 @@ def train(
         progress=progress,
         workers=recipe.data.workers,
         total=images,
+        precision_file=run.folder / _home(model) / "precision.json",
     )
+
+
+def _home(model: Model) -> str:
+    """Folder of all trainings of a network: they differ in what they learn from, and in nothing else."""
+    return model.folder if model.is_teacher else f"students/{model.name}"
 
 
 def logits_of_splits(run: Run, model: Model) -> None:

@@ -193,12 +193,13 @@ def _converted(batch: Batch, convert: Callable[[Any], Any]) -> Batch:
 
 
 def train_loader(
-    dataset: BatchDataset, *, batch_size: int, seed: int, workers: int, total: int = 0
+    dataset: BatchDataset, *, batch_size: int, seed: int, workers: int, total: int = 0, balanced: bool = False
 ) -> DataLoader[Batch]:
     """Shuffled batches of nearly equal size, every sample once an epoch (see :class:`distill.training.sampler.EpochBatches`)."""
     batches = EpochBatches(
         length=len(dataset), batch_size=batch_size, views=dataset.views.count, seed=seed, total=total,
         shards=shard_numbers(dataset.pixels.samples) if dataset.pixels.cache is None else (),
+        labels=dataset.labels, balanced=balanced,
     )  # fmt: skip
     return BatchLoader(dataset, sampler=batches, num_workers=workers, persistent_workers=workers > 0)
 

@@ -1,27 +1,82 @@
-"""One training on several devices: Lightning's DDP, a process each, started from the stage's own process.
+"""One training on several devices: Lightning's DDP, a process each.
 
-Each process reads its own part of every epoch (:mod:`distill.training.sampler`), and ``batch_size`` counts in each of them.
+They are started from the stage's own process, or were by ``torchrun`` on one or several machines and each calls
+:func:`distill.training.fit.fit` with the same folder. Each reads its own part of every epoch
+(:mod:`distill.training.sampler`), and ``batch_size`` counts in each of them.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed
 import torch.multiprocessing
+from torch.distributed import is_torchelastic_launched
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from distill.errors import EdgeproofError
+from distill.training.sampler import rank_and_processes
 
 Progress = Callable[[int, int], None]
 Part = TypeVar("Part")
 
 
-def strategy(devices: int) -> str:
-    """Lightning's name. A batch without a known face box leaves the localiser without a gradient: that is no error."""
-    return "auto" if devices == 1 else "ddp_spawn_find_unused_parameters_true"
+class Processes(NamedTuple):
+    """What Lightning's trainer is told: how many devices on each of how many machines, and how they work together."""
+
+    devices: int
+    num_nodes: int
+    strategy: str
+
+
+def processes(devices: int) -> Processes:
+    """The processes of a training for ``training.devices``, or those that ``torchrun`` has started.
+
+    A batch without a known face box leaves the localiser without a gradient: that is no error.
+
+    Raises:
+        EdgeproofError: ``torchrun`` started another number of processes on this machine than ``devices``.
+    """
+    if not is_torchelastic_launched():
+        strategy = "auto" if devices == 1 else "ddp_spawn_find_unused_parameters_true"
+        return Processes(devices=devices, num_nodes=1, strategy=strategy)
+    here = int(os.environ["LOCAL_WORLD_SIZE"])
+    if devices not in (1, here):
+        raise EdgeproofError(
+            f"training.devices: given {devices}, but torchrun started {here} on this machine, expected the same number"
+        )
+    nodes = int(os.environ["GROUP_WORLD_SIZE"])
+    return Processes(devices=here, num_nodes=nodes, strategy="ddp_find_unused_parameters_true")
+
+
+@contextmanager
+def process_group(accelerator: str) -> Iterator[None]:
+    """Where ``torchrun`` started this process: together with the others while the block runs, alone again afterwards."""
+    if not is_torchelastic_launched():
+        yield
+        return
+    on_gpu = accelerator != "cpu" and torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def one_first() -> Iterator[bool]:
+    """Whether this is the process that prepares something for all; the others come when it is done."""
+    rank, count = rank_and_processes()
+    if rank:
+        torch.distributed.barrier()
+    yield rank == 0
+    if rank == 0 and count > 1:
+        torch.distributed.barrier()
 
 
 def gather(parts: list[Part]) -> list[Part]:

@@ -19,10 +19,12 @@ class Epoch(Frozen):
 class History(Record):
     """Every epoch of one training; no epochs where finished weights were adopted.
 
-    ``metric`` names ``valid_score``; ``best_epoch`` is that of ``weights.safetensors``; ``seconds`` is wall time.
+    ``metric`` names ``valid_score``; ``best_epoch`` is that of ``weights.safetensors``; ``seconds`` is wall time;
+    ``precision`` is what it ran in (``fp32``, ``bf16``, ``fp16``), on which the weights depend.
     """
 
     metric: str
     epochs: tuple[Epoch, ...]
     best_epoch: int
     seconds: float
+    precision: str = ""

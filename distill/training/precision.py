@@ -3,21 +3,30 @@
 from typing import Literal
 
 from distill import machine
-from distill.recipe import TrainingSettings
+from distill.errors import EdgeproofError
+from distill.training.settings import TrainingSettings
 
-LightningPrecision = Literal["32-true", "bf16-mixed"]
+LightningPrecision = Literal["32-true", "bf16-mixed", "16-mixed"]
+LIGHTNING: dict[str, LightningPrecision] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 _BF16_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})  # nobody measured a training in Arm's bf16
 
 
-def choose_precision(wish: str, *, accelerator: str) -> LightningPrecision:
-    """Lightning's name for ``auto``, ``fp32`` or ``bf16``.
+def possible_precisions(wish: str, *, accelerator: str) -> tuple[str, ...]:
+    """What ``training.precision`` may come to here: one format, or FP32 and bf16, to be measured on the network.
 
-    bf16 autocast is many times *slower* than fp32 on a CPU without bf16 instructions (docs/lab-notes.md), so
-    ``auto`` takes it only where the hardware has it.
+    bf16 autocast is many times *slower* than fp32 on a CPU without bf16 instructions (docs/lab-notes.md), so that
+    ``auto`` considers it only where the hardware has them; and even there depthwise networks lose by it.
+
+    Raises:
+        EdgeproofError: ``fp16`` without a GPU.
     """
-    if wish == "auto":
-        wish = "bf16" if _has_fast_bf16(accelerator) else "fp32"
-    return "bf16-mixed" if wish == "bf16" else "32-true"
+    if wish == "fp16" and (accelerator == "cpu" or not _has_gpu()):
+        raise EdgeproofError(
+            "training.precision: given 'fp16' where training runs on a CPU; expected 'auto', 'fp32' or 'bf16'"
+        )
+    if wish != "auto":
+        return (wish,)
+    return ("fp32", "bf16") if _has_fast_bf16(accelerator) else ("fp32",)
 
 
 def _has_fast_bf16(accelerator: str) -> bool:

@@ -1,6 +1,7 @@
 """Which samples make which batch of an epoch, on which of the processes that train together."""
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ from torch.utils.data import Sampler
 
 from distill.errors import EdgeproofError
 
+Rows = npt.NDArray[np.int64]
 Key = tuple[int, int, int]
 """Sample, view (1 = mirrored), and the draw that its augmentation is seeded with."""
 
@@ -30,6 +32,10 @@ class EpochBatches(Sampler[list[Key]]):
         total: samples that make up an epoch, 0 = ``length``; more repeat some of them.
         shards: the number of the tar that each sample lies in; samples of one tar then stay near each other, and
             each process reads tars of its own, so that they are streamed.
+        labels: each sample's class, -1 = unknown; every batch then holds the same share of those with a label (to
+            within one), since the loss of a batch with few of them would be as loud and far noisier.
+        balanced: all classes come equally often, and evenly in every batch: the rarer repeat, of the others each epoch
+            holds a part; samples without a label come as before.
     """
 
     def __init__(
@@ -41,9 +47,13 @@ class EpochBatches(Sampler[list[Key]]):
         seed: int,
         total: int = 0,
         shards: Sequence[int] = (),
+        labels: Sequence[float] | npt.NDArray[np.float32] = (),
+        balanced: bool = False,
     ) -> None:
         self.length, self.batch_size, self.views, self.seed = length, batch_size, views, seed
         self.total, self.shards, self.epoch = total or length, np.asarray(shards), 0
+        self.labels = np.asarray(labels) if len(labels) else np.zeros(length)
+        self.balanced = balanced
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before every epoch."""
@@ -68,20 +78,53 @@ class EpochBatches(Sampler[list[Key]]):
         for batch in batches[rank * steps : (rank + 1) * steps]:
             yield list(zip(order[batch].tolist(), views[batch].tolist(), draws[batch].tolist(), strict=True))
 
-    def _order(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
-        rounds = -(-self.total // self.length)
-        return np.concatenate([self._round(random) for _ in range(rounds)])[: self.total]
+    def _order(self, random: np.random.Generator) -> Rows:
+        order = self._rounds(random, np.arange(self.length), self.total)
+        known = self.labels[order] >= 0
+        labelled, unlabelled = order[known], order[~known]
+        if self.balanced and len(labelled):
+            labelled = self._balanced(random, total=len(labelled))
+        return interleave(labelled, unlabelled)
 
-    def _round(self, random: np.random.Generator) -> npt.NDArray[np.int64]:
-        """Every sample once: at random, or tar by tar, shuffled over a few of them."""
+    def _balanced(self, random: np.random.Generator, *, total: int) -> Rows:
+        """``total`` samples with a label, of every class as many."""
+        classes = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels) if label >= 0]
+        shares = [len(share) for share in np.array_split(np.arange(total), len(classes))]
+        drawn = [self._rounds(random, *pair) for pair in zip(classes, shares, strict=True)]
+        return reduce(interleave, drawn)
+
+    def _rounds(self, random: np.random.Generator, members: Rows, total: int) -> Rows:
+        """``total`` of the members: all of them, as often as it takes."""
+        rounds = max(1, -(-total // len(members)))
+        return np.concatenate([self._round(random, members) for _ in range(rounds)])[:total]
+
+    def _round(self, random: np.random.Generator, members: Rows) -> Rows:
+        """Every member once: at random, or tar by tar, shuffled over a few of them."""
         if not self.shards.size:
-            return random.permutation(self.length)
-        by_shard = np.argsort(self.shards, kind="stable")
-        members = np.split(by_shard, np.flatnonzero(np.diff(self.shards[by_shard])) + 1)
-        turns = random.permutation(len(members))
+            return random.permutation(members)
+        shards = self.shards[members]
+        by_shard = np.argsort(shards, kind="stable")
+        tars = np.split(members[by_shard], np.flatnonzero(np.diff(shards[by_shard])) + 1)
+        turns = random.permutation(len(tars))
         windows = [turns[start : start + _SHARDS_AT_ONCE] for start in range(0, len(turns), _SHARDS_AT_ONCE)]
-        mixed = [random.permutation(np.concatenate([members[turn] for turn in window])) for window in windows]
+        mixed = [random.permutation(np.concatenate([tars[turn] for turn in window])) for window in windows]
         return np.concatenate(mixed)
+
+
+def interleave(first: Rows, second: Rows) -> Rows:
+    """Both as evenly mixed as can be, each in its own order.
+
+    Any k neighbours hold ``floor(k · share)`` or one more of ``first``, where share is its part of the whole.
+    """
+    total = len(first) + len(second)
+    if not total:
+        return first
+    due = (np.arange(total + 1) * 2 * len(first) + total) // (
+        2 * total
+    )  # of `first` before each place, rounded
+    mixed, here = np.empty(total, dtype=np.int64), np.diff(due) == 1
+    mixed[here], mixed[~here] = first, second
+    return mixed
 
 
 class PlainBatches(Sampler[list[Key]]):
