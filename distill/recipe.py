@@ -27,6 +27,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
+Control = Literal["pool", "plain"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -121,10 +122,22 @@ class MethodSettings(_Section):
 
 
 class DistillationSettings(_Section):
-    """What the student learns from the teacher, beside the labels."""
+    """What the student learns from the teacher, beside the labels.
+
+    ``controls`` are further arms beside ``alone``, at as many steps: ``pool`` trains the unlabelled images with their
+    true labels, ``plain`` trains without augmentation.
+    """
 
     label_weight: NonNegative = 1.0
     methods: tuple[MethodSettings, ...] = (MethodSettings(name="logit_mse"),)
+    controls: tuple[Control, ...] = ()
+
+    @field_validator("controls")
+    @classmethod
+    def _each_once(cls, controls: tuple[Control, ...]) -> tuple[Control, ...]:
+        if len(set(controls)) != len(controls):
+            raise ValueError("each control to stand only once")
+        return controls
 
 
 class LossSettings(_Section):
@@ -246,7 +259,7 @@ class Recipe(_Section):
     bench: BenchSettings = BenchSettings()
 
     def seeds_of(self, student: str) -> tuple[int, ...]:
-        """The seeds that a student is trained with, distilled and alone."""
+        """The seeds that a student is trained with, in every arm."""
         return self.students[student].seeds or self.training.seeds
 
     @property

@@ -23,6 +23,7 @@ class Sample:
         box: face as x1, y1, x2, y2, each relative to width or height (0..1); ``None`` if unknown.
         mask: relative path of the picture of what was altered, ``None`` if unknown.
         span: offset and length in bytes inside the tar that ``path`` names, ``None`` for a file of its own.
+        truth: the true label of an image that is shown without one; only the control arm ``pool`` reads it.
     """
 
     path: str
@@ -33,6 +34,7 @@ class Sample:
     box: Box | None = None
     mask: str | None = None
     span: tuple[int, int] | None = None
+    truth: int = UNLABELLED
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distill.data.samples import Dataset, Sample, Skipped
+from distill.data.samples import UNLABELLED, Dataset, Sample, Skipped
 from distill.errors import EdgeproofError
 from distill.files import atomic_path, read_json
 
@@ -84,7 +84,9 @@ def _json(value: Any) -> str:
 
 
 def _stored(sample: Sample, name: str) -> Any:
-    return None if name == "group" and sample.group == sample.path else getattr(sample, name)
+    value = getattr(sample, name)
+    silent = {"group": sample.path, "truth": UNLABELLED}
+    return None if name in silent and value == silent[name] else value
 
 
 def _samples(columns: dict[str, list[Any]]) -> tuple[Sample, ...]:
@@ -102,6 +104,7 @@ def _samples(columns: dict[str, list[Any]]) -> tuple[Sample, ...]:
         map(_tuple, columns.get("box", nothing)),
         columns.get("mask", nothing),
         map(_tuple, columns.get("span", nothing)),
+        (UNLABELLED if truth is None else truth for truth in columns.get("truth", nothing)),
         strict=True,
     )
     return tuple(starmap(Sample, rows))

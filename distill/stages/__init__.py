@@ -4,6 +4,7 @@ from distill.pipeline.runfolder import AUDIT, SAMPLES, SCAN, SUMMARY, WEIGHTS
 from distill.pipeline.stage import Stage
 from distill.recipe import Recipe
 from distill.roster import TEACHER, Model, Roster
+from distill.stages.controls import check_pool
 from distill.stages.data import audit_data, data_state, make_data
 from distill.stages.sources import Source, shown_views, sources_of
 from distill.stages.student import train_student
@@ -15,6 +16,7 @@ TRAINED = (WEIGHTS, "weights.json", "last.safetensors", "history.json")
 CHOSEN = (WEIGHTS, "weights.json", "logits.npz")
 _TRAINING = ("loss", "task", "augmentation")  # the input size comes with the model
 _KNOBS = ("precision", "threads", "horizontal_flip", "devices", "compile")
+_POOL = "pool"
 _SCHEDULE = ("name", "options", "layers", "epochs", "batch_size", "learning_rate", "weight_decay")
 
 
@@ -22,6 +24,8 @@ def distill_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
     """Everything up to the students that will be deployed."""
     sources, views = sources_of(recipe, roster), shown_views(recipe, roster)
     stages = data_stages()
+    if "pool" in recipe.distillation.controls:  # before anything trains
+        stages.append(Stage(_POOL, "distill", check_pool, needs=("data",)))
     for teacher in roster.teachers:
         stages += teacher_stages(recipe, teacher)
     stages += [_outputs_stage(source) for source in sources if source.cached]
@@ -103,10 +107,11 @@ def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...]
         f"student:{model.name}:seed{model.seed}:{model.arm}", "distill", train_student,
         arguments={"model": model, "sources": sources, "views": views},
         reads=(
-            *_TRAINING, *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE),
-            *(["distillation"] if model.arm == "distilled" else []),
+            *(name for name in _TRAINING if model.arm != "plain" or name != "augmentation"),
+            *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE),
+            *(_fields("distillation", ("label_weight", "methods")) if model.arm == "distilled" else []),
         ),
-        needs=("audit", *heard),
+        needs=("audit", *([_POOL] if model.arm == "pool" else heard)),
         outputs=(*_in(model, TRAINED), model.logits),
         cost=4.0 * recipe.students[model.name].epochs,
     )  # fmt: skip
