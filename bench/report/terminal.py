@@ -44,7 +44,7 @@ def headline_table(folder: Path) -> "Table":
 def _row(run: RunData, item: Entry) -> tuple[str, ...]:
     row = run.timing(item)
     return (
-        f"{item.name} alone" if item.is_alone else item.name,
+        f"{item.name} {item.identity.arm}" if item.is_control else item.name,
         *where(item.identity.runtime, item.precision),
         fixed(item.auc),
         fixed(item.test.tpr_at_5fpr if item.test else None),
