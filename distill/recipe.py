@@ -310,6 +310,19 @@ def load_recipe(source: str, *, overrides: Sequence[str] = ()) -> Recipe:
     return parse_recipe(values, origin=str(path))
 
 
+def with_seeds(recipe: Recipe, count: int) -> Recipe:
+    """The recipe with the seeds 0 to ``count`` - 1 for every student, also for those that state their own.
+
+    Raises:
+        EdgeproofError: fewer than one.
+    """
+    if count < 1:
+        raise EdgeproofError(f"--seeds: given {count}, expected at least 1")
+    training = recipe.training.model_copy(update={"seeds": tuple(range(count))})
+    students = {name: item.model_copy(update={"seeds": ()}) for name, item in recipe.students.items()}
+    return recipe.model_copy(update={"training": training, "students": students})
+
+
 def parse_recipe(values: Mapping[str, Any], *, origin: str) -> Recipe:
     """Validate the values of a recipe; ``origin`` names it in every message."""
     try:

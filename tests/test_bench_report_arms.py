@@ -1,13 +1,17 @@
 """What the report says of a student's arms: tables, sentences, the picture, and what the teacher knew."""
 
 import json
+import re
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from report_fixture import ALONE, STUDENT, Records, calm, changed, distilled, with_arm
+from rich.console import Console
 
+from bench.records.distillation import DistillationRecord
 from bench.report.arms import arms, differences, seeds
 from bench.report.costs import costs
 from bench.report.data import RunData, load_run
@@ -18,6 +22,7 @@ from bench.report.figures_training import training
 from bench.report.headline import headline
 from bench.report.lessons import lessons
 from bench.report.sections import all_sections
+from bench.report.terminal import arms_tables
 from bench.report.verdict import judge
 from distill.page.blocks import Points, Table, Terms
 
@@ -211,3 +216,16 @@ def test_nothing_is_said_of_a_teacher_of_whom_nothing_is_known(
     if content is not None:
         (folder / "teacher/weights.json").write_text(content)
     assert lessons(load_run(folder)) is None
+
+
+def test_a_terminal_shows_every_pair_and_the_sentence(calm_records: Records) -> None:
+    assert calm_records.accuracy
+    record = DistillationRecord(simulated=True, students=dict(calm_records.accuracy.distillation))
+    table, text = arms_tables(record)
+    console = Console(width=110, file=StringIO())
+    console.print(table)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "small_cnn (simulated data)" in shown and "…" not in shown
+    for split in ("test", "heldout"):
+        assert re.search(rf"{split} +distilled − alone .* \+0\.017  \[\+0\.012, \+0\.022\]", shown)
+    assert str(text).startswith("Distillation gave +0.017 AUC [+0.012, +0.022] over scenes and seeds, ")

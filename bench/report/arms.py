@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from bench.records.distillation import ArmScores, Distillation, Epoch, EpochScores, Split, Spread, Statistic
 from bench.report.data import RunData
-from bench.report.distillation import GAINS, MEASURES, SPLITS, verdict_words
+from bench.report.distillation import GAINS, MEASURES, SPLITS, interval, verdict_words
 from bench.report.tables import table
 from distill.evaluation.arms import MIN_GROUPS, ArmDifference
 from distill.page.blocks import Column, Table, columns
@@ -102,15 +102,11 @@ def _reading(found: Distillation) -> str:
 def _difference(found: ArmDifference) -> tuple[str, ...]:
     return (
         signed(found.mean),
-        _range(found.ci),
-        _range(found.seeds_ci),
+        interval(found.ci),
+        interval(found.seeds_ci),
         fixed(found.detectable),
         verdict_words(found),
     )
-
-
-def _range(ci: tuple[float, float] | None) -> str:
-    return f"[{signed(ci[0])}, {signed(ci[1])}]" if ci else NONE
 
 
 def seeds(run: RunData) -> Table:

@@ -6,7 +6,7 @@ from bench.records.distillation import Distillation, Split, Statistic
 from bench.report.data import RunData
 from distill.evaluation.arms import MIN_GROUPS, ArmDifference
 from distill.evaluation.statistics import MIN_SEEDS
-from distill.page.formats import count, fixed, signed, with_interval
+from distill.page.formats import NONE, count, fixed, signed, with_interval
 from distill.roster import Arm
 
 GAINS: dict[tuple[Arm, Arm], str] = {
@@ -54,7 +54,7 @@ def sentence(
         return f"{what} was not evaluated on {SPLITS[split]}."
     if refused := _refusal(difference):
         return f"{what}: {refused}."
-    over_both, over_seeds = (_range(ci) for ci in (difference.ci, difference.seeds_ci))
+    over_both, over_seeds = (interval(ci) for ci in (difference.ci, difference.seeds_ci))
     gave = "did harm:" if difference.verdict == "harm shown" else "gave"
     return (
         f"{what} {gave} {signed(difference.mean)} {MEASURES[statistic]} {over_both} over scenes and seeds, "
@@ -106,5 +106,6 @@ def _leaves_out_zero(ci: tuple[float, float] | None) -> bool:
     return ci is not None and not ci[0] <= 0 <= ci[1]
 
 
-def _range(ci: tuple[float, float] | None) -> str:
-    return f"[{signed(ci[0])}, {signed(ci[1])}]" if ci else "[not known]"
+def interval(ci: tuple[float, float] | None) -> str:
+    """``[+0.013, +0.022]``, or a dash."""
+    return f"[{signed(ci[0])}, {signed(ci[1])}]" if ci else NONE
