@@ -39,7 +39,7 @@ def measure_accuracy(run: Run, progress: Progress, *, roster: Roster) -> Accurac
         simulated=dataset.layout == "simulated",
         models=models,
         distillation={
-            student.name: compare_seeds(run, roster, student, truth["test"]) for student in roster.distilled
+            student.name: compare_seeds(run, roster, student, truth) for student in roster.distilled
         },
         comparisons=tuple(_comparisons(roster, judged, truth["test"])),
         gate=accuracy_gate(models, teacher=roster.teachers[0], limits=run.recipe.gates),
@@ -112,7 +112,7 @@ def _comparisons(roster: Roster, judged: Mapping[str, Judged], test: Truth) -> I
 def _steps(roster: Roster) -> Iterator[tuple[Step, str, str]]:
     """What is compared with what: the step, the key of the model after it, of the one before."""
     for student in roster.distilled:
-        yield "distillation", student.key, roster.alone(student).key
+        yield from (("distillation", student.key, control.key) for control in roster.controls_of(student))
         yield "size", student.key, roster.teachers[0].key
     for artifact in roster.judged:
         step: Step = "int8" if artifact.precision == "int8" else "export"

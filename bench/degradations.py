@@ -101,7 +101,7 @@ def _steps(roster: Roster) -> Iterator[tuple[SweptStep, str, str]]:
     FP32 artifacts are not swept, since they say what their network says: INT8 is compared with the network.
     """
     for student in roster.distilled:
-        yield "distillation", student.key, roster.alone(student).key
+        yield from (("distillation", student.key, control.key) for control in roster.controls_of(student))
         yield "size", student.key, roster.teachers[0].key
     for item in swept_models(roster):
         if isinstance(item, Artifact):

@@ -75,6 +75,7 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
             yield error
         yield from _missing_weights(recipe, model)
     yield from _misfits_of_size(recipe, roster)
+    yield from _idle_controls(recipe)
     if not unknown and all(teacher in channels for teacher in roster.teachers):
         yield from _misfits(recipe, roster, channels)
     if recipe.data.path and recipe.data.layout not in ("auto", *LAYOUTS):
@@ -91,6 +92,21 @@ def _misfits_of_size(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]
         except EdgeproofError as error:
             if "cannot take images" in str(error):
                 yield EdgeproofError(f"{error}; bench.like_for_like_size times every network at that size")
+
+
+def _idle_controls(recipe: Recipe) -> Iterator[EdgeproofError]:
+    """Control arms that would differ in nothing, or that cannot be told their labels."""
+    controls, data = recipe.distillation.controls, recipe.data
+    if "plain" in controls and not recipe.augmentation.active:
+        yield EdgeproofError(
+            "distillation.controls: plain trains without augmentation, found none with a probability in "
+            "[augmentation]; expected one, or no plain"
+        )
+    if "pool" in controls and data.unlabelled:
+        yield EdgeproofError(
+            "distillation.controls: pool trains the unlabelled images with their true labels, found "
+            f"data.unlabelled = {data.unlabelled!r}, which tells none; expected a set that knows them, or no pool"
+        )
 
 
 def _unknown_method(method: MethodSettings) -> EdgeproofError | None:

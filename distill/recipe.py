@@ -13,7 +13,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from distill.data.columns import ManifestColumns
 from distill.data.simulate.settings import SimulationSettings
@@ -27,6 +27,7 @@ from distill.training.settings import LossSettings as LossSettings
 from distill.training.settings import Schedule as Schedule
 from distill.training.settings import TrainingSettings as TrainingSettings
 
+Control = Literal["pool", "plain"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -117,10 +118,22 @@ class MethodSettings(Section):
 
 
 class DistillationSettings(Section):
-    """What the student learns from the teacher, beside the labels."""
+    """What the student learns from the teacher, beside the labels.
+
+    ``controls`` are further arms beside ``alone``, at as many steps: ``pool`` trains the unlabelled images with their
+    true labels, ``plain`` trains without augmentation.
+    """
 
     label_weight: NonNegative = 1.0
     methods: tuple[MethodSettings, ...] = (MethodSettings(name="logit_mse"),)
+    controls: tuple[Control, ...] = ()
+
+    @field_validator("controls")
+    @classmethod
+    def _each_once(cls, controls: tuple[Control, ...]) -> tuple[Control, ...]:
+        if len(set(controls)) != len(controls):
+            raise ValueError("each control to stand only once")
+        return controls
 
 
 class QuantizationSettings(Section):
@@ -199,7 +212,7 @@ class Recipe(Section):
     bench: BenchSettings = BenchSettings()
 
     def seeds_of(self, student: str) -> tuple[int, ...]:
-        """The seeds that a student is trained with, distilled and alone."""
+        """The seeds that a student is trained with, in every arm."""
         return self.students[student].seeds or self.training.seeds
 
     @property
@@ -271,6 +284,19 @@ def load_recipe(source: str, *, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _apply(values, override)
     return parse_recipe(values, origin=str(path))
+
+
+def with_seeds(recipe: Recipe, count: int) -> Recipe:
+    """The recipe with the seeds 0 to ``count`` - 1 for every student, also for those that state their own.
+
+    Raises:
+        EdgeproofError: fewer than one.
+    """
+    if count < 1:
+        raise EdgeproofError(f"--seeds: given {count}, expected at least 1")
+    training = recipe.training.model_copy(update={"seeds": tuple(range(count))})
+    students = {name: item.model_copy(update={"seeds": ()}) for name, item in recipe.students.items()}
+    return recipe.model_copy(update={"training": training, "students": students})
 
 
 def parse_recipe(values: Mapping[str, Any], *, origin: str) -> Recipe:

@@ -11,12 +11,12 @@ from distill.preprocess import PreprocessSpec
 from distill.recipe import ModelSettings, Recipe
 
 Role = Literal["teacher", "student"]
-Arm = Literal["distilled", "alone"]
+Arm = Literal["distilled", "alone", "pool", "plain"]
 Runtime = Literal["onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 TEACHER = "teacher"
-ARMS: tuple[Arm, ...] = ("distilled", "alone")
+ARMS: tuple[Arm, ...] = ("distilled", "alone", "plain", "pool")
 RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
 
 
@@ -25,9 +25,11 @@ class Model:
     """A network of the run: a teacher, or a student in one arm; with a ``seed`` one training of it.
 
     Attributes:
-        name: what the recipe calls it; a student's two arms share it.
+        name: what the recipe calls it; a student's arms share it.
         role: ``teacher`` or ``student``.
-        arm: ``distilled``, or ``alone`` for the same student without a teacher; None for teachers.
+        arm: None for teachers. ``distilled``, or one of the same student's control arms without a teacher, at as many
+            steps and from the same initialisation: ``alone`` has the labelled images and the augmentation, ``pool``
+            also the unlabelled images with their true labels, ``plain`` no augmentation.
         architecture: name in the table of teachers or students.
         preprocess: how images become its input.
         seed: of one training; None for a student that was chosen among several.
@@ -46,8 +48,8 @@ class Model:
 
     @property
     def key(self) -> str:
-        """Its name in records: ``teacher``, ``small_cnn``, ``small_cnn/alone``."""
-        return f"{self.name}/alone" if self.arm == "alone" else self.name
+        """Its name in records: ``teacher``, ``small_cnn``, ``small_cnn/alone``, ``small_cnn/pool``."""
+        return self.name if self.arm in (None, "distilled") else f"{self.name}/{self.arm}"
 
     @property
     def section(self) -> str:
@@ -119,7 +121,7 @@ class Roster:
 
     Attributes:
         teachers: the main one first.
-        students: those that were chosen among their seeds, both arms of each.
+        students: those that were chosen among their seeds, every arm of each.
         trainings: every student, arm and seed.
         artifacts: of the main teacher and of every distilled student, FP32 before INT8, at their own size first.
     """
@@ -151,7 +153,11 @@ class Roster:
 
     def alone(self, student: Model) -> Model:
         """The same student without a teacher."""
-        return next(model for model in self.students if model.name == student.name and model.arm == "alone")
+        return next(model for model in self.controls_of(student) if model.arm == "alone")
+
+    def controls_of(self, student: Model) -> tuple[Model, ...]:
+        """The same student in every arm without a teacher, ``alone`` first."""
+        return tuple(m for m in self.students if m.name == student.name and m.arm != "distilled")
 
     def trainings_of(self, student: Model) -> tuple[Model, ...]:
         """Every seed of a student in its arm."""
@@ -170,13 +176,14 @@ def roster_of(recipe: Recipe, *, runtimes: Mapping[str, Runtime] | None = None) 
         runtimes: quantizer's name → the runtime that its tool makes models for; None lists no INT8 artifact.
     """
     teachers = tuple(_teacher(recipe, name) for name in recipe.all_teachers)
+    arms = tuple(arm for arm in ARMS if arm in ("distilled", "alone", *recipe.distillation.controls))
     trainings = tuple(
         _student(recipe, name, arm=arm, seed=seed)
         for name in recipe.students
-        for arm in ARMS
+        for arm in arms
         for seed in recipe.seeds_of(name)
     )
-    students = tuple(_student(recipe, name, arm=arm, seed=None) for name in recipe.students for arm in ARMS)
+    students = tuple(_student(recipe, name, arm=arm, seed=None) for name in recipe.students for arm in arms)
     models = Roster(teachers, students, trainings, ())
     sizes = dict.fromkeys((None, recipe.bench.like_for_like_size))
     artifacts = [
@@ -213,7 +220,7 @@ def _teacher(recipe: Recipe, name: str) -> Model:
 
 
 def _student(recipe: Recipe, name: str, *, arm: Arm, seed: int | None) -> Model:
-    chosen = f"students/{name}" if arm == "distilled" else f"students/{name}/alone"
+    chosen = f"students/{name}" if arm == "distilled" else f"students/{name}/{arm}"
     return Model(
         name=name,
         role="student",

@@ -178,17 +178,61 @@ def calm(records: Records) -> Records:
     records = replace(records, bench=changed(records.bench, machine=machine, noisy=False))
     return distilled(
         records.with_accuracy(comparisons=comparisons, gate=gate).with_rows(_calm_row),
-        verdict="better", mean=0.017, ci=(0.009, 0.025),
+        verdict="shown by both", mean=0.017, ci=(0.012, 0.022), seeds_ci=(0.009, 0.025),
     )  # fmt: skip
 
 
-def distilled(records: Records, *, verdict: str, mean: float, ci: Any, seeds: int = 3) -> Records:
-    """With another outcome of the distillation over so many seeds."""
+def distilled(
+    records: Records,
+    *,
+    verdict: str,
+    mean: float,
+    ci: Any,
+    seeds_ci: Any = None,
+    seeds: int = 3,
+    groups: int = 600,
+) -> Records:
+    """With another outcome of every comparison of arms, over so many seeds and scenes."""
     assert records.accuracy
     found = records.accuracy.distillation[STUDENT]
-    pairs = [changed(found.seeds[0], seed=seed) for seed in range(seeds)]
-    difference = changed(found.difference, verdict=verdict, mean=mean, ci=ci)
-    return records.with_accuracy(distillation={STUDENT: changed(found, seeds=pairs, difference=difference)})
+    outcome = {
+        "verdict": verdict, "mean": mean, "sd": 0.003, "ci": ci, "seeds_ci": seeds_ci, "detectable": 0.0071,
+        "seeds_detectable": 0.0093, "seeds": seeds, "groups": groups,
+    }  # fmt: skip
+    comparisons = [changed(c, difference=changed(c.difference, **outcome)) for c in found.comparisons]
+    arms = [
+        changed(arm, seeds=[changed(arm.seeds[seed % len(arm.seeds)], seed=seed) for seed in range(seeds)])
+        for arm in found.arms
+    ]
+    return records.with_accuracy(distillation={STUDENT: changed(found, arms=arms, comparisons=comparisons)})
+
+
+def with_arm(records: Records, arm: str, *, auc: float) -> Records:
+    """With a further control arm: its models and trainings are those of the student alone, at another AUC."""
+    assert records.accuracy and records.recipe
+    distillation = changed(records.recipe.distillation, controls=(*records.recipe.distillation.controls, arm))
+    recipe = changed(records.recipe, distillation=distillation)
+    found = records.accuracy.distillation[STUDENT]
+    [alone] = [one for one in found.arms if one.arm == "alone"]
+    spreads = [changed(s, mean=auc) if s.statistic == "auc" else s for s in alone.spreads]
+    more = [
+        changed(c, against=arm) for c in found.comparisons if (c.arm, c.against) == ("distilled", "alone")
+    ]
+    student = changed(
+        found,
+        arms=(*found.arms, changed(alone, arm=arm, spreads=spreads)),
+        comparisons=(*found.comparisons, *more),
+    )
+    key, model = f"{STUDENT}/{arm}", records.accuracy.models[ALONE]
+    models = {
+        **records.accuracy.models,
+        key: changed(model, identity=changed(model.identity, key=key, arm=arm)),
+    }
+    histories = {
+        name.replace("alone", arm): history for name, history in records.histories.items() if "alone" in name
+    }
+    records = replace(records, recipe=recipe, histories={**records.histories, **histories})
+    return records.with_accuracy(models=models, distillation={STUDENT: student})
 
 
 def timed(p50: float) -> dict[str, Any]:

@@ -12,11 +12,14 @@ from bench.accuracy import measure_accuracy
 from bench.gate import accuracy_gate
 from bench.judged import truth_of
 from bench.records.accuracy import AccuracyRecord
+from bench.records.distillation import Split
+from bench.seeds import compare_seeds
 from distill.data.samples import Sample
 from distill.pipeline.runfolder import load_arrays, load_samples
 from distill.pipeline.stage import Run
 from distill.recipe import GateSettings
 from distill.roster import Roster, roster_of
+from distill.training.history import History
 
 RUNTIMES = {"ort": "onnxruntime", "nncf": "openvino"}
 
@@ -111,21 +114,82 @@ def test_flips_of_a_step_are_counted_at_either_threshold(finished_run: Path, rec
     assert found.flips.share == found.flips.count / 48
 
 
-def test_every_seed_is_told_by_its_logits(finished_run: Path, record: AccuracyRecord, roster: Roster) -> None:
-    labels = [sample.label for sample in load_samples(finished_run).split("test")]
+@pytest.mark.parametrize("split", ["test", "heldout"])
+def test_every_seed_is_told_by_its_logits(
+    finished_run: Path, record: AccuracyRecord, roster: Roster, split: Split
+) -> None:
+    labels = [sample.label for sample in load_samples(finished_run).split(split)]
     found = record.distillation[STUDENT]
-    assert [pair.seed for pair in found.seeds] == [0, 1]
-    differences = []
-    for pair in found.seeds:
-        for training in roster.trainings:
-            if training.seed == pair.seed:
-                logits = load_arrays(finished_run / training.logits)
-                arm = pair.distilled if training.arm == "distilled" else pair.alone
-                assert arm.best.auc == pytest.approx(roc_auc_score(labels, logits["test"]))
-                assert arm.last.auc == pytest.approx(roc_auc_score(labels, logits["last_test"]))
-        differences.append(pair.distilled.best.auc - pair.alone.best.auc)
-    assert found.difference.mean == pytest.approx(np.mean(differences))
-    assert found.difference.verdict == "too few seeds"
+    assert found.seeds == (0, 1) and found.controls == ("alone",)
+    best = {}
+    for arm in found.arms:
+        for scores in arm.seeds:
+            (training,) = [t for t in roster.trainings if (t.arm, t.seed) == (arm.arm, scores.seed)]
+            logits = load_arrays(finished_run / training.logits)
+            history = History.read(finished_run / training.folder / "history.json")
+            assert (scores.best_epoch, scores.last_epoch) == (history.best_epoch, 2)
+            best[arm.arm, scores.seed] = roc_auc_score(labels, logits[split])
+            assert scores.splits[split].best.auc == pytest.approx(best[arm.arm, scores.seed])
+            assert scores.splits[split].last.auc == pytest.approx(
+                roc_auc_score(labels, logits[f"last_{split}"])
+            )
+        values = [best[arm.arm, seed] for seed in (0, 1)]
+        spread = arm.spread(split, "auc")
+        assert spread and spread.mean == pytest.approx(np.mean(values))
+        assert spread.sd == pytest.approx(np.std(values, ddof=1))
+    difference = found.difference(split)
+    assert difference and difference.verdict == "too few seeds" and difference.seeds == 2
+    assert difference.mean == pytest.approx(
+        np.mean([best["distilled", seed] - best["alone", seed] for seed in (0, 1)])
+    )
+    assert difference.groups == found.images[split].groups == len(labels) / 2
+    assert difference.ci and difference.ci[0] < difference.mean < difference.ci[1]
+
+
+def test_arms_are_compared_in_every_measure_and_the_last_epoch_by_its_auc(record: AccuracyRecord) -> None:
+    found = record.distillation[STUDENT]
+    assert {(c.split, c.epoch, c.statistic) for c in found.comparisons} == {
+        *((s, "best", m) for s in ("test", "heldout") for m in ("auc", "tpr_at_5fpr", "tpr_at_1fpr")),
+        *((s, "last", "auc") for s in ("test", "heldout")),
+    }
+    assert found.pairs == (("distilled", "alone"),)
+
+
+def test_every_pair_of_arms_tells_its_part_apart(finished_run: Path, records: Records) -> None:
+    """The arms of a run with all controls, whose trainings are copies of two with known differences."""
+    assert records.recipe
+    distillation = changed(records.recipe.distillation, controls=("pool", "plain"))
+    roster = roster_of(changed(records.recipe, distillation=distillation))
+    truth = {split: truth_of(load_samples(finished_run).split(split)) for split in ("test", "heldout")}
+    arms = {"distilled": "distilled", "alone": "alone", "pool": "distilled", "plain": "alone"}
+    copied = [
+        replace(training, folder=f"students/small_cnn/seed{training.seed}/{arms[training.arm or 'alone']}")
+        for training in roster.trainings
+    ]
+    run = Run(folder=finished_run, recipe=records.recipe)
+    found = compare_seeds(run, replace(roster, trainings=tuple(copied)), roster.distilled[0], truth)
+    assert found.pairs == (
+        ("distilled", "alone"), ("distilled", "pool"), ("distilled", "plain"), ("pool", "alone"), ("alone", "plain"),
+    )  # fmt: skip
+    gain = found.difference("test")
+    assert gain and found.difference("test", arm="pool", against="alone") == gain
+    none = [
+        found.difference("test", arm=a, against=b) for a, b in (("distilled", "pool"), ("alone", "plain"))
+    ]
+    assert all(item and item.mean == 0 and item.ci == (0, 0) for item in none)
+
+
+def test_a_split_without_one_class_is_left_out(finished_run: Path, records: Records, roster: Roster) -> None:
+    assert records.recipe
+    samples = {split: load_samples(finished_run).split(split) for split in ("test", "heldout")}
+    truth = {
+        "test": truth_of(samples["test"]),
+        "heldout": truth_of([s for s in samples["heldout"] if s.label]),
+    }
+    run = Run(folder=finished_run, recipe=records.recipe)
+    found = compare_seeds(run, roster, roster.distilled[0], truth)
+    assert set(found.images) == {"test"} and {c.split for c in found.comparisons} == {"test"}
+    assert found.arms[0].spread("heldout", "auc") is found.difference("heldout") is None
 
 
 LIMITS = GateSettings(auc_drop=0.02, tpr_at_5fpr_drop=0.1, identity_auc=0.05, teacher_auc=0.9)

@@ -110,7 +110,8 @@ def test_a_step_is_starred_where_its_interval_leaves_out_zero(tmp_path: Path, re
         flips = changed(found[name].flips, count=count)
         found[name] = changed(found[name], auc_difference=-0.02, ci=interval, flips=flips)
     comparisons[place] = changed(comparisons[place], degradations=found)
-    swept = changed(records.degradations, comparisons=comparisons)
+    images = changed(records.degradations.images, groups=20)
+    swept = changed(records.degradations, comparisons=comparisons, images=images)
     table = steps(loaded(tmp_path, replace(records, degradations=swept)))
     titles = [column.title for column in table.columns]
     assert "small_cnn FP32 against no teacher" in titles and "small_cnn FP32 against the teacher" in titles

@@ -66,27 +66,57 @@ def test_pass(judged: Judged, calm_records: Records) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "mean", "ci", "said"),
+    ("outcome", "mean", "ci", "seeds_ci", "said"),
     [
-        ("better", 0.017, (0.009, 0.025), "small_cnn better (AUC +0.017 [+0.009, +0.025] over 3 seeds)."),
         (
-            "no difference shown", 0.002, (-0.007, 0.011),
-            "small_cnn no difference shown (AUC +0.002 [−0.007, +0.011] over 3 seeds).",
+            "shown by both", 0.018, (0.013, 0.022), (0.011, 0.025),
+            "gave +0.018 AUC [+0.013, +0.022] over scenes and seeds, [+0.011, +0.025] over seeds alone; both leave "
+            "out zero.",
         ),
-        ("worse", -0.02, (-0.03, -0.01), "small_cnn worse (AUC −0.020 [−0.030, −0.010] over 3 seeds)."),
+        (
+            "shown by bootstrap over scenes and seeds only", 0.018, (0.013, 0.022), (-0.001, 0.037),
+            "gave +0.018 AUC [+0.013, +0.022] over scenes and seeds, [−0.001, +0.037] over seeds alone; only the "
+            "first leaves out zero.",
+        ),
+        (
+            "not shown", 0.002, (-0.007, 0.011), (-0.004, 0.008),
+            "gave +0.002 AUC [−0.007, +0.011] over scenes and seeds, [−0.004, +0.008] over seeds alone; both hold "
+            "zero, so nothing is shown.",
+        ),
+        (
+            "not shown", 0.002, (-0.007, 0.011), (0.001, 0.003),
+            "gave +0.002 AUC [−0.007, +0.011] over scenes and seeds, [+0.001, +0.003] over seeds alone; the first "
+            "holds zero, so nothing is shown.",
+        ),
+        (
+            "harm shown", -0.02, (-0.03, -0.01), (-0.05, 0.01),
+            "did harm: −0.020 AUC [−0.030, −0.010] over scenes and seeds, [−0.050, +0.010] over seeds alone; only "
+            "the first leaves out zero.",
+        ),
     ],
 )  # fmt: skip
 def test_distillation_is_told_as_it_came_out(
-    judged: Judged, calm_records: Records, outcome: str, mean: float, ci: Any, said: str
+    judged: Judged, calm_records: Records, outcome: str, mean: float, ci: Any, seeds_ci: Any, said: str
 ) -> None:
-    records = distilled(calm_records, verdict=outcome, mean=mean, ci=ci)
-    assert point(judged(records), "Distillation") == said
-
-
-def test_too_few_seeds_make_no_claim_whatever_the_file_says(judged: Judged, calm_records: Records) -> None:
-    records = distilled(calm_records, verdict="better", mean=0.017, ci=(0.009, 0.025), seeds=2)
+    records = distilled(calm_records, verdict=outcome, mean=mean, ci=ci, seeds_ci=seeds_ci)
     text = point(judged(records), "Distillation")
-    assert text == "small_cnn no claim, 2 seeds where at least 3 are needed."
+    could = "This run could have shown 0.007 (0.009 over seeds alone)."
+    assert text.startswith(f"small_cnn: Distillation {said} {could} On generators it never saw: AUC ")
+    assert text.endswith(f", {outcome}.")
+
+
+def test_too_few_seeds_make_no_claim(judged: Judged, calm_records: Records) -> None:
+    records = distilled(calm_records, verdict="too few seeds", mean=0.017, ci=(0.009, 0.025), seeds=2)
+    text = point(judged(records), "Distillation")
+    assert text == "small_cnn: Distillation: no claim, 2 seeds where at least 3 are needed."
+
+
+def test_too_few_scenes_give_no_verdict(judged: Judged, calm_records: Records) -> None:
+    records = distilled(
+        calm_records, verdict="too few groups", mean=0.1, ci=(0.09, 0.11), seeds_ci=(0.09, 0.11), groups=19
+    )
+    text = point(judged(records), "Distillation")
+    assert text.startswith("small_cnn: Distillation: no verdict, 19 scenes where at least 20 are needed. On")
 
 
 def test_failed_gate_comes_first(judged: Judged, calm_records: Records) -> None:

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import MethodType
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from pydantic import BaseModel
 
 from distill.cli.run import all_stages
+from distill.data.samples import UNLABELLED
+from distill.pipeline.runfolder import load_samples, save_samples
 from distill.pipeline.stage import Run, Stage
 from distill.pipeline.state import is_inert
 from distill.recipe import load_recipe
@@ -89,6 +92,34 @@ def test_every_stage_reads_what_it_declares(run_copy: Path) -> None:
     assert not seen
 
 
+def test_the_control_arms_read_what_they_declare(run_copy: Path) -> None:
+    controls = ["distillation.controls=['pool', 'plain']", "augmentation.jpeg={probability=0.5}"]
+    recipe = load_recipe(str(run_copy / "recipe.toml"), overrides=controls)
+    dataset = load_samples(run_copy)
+    shown = [  # some training images once more, without the label that they have
+        replace(sample, label=UNLABELLED, split="unlabelled", truth=sample.label)
+        for sample in dataset.split("train")[:8]
+    ]
+    save_samples(replace(dataset, samples=(*dataset.samples, *shown)), run_copy)
+    listed = all_stages(recipe)
+    stages, seen = {stage.name: stage for stage in listed}, {}
+    arms = [
+        name for name in stages if name == "pool" or name.endswith((":pool", ":plain", "/pool", "/plain"))
+    ]
+    assert len(arms) == 1 + 2 * 3
+    for name in arms:
+        touched: set[str] = set()
+        stages[name].run(
+            Run(folder=run_copy, recipe=Recording(recipe, "", touched)), lambda done, total: None
+        )
+        if missing := undeclared(stages[name], stages, touched):
+            seen[name] = missing
+    assert not seen
+    for arm in ("pool", "plain"):
+        assert (run_copy / f"students/small_cnn/{arm}/choice.json").is_file()
+        assert (run_copy / f"predictions/small_cnn/{arm}.npz").is_file()
+
+
 def test_a_stage_that_reads_more_is_found(run_copy: Path) -> None:
     def sneaky(run: Run, progress: Any) -> None:
         assert run.recipe.gates.auc_drop is not None
@@ -109,6 +140,7 @@ def test_a_stage_that_reads_more_is_found(run_copy: Path) -> None:
         ("data.workers=3", set(), {"data", "teacher"}),
         ("gates.auc_drop=0.5", {"accuracy"}, {"audit", "bench"}),
         ("distillation.label_weight=0.5", {"student:small_cnn:seed0:distilled"}, {"student:small_cnn:seed0:alone"}),
+        ("distillation.controls=['pool']", {"accuracy"}, {"teacher:outputs", "student:small_cnn:seed0:distilled"}),
     ],
 )  # fmt: skip
 def test_a_changed_value_changes_the_keys_that_depend_on_it(change: str, redone: set, kept: set) -> None:

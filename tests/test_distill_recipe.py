@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 import distill
 from distill.errors import EdgeproofError
-from distill.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes, to_toml
+from distill.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes, to_toml, with_seeds
 
 MINIMAL = {"name": "mine", "data": {"path": "photos"}, "students": {"small": {"name": "small_cnn"}}}
 
@@ -358,3 +358,20 @@ def test_an_empty_file_lists_what_is_missing():
 
 def test_the_defaults_are_a_recipe():
     assert isinstance(parse_recipe(MINIMAL, origin=""), Recipe)
+
+
+# seeds
+
+
+def test_a_number_of_seeds_holds_for_students_with_seeds_of_their_own_too(tmp_path):
+    students = {"small": {"name": "small_cnn"}, "v1.5": {"name": "small_cnn", "seeds": [7]}}
+    recipe = with_seeds(parse_recipe({**MINIMAL, "students": students}, origin=""), 3)
+    assert [recipe.seeds_of(name) for name in students] == [(0, 1, 2), (0, 1, 2)]
+    (tmp_path / "r.toml").write_text(to_toml(recipe))
+    assert load_recipe(str(tmp_path / "r.toml")) == recipe
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_no_seeds_are_refused_in_a_line(count):
+    with pytest.raises(EdgeproofError, match=f"^--seeds: given {count}, expected at least 1$"):
+        with_seeds(parse_recipe(MINIMAL, origin=""), count)

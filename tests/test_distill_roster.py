@@ -2,7 +2,9 @@
 
 import pytest
 
+from distill.check import check_names
 from distill.cli.run import all_stages, roster_for
+from distill.errors import EdgeproofError
 from distill.recipe import parse_recipe
 from distill.roster import roster_of
 
@@ -91,3 +93,57 @@ def test_several_teachers_each_with_its_own_input():
     heard = next(s for s in all_stages(found) if s.name == "student:small:seed0:distilled")
     alone = next(s for s in all_stages(found) if s.name == "student:small:seed0:alone")
     assert {"teacher:outputs", "teachers:large:outputs"} <= set(heard.needs) and set(alone.needs) == {"audit"}
+
+
+def test_control_arms_have_keys_folders_and_stages_of_their_own():
+    found = recipe(distillation={"controls": ["pool", "plain"]}, augmentation={"jpeg": {"probability": 0.5}})
+    roster = roster_of(found)
+    [small, _] = roster.distilled
+    assert [(m.key, m.folder) for m in roster.controls_of(small)] == [
+        ("small/alone", "students/small/alone"),
+        ("small/plain", "students/small/plain"),
+        ("small/pool", "students/small/pool"),
+    ]
+    assert [m.folder for m in roster.trainings_of(roster.controls_of(small)[2])] == [
+        "students/small/seed0/pool",
+        "students/small/seed1/pool",
+    ]
+    assert roster.deployed == roster_of(recipe()).deployed  # no control arm is exported
+    stages = {stage.name: stage for stage in all_stages(found)}
+    pool, plain = (stages[f"student:small:seed0:{arm}"] for arm in ("pool", "plain"))
+    assert "pool" in pool.needs and set(plain.needs) == {"audit"}
+    assert "augmentation" in pool.reads and "augmentation" not in plain.reads
+    names = list(stages)
+    assert (
+        names.index("data") < names.index("pool") < names.index("teacher")
+    )  # refused before anything trains
+
+
+def test_the_order_of_controls_in_a_recipe_changes_nothing():
+    one, other = (
+        roster_of(recipe(distillation={"controls": c})) for c in (["pool", "plain"], ["plain", "pool"])
+    )
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"distillation": {"controls": ["plain"]}}, "plain trains without augmentation, found none"),
+        (
+            {"distillation": {"controls": ["pool"]}, "data": {"path": "photos", "unlabelled": "more"}},
+            "found data.unlabelled = 'more', which tells none",
+        ),
+    ],
+)
+def test_a_control_that_cannot_be_is_refused_before_any_work(changes, message):
+    found = recipe(**changes)
+    with pytest.raises(EdgeproofError, match=message) as caught:
+        check_names(found, roster_of(found))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("controls", [["pool", "pool"], ["alone"], "pool"])
+def test_a_misspelt_control_is_named(controls):
+    with pytest.raises(EdgeproofError, match="distillation.controls"):
+        recipe(distillation={"controls": controls})

@@ -12,10 +12,12 @@ from distill.data.unlabelled import load_unlabelled
 from distill.errors import EdgeproofError
 from distill.methods.ground_truth import GroundTruth
 from distill.methods.objective import Batch, Step
-from distill.pipeline.runfolder import save_samples
+from distill.models import make_model
+from distill.pipeline.runfolder import load_samples, save_samples
 from distill.pipeline.stage import Run
 from distill.recipe import load_recipe
 from distill.roster import roster_of
+from distill.stages.controls import check_pool
 from distill.stages.sources import shown_views, sources_of
 from distill.stages.student import train_student
 from distill.stages.training import Teachers
@@ -75,21 +77,40 @@ def test_a_batch_without_any_label_is_no_loss_and_no_nan():
     assert loss.item() == 0 and logits.grad.tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("arm", ["distilled", "alone"])
-def test_both_students_get_as_many_steps_and_the_one_alone_no_unlabelled_image(tmp_path, monkeypatch, arm):
+@pytest.mark.parametrize(
+    ("arm", "labels", "terms", "heard"),
+    [
+        ("distilled", [0, 1, -1, -1, -1], ["labels", "soft_bce"], ["teacher"]),
+        ("alone", [0, 1], ["labels"], []),
+        ("plain", [0, 1], ["labels"], []),
+        ("pool", [0, 1, 1, 0, 1], ["labels"], []),
+    ],
+)
+def test_every_arm_gets_as_many_steps_and_its_own_images_labels_and_augmentation(
+    tmp_path, monkeypatch, arm, labels, terms, heard
+):
     (tmp_path / "real").mkdir()
     for name in ("a", "b"):
         (tmp_path / "real" / f"{name}.png").write_bytes(png())
     labelled = [Sample(path=f"real/{name}.png", label=i, split="train") for i, name in enumerate("ab")]
-    extra = [Sample(path="real/a.png", label=UNLABELLED, split="unlabelled")] * 3
+    extra = [Sample(path="real/a.png", label=UNLABELLED, split="unlabelled", truth=t) for t in (1, 0, 1)]
     save_samples(Dataset(root=tmp_path, layout="test", samples=(*labelled, *extra)), tmp_path)
-    recipe = load_recipe(str(TINY), overrides=["distillation.methods=[{name='soft_bce'}]"])
+    changes = ["methods=[{name='soft_bce'}]", "controls=['plain', 'pool']"]
+    recipe = load_recipe(
+        str(TINY),
+        overrides=[
+            *(f"distillation.{text}" for text in changes),
+            "augmentation.jpeg={probability=0.5}", "loss.pos_weight='auto'",
+        ],
+    )  # fmt: skip
     run, roster = Run(folder=tmp_path, recipe=recipe), roster_of(recipe)
     seen = {}
 
     def fit(model, *, data, total, objectives, **_):
         seen.update(total=total, labels=data.train.labels.tolist(), terms=[o.name for o in objectives])
         seen.update(heard=[*data.train.teachers], images=len(data.train))
+        seen.update(augmentation=data.train.augmentation, views=data.train.views)
+        seen.update(pos_weight=float(objectives[0].pos_weight), model=model)
 
     def opened(run, sources, *, student):
         return Teachers(cached={source.teacher.name: object() for source in sources})
@@ -104,8 +125,40 @@ def test_both_students_get_as_many_steps_and_the_one_alone_no_unlabelled_image(t
         sources=sources_of(recipe, roster) if arm == "distilled" else (),
     )  # fmt: skip
     assert seen["total"] == 5
-    assert seen["labels"] == ([0, 1, -1, -1, -1] if arm == "distilled" else [0, 1])
-    assert seen["images"] == len(seen["labels"])
-    assert (seen["terms"], seen["heard"]) == (
-        (["labels", "soft_bce"], ["teacher"]) if arm == "distilled" else (["labels"], [])
+    assert seen["labels"] == labels and seen["images"] == len(labels)
+    assert (seen["terms"], seen["heard"]) == (terms, heard)
+    assert (seen["augmentation"] is None) == (arm == "plain")
+    assert seen["views"] == shown_views(recipe, roster) and seen["views"].flips  # the same draws in every arm
+    assert seen["pos_weight"] == pytest.approx(
+        2 / 3 if arm == "pool" else 1.0
+    )  # reals / fakes that it is told
+    torch.manual_seed(model.seed)
+    for name, tensor in make_model(recipe, model).state_dict().items():
+        assert torch.equal(tensor, seen["model"].state_dict()[name])  # every arm starts from the same weights
+
+
+@pytest.mark.parametrize(
+    ("truths", "message"),
+    [([], "found no unlabelled images"), ([1, UNLABELLED, 0], "found 1 of 3 whose true label is not known")],
+)
+def test_a_pool_without_true_labels_is_refused_in_a_line(tmp_path, truths, message):
+    extra = [
+        Sample(path=f"{i}.png", label=UNLABELLED, split="unlabelled", truth=t) for i, t in enumerate(truths)
+    ]
+    save_samples(Dataset(root=tmp_path, layout="test", samples=tuple(extra)), tmp_path)
+    with pytest.raises(EdgeproofError, match=message) as caught:
+        check_pool(Run(folder=tmp_path, recipe=load_recipe(str(TINY))), lambda done, total: None)
+    assert "\n" not in str(caught.value)
+
+
+def test_true_labels_of_unlabelled_images_come_back_from_the_list_of_samples(tmp_path):
+    samples = tuple(
+        Sample(path=f"{i}.png", label=UNLABELLED, split="unlabelled", truth=truth)
+        for i, truth in enumerate((1, 0, UNLABELLED))
     )
+    save_samples(Dataset(root=tmp_path, layout="test", samples=samples), tmp_path)
+    assert load_samples(tmp_path).samples == samples
+    save_samples(Dataset(root=tmp_path, layout="test", samples=samples[2:]), tmp_path)
+    assert (
+        "truth" not in (tmp_path / "data/samples.json").read_text()
+    )  # a column that says nothing is left out

@@ -154,6 +154,25 @@ def test_changed_recipe_redoes_what_depends_on_it(run_copy: Path) -> None:
     assert done[2:] == ["choose:small_cnn"]
 
 
+def test_distill_tells_at_its_end_what_the_report_says(run_copy: Path) -> None:
+    told = edgeproof("distill", run_copy, "--seeds", 2, "--json")
+    assert told.returncode == 0 and "  done" not in told.stderr
+    accuracy = read(run_copy / "accuracy.json")
+    assert json.loads(told.stdout) == {
+        "schema_version": 1, "simulated": True, "students": accuracy["distillation"],
+    }  # fmt: skip
+    text = edgeproof("distill", run_copy, "--seeds", 1, "--set", "students.small_cnn.seeds=[1]").stdout
+    assert "distilled − alone" in text and "no claim, 1 seed where at least 3 are needed." in text
+    assert "seeds = [\n    0,\n]" in (run_copy / "recipe.toml").read_text()
+
+
+def test_no_seeds_are_one_clear_line(tmp_path: Path) -> None:
+    for verb in ("distill", "run"):
+        error = one_line_error(edgeproof(verb, TINY, "--out", tmp_path / "run", "--seeds", 0))
+        assert error == "edgeproof: error: --seeds: given 0, expected at least 1"
+        assert not (tmp_path / "run").exists()
+
+
 def test_failed_accuracy_gate_exits_1_and_still_writes_the_report(run_copy: Path) -> None:
     (run_copy / "report.html").unlink()
     message = one_line_error(edgeproof("run", run_copy, "--resume", "--set", "gates.teacher_auc=1.0"), code=1)

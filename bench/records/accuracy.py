@@ -1,11 +1,12 @@
 """Every judged model on every split, and the accuracy gate: ``accuracy.json``. Torch-free."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
+from bench.records.distillation import Distillation
 from bench.records.identity import Identity
 from distill.evaluation.calibration import Calibration
 from distill.evaluation.metrics import BinaryMetrics
-from distill.evaluation.statistics import Interval, SeedDifference
+from distill.evaluation.statistics import Interval
 from distill.record import Frozen, Record
 
 Step = Literal["distillation", "size", "export", "int8"]
@@ -70,38 +71,10 @@ class ModelAccuracy(Frozen):
     reliability: Reliability
 
 
-class SeedScore(Frozen):
-    """One training on the test split."""
-
-    auc: float
-    tpr_at_5fpr: float
-
-
-class ArmScores(Frozen):
-    """One training at its best epoch on the validation split, and at its last."""
-
-    best: SeedScore
-    last: SeedScore
-
-
-class SeedPair(Frozen):
-    """One seed's student, with the teacher and without."""
-
-    seed: int
-    distilled: ArmScores
-    alone: ArmScores
-
-
-class Distillation(Frozen):
-    """Every seed of one student; ``difference`` is that of the AUC at the best epochs, distilled minus alone."""
-
-    seeds: tuple[SeedPair, ...]
-    difference: SeedDifference
-
-
 class Comparison(Frozen):
     """AUC of ``a`` minus AUC of ``b`` on the test split, where ``step`` leads from ``b`` to ``a`` (both keys).
 
+    A step ``distillation`` leads from each control arm of a student to the distilled one.
     ``flips`` are the verdicts that differ, each model at its own frozen threshold.
     """
 
@@ -138,6 +111,7 @@ class AccuracyGate(Frozen):
 class AccuracyRecord(Record):
     """``models`` by their key, in the roster's order; ``distillation`` by the student's name."""
 
+    version: ClassVar[int] = 2
     positive: Literal["generated"] = "generated"
     simulated: bool
     models: dict[str, ModelAccuracy]

@@ -1,15 +1,11 @@
-"""The verdict's sentences on speed, accuracy and distillation. They claim no more than was measured: no speed-up
-inside the spread, none for distillation with fewer than three seeds.
-"""
+"""The verdict's sentences on speed and accuracy. They claim no more than was measured: no speed-up inside the spread."""
 
 from collections.abc import Iterator
 
-from bench.records.accuracy import Distillation
 from bench.records.latency import Row
 from bench.report.data import RunData
 from bench.report.entry import Entry
 from bench.report.speed import beats_reported, beats_resnet18, noisy
-from distill.evaluation.statistics import MIN_SEEDS
 from distill.page.formats import milliseconds, signed, size, times, with_interval
 
 
@@ -78,20 +74,3 @@ def _difference(run: RunData, after: Entry, before: Entry) -> str:
             return with_interval(compared.auc_difference, compared.ci, sign=True)
     ours, theirs = after.auc, before.auc
     return signed(ours - theirs) if ours is not None and theirs is not None else "not known"
-
-
-def distillation_claims(run: RunData) -> str:
-    """What may be said of distillation, student by student."""
-    found = run.accuracy.distillation if run.accuracy else {}
-    if not found:
-        return "not evaluated, so nothing is claimed."
-    return "; ".join(f"{name} {distillation_claim(seeds)}" for name, seeds in found.items()) + "."
-
-
-def distillation_claim(found: Distillation) -> str:
-    """What may be said of distillation for one student, given its seeds."""
-    seeds, difference = len(found.seeds), found.difference
-    if seeds < MIN_SEEDS or difference.verdict == "too few seeds":
-        return f"no claim, {seeds} seed{'s' * (seeds != 1)} where at least {MIN_SEEDS} are needed"
-    change = with_interval(difference.mean, difference.ci, sign=True)
-    return f"{difference.verdict} (AUC {change} over {seeds} seeds)"

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from bench.records.accuracy import Flips, Step
 from bench.report.data import RunData
-from bench.report.entry import Entry
+from bench.report.entry import CONTROLS, Entry
 from distill.page.blocks import Table, columns
 from distill.page.formats import NONE, count, percent, signed, size, with_interval
 
 _STEPS: dict[Step, str] = {
-    "distillation": "Distillation, against no teacher",
+    "distillation": "Distillation",
     "export": "Export",
     "int8": "INT8",
     "size": "Teacher to student",
@@ -41,7 +41,8 @@ def _rows(run: RunData) -> Iterator[tuple[str, ...]]:
         if after is None or before is None or compared.auc_difference is None:
             continue
         yield (
-            _STEPS[compared.step],
+            _STEPS[compared.step]
+            + (f", against {CONTROLS[arm]}" if (arm := before.identity.arm) in CONTROLS else ""),
             before.short,
             after.short,
             with_interval(compared.auc_difference, compared.ci, sign=True),

@@ -11,14 +11,14 @@ from bench.records.degradations import DegradationsRecord
 from bench.records.environment import EnvironmentRecord
 from bench.records.identity import Identity, Runtime
 from bench.records.latency import BenchRecord, Row, Scope
-from bench.report.entry import PRECISIONS, RUNTIMES, Entry, precision_title
+from bench.report.entry import CONTROLS, PRECISIONS, RUNTIMES, Entry, precision_title
 from bench.report.files import RunFiles, Training, history_file
 from deploy.parity import ParityRecord
 from distill.data.audit.report import AuditReport
 from distill.data.summary import DataSummary
 from distill.errors import EdgeproofError
 from distill.recipe import Recipe
-from distill.roster import Precision, Roster, artifact_key, roster_of
+from distill.roster import Arm, Precision, Roster, artifact_key, roster_of
 
 REFERENCE_SIZE = 224
 _SIMULATED = "simulated"
@@ -112,10 +112,11 @@ class RunData:
                     parent=None if network else row.model,
                 )
 
-    def _order(self, item: Entry) -> tuple[int, bool, int, int]:
+    def _order(self, item: Entry) -> tuple[int, int, int, int]:
         who, names = item.identity, (*self.teachers, *self.students)
         place = names.index(who.name) if who.name in names else len(names)
-        return place, not item.is_alone, list(RUNTIMES).index(who.runtime), PRECISIONS.index(who.precision)
+        arm = [*CONTROLS, "distilled"].index(who.arm or "distilled")
+        return place, arm, list(RUNTIMES).index(who.runtime), PRECISIONS.index(who.precision)
 
     @cached_property
     def _quantizers(self) -> dict[tuple[str, Runtime], set[str | None]]:
@@ -190,17 +191,21 @@ class RunData:
         """The main teacher, if it was evaluated."""
         return next((e for e in self._networks() if e.is_teacher and e.name in self.teachers[:1]), None)
 
-    def student(self, name: str, *, alone: bool = False) -> Entry | None:
-        """A student, if it was evaluated."""
+    def student(self, name: str, *, arm: Arm = "distilled") -> Entry | None:
+        """A student in one arm, if it was evaluated."""
         students = (item for item in self._networks() if not item.is_teacher)
-        return next((item for item in students if (item.name, item.is_alone) == (name, alone)), None)
+        return next((item for item in students if (item.name, item.identity.arm) == (name, arm)), None)
+
+    def controls(self, name: str) -> tuple[Entry, ...]:
+        """A student's arms without a teacher, as far as they were evaluated."""
+        return tuple(item for item in self._networks() if item.name == name and item.is_control)
 
     def _networks(self) -> Iterator[Entry]:
         return (item for item in self.entries if item.accuracy and not item.is_artifact)
 
 
 def _form(who: Identity) -> tuple[str, Runtime, Precision, str | None]:
-    """What a bench row tells of a model; both arms of a student are one network."""
+    """What a bench row tells of a model; all arms of a student are one network."""
     return who.name, who.runtime, who.precision, who.quantizer
 
 

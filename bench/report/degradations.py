@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 
-from bench.records.degradations import DegradationKind, DegradedMetrics, DegradedStep, SweptStep
+from bench.records.degradations import (
+    DegradationKind,
+    DegradedComparison,
+    DegradedMetrics,
+    DegradedStep,
+    SweptStep,
+)
 from bench.report.costs import flipped
 from bench.report.data import RunData
-from bench.report.entry import Entry
+from bench.report.entry import CONTROLS, Entry
 from distill.data.transforms.degradations import CLEAN
+from distill.evaluation.arms import MIN_GROUPS
 from distill.page.blocks import Table, Text, columns
 from distill.page.formats import NONE, count, fixed, signed, with_interval
 
 LEFT_OUT = "The sweep over degraded images was left out by the recipe (degradations.samples = 0)."
-_STEPS: dict[SweptStep, str] = {
-    "distillation": "against no teacher",
-    "size": "against the teacher",
-    "int8": "against FP32",
-}
+_STEPS: dict[SweptStep, str] = {"size": "against the teacher", "int8": "against FP32"}
 
 
 def left_out(run: RunData) -> bool:
@@ -138,20 +141,34 @@ def steps(run: RunData) -> Table:
     """What each step changed, degradation by degradation: the later model's AUC minus the earlier one's."""
     compared = run.degradations.comparisons if run.degradations else ()
     found = [(item, step) for step in compared if (item := run.entry(step.a))]
+    groups = run.degradations.images.groups if run.degradations else 0
     rows = tuple(
-        (kind.title, *(_step(step.degradations[kind.name]) for _, step in found))
+        (kind.title, *(_step(step.degradations[kind.name], groups=groups) for _, step in found))
         for kind in kinds(run)
         if found
     )
-    titles = (f"{item.short} {_STEPS[step.step]}" for item, step in found)
+    titles = (f"{item.short} {_against(run, step)}" for item, step in found)
+    few = (
+        f" {groups} groups are fewer than {MIN_GROUPS}, so no change is called shown."
+        if groups < MIN_GROUPS
+        else ""
+    )
     note = (
-        "AUC change, with * where its 95 % interval (paired bootstrap by group) leaves out 0; in brackets how many "
-        "verdicts differ, each model at its own frozen threshold. Each column is one pair of models: a claim about "
-        "distillation takes several seeds, and stands in the verdict."
+        f"AUC change, with * where its 95 % interval (paired bootstrap over {count(groups)} groups) leaves out 0; in "
+        "brackets how many verdicts differ, each model at its own frozen threshold. Each column is one pair of models, "
+        "the chosen seed of each: a claim about distillation takes several seeds, and stands in the verdict."
+        + few
     )
     return Table("Step by step on degraded images", columns("Degradation", *titles), rows, note)
 
 
-def _step(found: DegradedStep) -> str:
-    shown = "*" if found.ci and not found.ci[0] <= 0 <= found.ci[1] else ""
+def _against(run: RunData, step: DegradedComparison) -> str:
+    if step.step != "distillation":
+        return _STEPS[step.step]
+    control = run.entry(step.b)
+    return f"against {CONTROLS.get(control.identity.arm or 'alone') if control else step.b}"
+
+
+def _step(found: DegradedStep, *, groups: int) -> str:
+    shown = "*" if groups >= MIN_GROUPS and found.ci and not found.ci[0] <= 0 <= found.ci[1] else ""
     return f"{signed(found.auc_difference)}{shown} ({count(found.flips.count)})"

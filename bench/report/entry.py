@@ -5,9 +5,14 @@ from dataclasses import dataclass, field
 from bench.records.accuracy import ModelAccuracy
 from bench.records.identity import Identity, Runtime
 from distill.evaluation.metrics import BinaryMetrics
-from distill.roster import Precision
+from distill.roster import Arm, Precision
 
 RUNTIMES: dict[Runtime, str] = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
+CONTROLS: dict[Arm, str] = {
+    "alone": "no teacher",
+    "plain": "no teacher, no augmentation",
+    "pool": "no teacher, all labels",
+}
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
 
 
@@ -41,9 +46,9 @@ class Entry:
         return self.identity.role == "teacher"
 
     @property
-    def is_alone(self) -> bool:
-        """Whether it is a student that had no teacher."""
-        return self.identity.arm == "alone"
+    def is_control(self) -> bool:
+        """Whether it is a student that had no teacher, in whatever arm."""
+        return self.identity.arm in CONTROLS
 
     @property
     def is_artifact(self) -> bool:
@@ -58,7 +63,8 @@ class Entry:
     @property
     def label(self) -> str:
         """Short name for people."""
-        return f"{self.name}, no teacher" if self.is_alone else self.name
+        missing = CONTROLS.get(self.identity.arm) if self.identity.arm else None
+        return f"{self.name}, {missing}" if missing else self.name
 
     @property
     def precision(self) -> str:
@@ -74,7 +80,7 @@ class Entry:
     @property
     def short(self) -> str:
         """Name and form; teachers and students without one go by their name where they run in PyTorch."""
-        known = (self.is_teacher or self.is_alone) and not self.is_artifact
+        known = (self.is_teacher or self.is_control) and not self.is_artifact
         return self.label if known else f"{self.label} {self.form}"
 
     @property

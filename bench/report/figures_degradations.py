@@ -67,7 +67,7 @@ def _panel(ax: Any, run: RunData, items: Sequence[Entry], points: Sequence[Degra
         style = style_of(run, item)
         ax.plot(
             range(len(values)), [float("nan") if v is None else v for v in values], label=plain(item.short),
-            marker="v" if item.is_alone else marker_of(item), markersize=4.5,
+            marker="v" if item.is_control else marker_of(item), markersize=4.5,
             markerfacecolor=style["color"] if item.is_teacher or item.is_artifact else PAPER, **style,
         )  # fmt: skip
     ax.set_xticks(range(len(points)), [kind.strength for kind in points])

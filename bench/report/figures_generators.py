@@ -16,7 +16,7 @@ _Groups = list[tuple[str, list[str]]]
 
 def generators(run: RunData, student: str, int8: Entry | None) -> Picture | None:
     """AUC and interval of teacher, student and INT8 on every generator."""
-    items = [item for item in team(run, student, int8) if not item.is_alone]
+    items = [item for item in team(run, student, int8) if not item.is_control]
     groups = list(generator_groups(items))
     if not groups:
         return None

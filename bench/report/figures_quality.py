@@ -13,7 +13,7 @@ from distill.page.formats import fixed, percent
 
 def team(run: RunData, student: str, int8: Entry | None) -> list[Entry]:
     """The models one student's pictures compare: teacher, distilled, alone, INT8."""
-    found = (run.teacher, run.student(student), run.student(student, alone=True), int8)
+    found = (run.teacher, run.student(student), run.student(student, arm="alone"), int8)
     return [item for item in found if item is not None]
 
 

@@ -4,39 +4,40 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from bench.report.arms import ARMS
 from bench.report.data import RunData
 from bench.report.files import Training
 from bench.report.style import colour_of, picture, slug
 from distill.page.blocks import Picture
 from distill.page.charts import FAINT, INK, axes, legend
+from distill.roster import Arm
 
 
 def training(run: RunData, student: str) -> Picture | None:
-    """Every seed of a student, with the teacher and without."""
+    """Every seed of a student, in every arm."""
     mine = [t for t in run.trainings if t.model.name == student and t.history.epochs]
     if not mine:
         return None
-    arms = {
-        "distilled": [t for t in mine if t.model.arm == "distilled"],
-        "alone, no teacher": [t for t in mine if t.model.arm == "alone"],
-    }
-    styles: dict[str, dict[str, Any]] = {
+    styles: dict[Arm, dict[str, Any]] = {
         "distilled": {"color": colour_of(run, student), "linestyle": "-"},
-        "alone, no teacher": {"color": FAINT, "linestyle": (0, (5, 2))},
+        "alone": {"color": FAINT, "linestyle": (0, (5, 2))},
+        "plain": {"color": FAINT, "linestyle": (0, (1.2, 1.2))},
+        "pool": {"color": INK, "linestyle": (0, (5, 1.5, 1.2, 1.5))},
     }
+    arms = {arm: [t for t in mine if t.model.arm == arm] for arm in styles}
 
     def draw(figure: Any) -> None:
         ax = axes(figure, x="Epoch", y=f"Validation {mine[0].history.metric}")
         for name, trainings in arms.items():
             for number, one in enumerate(trainings):
-                label = {} if number else {"label": name}
+                label = {} if number else {"label": ARMS[name]}
                 few = "o" if len(one.history.epochs) < 3 else None
                 style = {"linewidth": 1.6, "alpha": 0.85, "marker": few, "markersize": 4}
                 ax.plot(*_curve(one), **styles[name], **style, **label)
         _whole_epochs(ax)
         legend(ax, loc="best")
 
-    finding = f"{student}: {_finding(*arms.values())}"
+    finding = f"{student}: {_finding(arms['distilled'], arms['alone'])}"
     return picture(f"training_{slug(student)}", finding=finding, draw=draw)
 
 

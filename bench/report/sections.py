@@ -1,15 +1,17 @@
 """The report's sections, in reading order: what each shows, and what it says where files are missing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
-from bench.report import dataset, figures_quality, proof
+from bench.report import arms, dataset, figures_quality, proof
 from bench.report import degradations as degraded
 from bench.report.costs import costs
 from bench.report.data import RunData
+from bench.report.distillation import sentence
 from bench.report.entry import Entry
 from bench.report.environment import command, machine, stages
 from bench.report.families import families, shown
+from bench.report.figures_arms import paired_seeds
 from bench.report.figures_degradations import sweep
 from bench.report.figures_generators import generators
 from bench.report.figures_quality import team
@@ -17,12 +19,13 @@ from bench.report.figures_tradeoff import tradeoff
 from bench.report.figures_training import teacher_training, training
 from bench.report.files import RECIPE
 from bench.report.headline import headline
-from bench.report.seeds import seeds
+from bench.report.lessons import lessons
 from bench.report.thresholds import thresholds
 from bench.report.timing import like_for_like, not_timed, published
 from bench.report.verdict import Verdict
-from distill.page.blocks import Block, Code, Gallery, Picture, Section, Table, Terms, Text
+from distill.page.blocks import Block, Code, Gallery, Picture, Points, Section, Table, Terms, Text
 from distill.page.formats import listing
+from distill.roster import Arm
 
 _TERMS = Terms(
     (
@@ -34,6 +37,14 @@ _TERMS = Terms(
         ("Alone", "the same small network trained the same way, without a teacher"),
     )
 )
+_CONTROLS: dict[Arm, tuple[str, str]] = {
+    "alone": ("Alone", "no teacher: labelled images and augmentation, as many steps, the same first weights"),
+    "plain": ("Plain", "alone without augmentation: alone − plain is what augmentation gave"),
+    "pool": (
+        "Pool",
+        "alone with the true labels of the unlabelled images: pool − alone is what more data gave",
+    ),
+}
 _ECE = Terms(
     (
         (
@@ -86,7 +97,9 @@ def _int8_of(run: RunData, student: str, chosen: Entry | None) -> Entry | None:
 
 def _compared(run: RunData, verdict: Verdict) -> list[Entry]:
     """The models of every student's pictures, each once, led by the teachers."""
-    return shown(run, [team(run, name, _int8_of(run, name, verdict.chosen)) for name in run.students])
+    teams = (team(run, name, _int8_of(run, name, verdict.chosen)) for name in run.students)
+    controls = (run.controls(name) for name in run.students)
+    return shown(run, [[*team, *others] for team, others in zip(teams, controls, strict=True)])
 
 
 def _results(run: RunData, verdict: Verdict) -> Section:
@@ -106,8 +119,23 @@ def _results(run: RunData, verdict: Verdict) -> Section:
 def _curves(run: RunData, verdict: Verdict) -> Section:
     students = [partial(training, run, name) for name in run.students]
     pictures = _gallery(*students, *(partial(teacher_training, run, name) for name in run.teachers))
-    title = "Training with and without distillation"
-    return Section(title, _filled(run, *pictures, seeds(run), files=run.histories))
+    blocks = [*_arms(run), *pictures, arms.seeds(run)]
+    return Section("Training with and without distillation", _filled(run, *blocks, files=run.histories))
+
+
+def _arms(run: RunData) -> Iterator[Block]:
+    """Per student the arms, what may be said of them, and the differences between them."""
+    found = run.accuracy.distillation if run.accuracy else {}
+    if known := lessons(run):
+        yield known
+    terms = dict.fromkeys(_CONTROLS[arm] for student in found.values() for arm in student.controls)
+    if terms:
+        yield Terms(tuple(terms))
+    for name, student in found.items():
+        yield arms.arms(name, student)
+        yield Points([sentence(student, pair=pair) for pair in student.pairs])
+        yield from _gallery(partial(paired_seeds, run, name))
+        yield arms.differences(name, student)
 
 
 def _quality(run: RunData, verdict: Verdict) -> Section:
@@ -122,7 +150,7 @@ def _families(run: RunData, verdict: Verdict) -> Section:
         "stand apart. The identity control changes nothing in the image: 0.5 is the right answer there."
     )
     pictures = _per_student(run, verdict, generators)
-    models = [item for item in _compared(run, verdict) if not item.is_alone]
+    models = [item for item in _compared(run, verdict) if not item.is_control]
     blocks = _filled(run, *pictures, families(models), files=("accuracy.json",))
     return Section("Generator by generator", [intro, *blocks])
 

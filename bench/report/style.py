@@ -25,8 +25,8 @@ def marker_of(item: Entry) -> str:
 
 def style_of(run: RunData, item: Entry) -> dict[str, Any]:
     """Colour and line of a model: dashed and faint without a teacher, artifacts dotted, teachers ink."""
-    line: Any = (0, (5, 2)) if item.is_alone else (0, (1.2, 1.2)) if item.is_artifact else "-"
-    colour = FAINT if item.is_alone else colour_of(run, item.name)
+    line: Any = (0, (5, 2)) if item.is_control else (0, (1.2, 1.2)) if item.is_artifact else "-"
+    colour = FAINT if item.is_control else colour_of(run, item.name)
     return {"color": colour, "linestyle": line, "linewidth": 2.4 if item.is_artifact else 1.7}
 
 

@@ -1,13 +1,17 @@
-"""The one table for a terminal: fewer columns, fewer words."""
+"""What a terminal shows: the one table with fewer columns, and what distillation gave."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.records.distillation import Distillation, DistillationRecord
+from bench.report.arms import spread
 from bench.report.cells import latency, speedups, where
 from bench.report.data import RunData, load_run
+from bench.report.distillation import SPLITS, claim, interval
 from bench.report.entry import Entry
 from bench.report.verdict import choose
-from distill.page.formats import fixed, size
+from distill.page.formats import fixed, signed, size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,17 +26,10 @@ def headline_table(folder: Path) -> "Table":
     Raises:
         EdgeproofError: the folder does not exist.
     """
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
     run = load_run(folder)
-    simulated = " (simulated data)" if run.simulated else ""
-    out = Table(title=f"{run.name}{simulated}", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for title in _LEFT:
-        out.add_column(title)
-    for title in _RIGHT:
-        out.add_column(title, justify="right")
+    out = _table(run.name, simulated=run.simulated, left=_LEFT, right=_RIGHT)
     chosen = choose(run)
     if run.reference:
         out.add_row(*map(Text, _reference(run)))
@@ -44,7 +41,7 @@ def headline_table(folder: Path) -> "Table":
 def _row(run: RunData, item: Entry) -> tuple[str, ...]:
     row = run.timing(item)
     return (
-        f"{item.name} alone" if item.is_alone else item.name,
+        f"{item.name} {item.identity.arm}" if item.is_control else item.name,
         *where(item.identity.runtime, item.precision),
         fixed(item.auc),
         fixed(item.test.tpr_at_5fpr if item.test else None),
@@ -69,3 +66,44 @@ def _reference(run: RunData) -> tuple[str, ...]:
         size(row.bytes),
         *speedups(run, row),
     )
+
+
+def arms_tables(record: DistillationRecord) -> "Iterator[Table | str]":
+    """Of every student each pair of arms on test and held-out generators, and then the same in a sentence or two."""
+    from rich.text import Text
+
+    left, right = ("On", "Arms"), ("AUC", "against", "Change", "Scenes and seeds", "Seeds alone")
+    for name, found in record.students.items():
+        out = _table(name, simulated=record.simulated, left=left, right=right)
+        for column in out.columns:
+            column.no_wrap = True  # the verdict alone has words to break at
+        out.add_column("Verdict")
+        for row in _pairs(found):
+            out.add_row(*map(Text, row))
+        yield out
+        yield " ".join(claim(found))
+
+
+def _pairs(found: Distillation) -> Iterator[tuple[str, ...]]:
+    arms = {arm.arm: arm for arm in found.arms}
+    for ours, theirs in found.pairs:
+        for split in SPLITS:
+            difference = found.difference(split, arm=ours, against=theirs)
+            if difference:
+                means = (spread(arms[arm].spread(split, "auc")).replace(" ", "") for arm in (ours, theirs))
+                intervals = map(interval, (difference.ci, difference.seeds_ci))
+                change = signed(difference.mean)
+                yield split, f"{ours} − {theirs}", *means, change, *intervals, difference.verdict
+
+
+def _table(name: str, *, simulated: bool, left: tuple[str, ...], right: tuple[str, ...]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    title = f"{name}{' (simulated data)' if simulated else ''}"
+    out = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for text in left:
+        out.add_column(text)
+    for text in right:
+        out.add_column(text, justify="right")
+    return out

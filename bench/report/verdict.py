@@ -6,8 +6,9 @@ from typing import Literal
 
 from bench.records.accuracy import AccuracyCheck
 from bench.report.cautions import cautions
-from bench.report.claims import accuracy_claim, distillation_claims, speed_claim
+from bench.report.claims import accuracy_claim, speed_claim
 from bench.report.data import RunData
+from bench.report.distillation import claims
 from bench.report.entry import Entry
 from bench.report.gates import Gate, accuracy_checks, all_gates
 
@@ -131,4 +132,4 @@ def _points(run: RunData, found: _Findings) -> Iterator[tuple[str, str]]:
         yield f"{gate.name} gate failed", f"{gate.detail}."
     yield "Speed", speed_claim(run, found.chosen)
     yield "Accuracy", accuracy_claim(run, found.chosen)
-    yield "Distillation", distillation_claims(run)
+    yield "Distillation", claims(run)

@@ -12,6 +12,9 @@ OutOption = Annotated[Path | None, typer.Option("--out", help="Run folder (defau
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one value of the recipe.")
 ]
+SeedsOption = Annotated[
+    int | None, typer.Option("--seeds", metavar="N", help="Train every student with the seeds 0 to N - 1.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 ColumnOption = Annotated[
     list[str] | None,

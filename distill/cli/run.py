@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distill.cli.options import OutOption, RecipeArgument, SetOption
+from distill.cli.options import JsonOption, OutOption, RecipeArgument, SeedsOption, SetOption
 from distill.errors import EdgeproofError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from distill.pipeline.stage import Reporter, Stage
     from distill.recipe import Recipe
     from distill.roster import Roster
@@ -40,14 +42,16 @@ def add_to(app: typer.Typer) -> None:
         recipe: RecipeArgument,
         out: OutOption = None,
         overrides: SetOption = None,
+        seeds: SeedsOption = None,
         resume: ResumeOption = False,
         dry_run: DryRunOption = False,
     ) -> None:
         """Do the whole job: data, teacher, students, INT8, proof, report."""
-        _run(recipe, out=out, overrides=overrides, resume=resume, dry_run=dry_run, verb="report")
+        resolved = _resolve(recipe, out=out, overrides=overrides or [], seeds=seeds)
+        _run(*resolved, resume=resume, dry_run=dry_run, verb="report")
 
     for verb, text in VERBS.items():
-        _add_verb(app, verb, text)
+        (_add_distill if verb == "distill" else _add_verb)(app, verb, text)
 
 
 def run(
@@ -55,6 +59,7 @@ def run(
     *,
     out: Path | str | None = None,
     overrides: Sequence[str] = (),
+    seeds: int | None = None,
     verb: str = "report",
     resume: bool = False,
     reporter: "Reporter | None" = None,
@@ -65,6 +70,7 @@ def run(
         recipe: an object, a shipped recipe's name, a ``.toml`` file, or a run folder.
         out: the run folder (default: ``runs/<recipe's name>``).
         overrides: ``KEY=VALUE``, as after ``--set``; for a recipe that is read from a file.
+        seeds: every student is trained with the seeds 0 to ``seeds`` - 1 instead of the recipe's.
         verb: one of :data:`VERBS`.
         resume: go on in a folder that already holds a run.
         reporter: is told how far it is.
@@ -76,7 +82,7 @@ def run(
         EdgeproofError: bad input.
         GateFailedError: a gate failed; everything was written all the same.
     """
-    resolved, folder = _resolve(recipe, out=out, overrides=overrides)
+    resolved, folder = _resolve(recipe, out=out, overrides=overrides, seeds=seeds)
     _execute(resolved, folder, _checked_stages(resolved, verb=verb), resume=resume, reporter=reporter)
     return folder
 
@@ -128,20 +134,33 @@ def stages_of(recipe: "Recipe", *, verb: str) -> list["Stage"]:
 
 def _add_verb(app: typer.Typer, verb: str, text: str) -> None:
     def command(recipe: RecipeArgument, out: OutOption = None, overrides: SetOption = None) -> None:
-        _run(recipe, out=out, overrides=overrides, resume=True, dry_run=False, verb=verb)
+        _run(*_resolve(recipe, out=out, overrides=overrides or []), resume=True, dry_run=False, verb=verb)
 
     command.__doc__ = f"{text} Stages that are whole are kept."
     app.command(name=verb)(command)
 
 
-def _run(
-    source: str, *, out: Path | None, overrides: list[str] | None, resume: bool, dry_run: bool, verb: str
-) -> None:
+def _add_distill(app: typer.Typer, verb: str, text: str) -> None:
+    def command(
+        recipe: RecipeArgument,
+        out: OutOption = None,
+        overrides: SetOption = None,
+        seeds: SeedsOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        resolved, folder = _resolve(recipe, out=out, overrides=overrides or [], seeds=seeds)
+        _run(resolved, folder, resume=True, dry_run=False, verb=verb)
+        _print_arms(resolved, folder, as_json=as_json)
+
+    command.__doc__ = f"{text} Stages that are whole are kept; what distillation gave is printed."
+    app.command(name=verb)(command)
+
+
+def _run(resolved: "Recipe", folder: Path, *, resume: bool, dry_run: bool, verb: str) -> None:
     from rich.console import Console
 
     from distill.pipeline.console import ConsoleReporter
 
-    resolved, folder = _resolve(source, out=out, overrides=overrides or [])
     stages = _checked_stages(resolved, verb=verb)
     if dry_run:
         for stage in stages:
@@ -162,17 +181,22 @@ def _run(
 
 
 def _resolve(
-    source: "Recipe | str | Path", *, out: Path | str | None, overrides: Sequence[str]
+    source: "Recipe | str | Path",
+    *,
+    out: Path | str | None,
+    overrides: Sequence[str],
+    seeds: int | None = None,
 ) -> tuple["Recipe", Path]:
-    from distill.recipe import Recipe, load_recipe
+    from distill.recipe import Recipe, load_recipe, with_seeds
 
     if isinstance(source, Recipe):
-        return source, Path(out or Path("runs") / source.name)
-    folder = Path(source)
-    if (folder / "recipe.toml").is_file():
-        return load_recipe(str(folder / "recipe.toml"), overrides=overrides), Path(out or folder)
-    recipe = load_recipe(str(source), overrides=overrides)
-    return recipe, Path(out or Path("runs") / recipe.name)
+        recipe, folder = source, Path("runs") / source.name
+    elif (Path(source) / "recipe.toml").is_file():
+        recipe, folder = load_recipe(str(Path(source) / "recipe.toml"), overrides=overrides), Path(source)
+    else:
+        recipe = load_recipe(str(source), overrides=overrides)
+        folder = Path("runs") / recipe.name
+    return recipe if seeds is None else with_seeds(recipe, seeds), Path(out or folder)
 
 
 def _checked_stages(recipe: "Recipe", *, verb: str) -> list["Stage"]:
@@ -214,12 +238,33 @@ def _require_training() -> None:
 
 
 def _print_result(folder: Path) -> None:
-    from rich.console import Console
-
     from bench.report.terminal import headline_table
+
+    console = _console()
+    console.print(headline_table(folder))
+    console.print(f"report: {(folder / 'report.html').resolve()}", highlight=False, soft_wrap=True)
+
+
+def _print_arms(recipe: "Recipe", folder: Path, *, as_json: bool) -> None:
+    """What distillation gave every student: on standard output, where progress has left no mark."""
+    from bench.report.terminal import arms_tables
+    from bench.seeds import compare_all
+    from distill.pipeline.stage import Run
+    from distill.roster import roster_of
+
+    found = compare_all(Run(folder=folder, recipe=recipe), roster_of(recipe))
+    if as_json:
+        typer.echo(found.model_dump_json(indent=2))
+        return
+    console = _console()
+    for block in arms_tables(found):
+        console.print(block, highlight=False, markup=False)
+
+
+def _console() -> "Console":
+    from rich.console import Console
 
     console = Console()
     if not console.is_terminal:
         console.width = 110  # a log has no width, and 80 columns cut names
-    console.print(headline_table(folder))
-    console.print(f"report: {(folder / 'report.html').resolve()}", highlight=False, soft_wrap=True)
+    return console

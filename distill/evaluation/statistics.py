@@ -70,9 +70,14 @@ class Curve:
         return _ratio(self.false_positives, self.false_positives[:, -1:])
 
 
-def curves(labels: npt.NDArray[np.bool_], scores: Floats, weights: Floats | None = None) -> Curve:
-    """The ROC counts of N scored samples under R weightings ``[R, N]`` (one of all ones by default)."""
-    order = np.argsort(-scores, kind="stable")
+def curves(
+    labels: npt.NDArray[np.bool_], scores: Floats, weights: Floats | None = None, *, ranked: bool = False
+) -> Curve:
+    """The ROC counts of N scored samples under R weightings ``[R, N]`` (one of all ones by default).
+
+    ``ranked`` says that all three are already in the order of falling scores.
+    """
+    order = slice(None) if ranked else np.argsort(-scores, kind="stable")
     ordered, positive = scores[order], labels[order]
     last = np.flatnonzero(np.diff(ordered, append=-np.inf))  # the last sample of each run of ties
     taken = np.ones((1, ordered.size)) if weights is None else weights[:, order]
@@ -160,13 +165,15 @@ def bootstrap_ci(
 
     """
     label_array, score_array = check_scores(labels, scores)
-    measure = _statistic(statistic)
-    group = _group_index(groups, label_array.size)
+    measure = find_statistic(statistic)
+    group = group_index(groups, label_array.size)
     # Sorted once here, so that the stable sort of every chunk has nothing left to do.
     order = np.argsort(-score_array, kind="stable")
     label_array, score_array, group = label_array[order], score_array[order], group[order]
     draws = _draws(group, n=n, seed=seed)
-    return _interval([measure(curves(label_array, score_array, weights)) for weights in draws], level)
+    return percentile_interval(
+        [measure(curves(label_array, score_array, weights)) for weights in draws], level
+    )
 
 
 def paired_bootstrap(
@@ -186,14 +193,14 @@ def paired_bootstrap(
     """
     label_array, first = check_scores(labels, scores_a)
     _, second = check_scores(labels, scores_b)
-    measure = _statistic(statistic)
+    measure = find_statistic(statistic)
     whole = float(measure(curves(label_array, first))[0] - measure(curves(label_array, second))[0])
-    draws = _draws(_group_index(groups, label_array.size), n=n, seed=seed)
+    draws = _draws(group_index(groups, label_array.size), n=n, seed=seed)
     differences = [
         measure(curves(label_array, first, weights)) - measure(curves(label_array, second, weights))
         for weights in draws
     ]
-    return PairedDifference(None if np.isnan(whole) else whole, _interval(differences, level))
+    return PairedDifference(None if np.isnan(whole) else whole, percentile_interval(differences, level))
 
 
 def seed_difference(
@@ -227,13 +234,15 @@ def seed_difference(
     return SeedDifference(mean, sd, (low, high), verdict)
 
 
-def _statistic(name: str) -> Callable[[Curve], Floats]:
+def find_statistic(name: str) -> Callable[[Curve], Floats]:
+    """A statistic by its name in :data:`STATISTICS`; raises :class:`EdgeproofError` for an unknown one."""
     if name not in STATISTICS:
         raise unknown_name(kind="statistic", given=name, choices=STATISTICS)
     return STATISTICS[name]
 
 
-def _group_index(groups: Sequence[Any] | npt.NDArray[Any] | None, size: int) -> npt.NDArray[np.intp]:
+def group_index(groups: Sequence[Any] | npt.NDArray[Any] | None, size: int) -> npt.NDArray[np.intp]:
+    """The number ``[size]`` of each sample's group; raises :class:`EdgeproofError` for another number of samples."""
     if groups is None:
         return np.arange(size)
     if len(groups) != size:
@@ -241,20 +250,30 @@ def _group_index(groups: Sequence[Any] | npt.NDArray[Any] | None, size: int) -> 
     return np.unique(np.asarray(groups), return_inverse=True)[1]
 
 
-def _draws(group: npt.NDArray[np.intp], *, n: int, seed: int) -> Iterator[Floats]:
-    """How often each sample was drawn, ``[rows, N]`` at a time, ``n`` rows in all."""
-    if not group.size:
+def group_counts(groups: int, *, samples: int, n: int, seed: int) -> Iterator[Floats]:
+    """How often each group was drawn, ``[rows, groups]`` at a time, ``n`` rows in all; none where there is no group.
+
+    ``samples`` bounds the rows: weights of that many are what a caller makes of each.
+    """
+    if not groups:
         return
-    generator, count = np.random.default_rng(seed), int(group.max()) + 1
-    rows = max(1, _CHUNK // group.size)
+    generator, rows = np.random.default_rng(seed), max(1, _CHUNK // samples)
     for start in range(0, n, rows):
         size = min(rows, n - start)
-        drawn = generator.integers(count, size=(size, count)) + count * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count)
-        yield counts.astype(np.float64)[:, group]
+        drawn = generator.integers(groups, size=(size, groups)) + groups * np.arange(size)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=size * groups).reshape(size, groups)
+        yield counts.astype(np.float64)
 
 
-def _interval(values: list[Floats], level: float) -> Interval | None:
+def _draws(group: npt.NDArray[np.intp], *, n: int, seed: int) -> Iterator[Floats]:
+    """How often each sample was drawn, ``[rows, N]`` at a time, ``n`` rows in all."""
+    groups = int(group.max(initial=-1)) + 1
+    for counts in group_counts(groups, samples=group.size, n=n, seed=seed):
+        yield counts[:, group]
+
+
+def percentile_interval(values: list[Floats], level: float) -> Interval | None:
+    """The middle ``level`` of replicates, NaN left out; None where none is left."""
     # With few groups a draw can miss a class altogether: such a draw says nothing and is left out.
     pooled = np.concatenate(values) if values else np.empty(0)
     pooled = pooled[~np.isnan(pooled)]

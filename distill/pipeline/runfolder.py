@@ -84,9 +84,9 @@ def _json(value: Any) -> str:
 
 
 def _stored(sample: Sample, name: str) -> Any:
-    if name == "truth":
-        return None if sample.truth == UNLABELLED else sample.truth
-    return None if name == "group" and sample.group == sample.path else getattr(sample, name)
+    value = getattr(sample, name)
+    silent = {"group": sample.path, "truth": UNLABELLED}
+    return None if name in silent and value == silent[name] else value
 
 
 def _samples(columns: dict[str, list[Any]]) -> tuple[Sample, ...]:

@@ -6,6 +6,7 @@ from distill.pipeline.runfolder import AUDIT, SAMPLES, SCAN, SUMMARY, WEIGHTS
 from distill.pipeline.stage import Stage
 from distill.recipe import ModelSettings, Recipe
 from distill.roster import TEACHER, Model, Roster
+from distill.stages.controls import check_pool
 from distill.stages.data import audit_data, data_state, make_data
 from distill.stages.sources import Source, shown_views, sources_of
 from distill.stages.student import train_student
@@ -19,6 +20,7 @@ CHOSEN = (WEIGHTS, "weights.json", "logits.npz")
 _TRAINING = ("loss", "task", "augmentation")  # the input size comes with the model
 _ELSEWHERE = {"seeds", "processes", "accelerator", "views"}  # inert, or in the stages' arguments
 _KNOBS = tuple(name for name in TrainingSettings.model_fields if name not in _ELSEWHERE)
+_POOL = "pool"
 _SCHEDULE = tuple(ModelSettings.model_fields)
 
 
@@ -27,6 +29,8 @@ def distill_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
     sources, views = sources_of(recipe, roster), shown_views(recipe, roster)
     owners = [teacher for teacher in roster.teachers if teacher.own_data]
     stages = [stage for owner in (None, *owners) for stage in data_stages(owner)]
+    if "pool" in recipe.distillation.controls:  # before anything trains
+        stages.append(Stage(_POOL, "distill", check_pool, needs=("data",)))
     for teacher in roster.teachers:
         stages += teacher_stages(recipe, teacher)
     stages += [_outputs_stage(source) for source in sources if source.cached]
@@ -124,10 +128,11 @@ def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...]
         f"student:{model.name}:seed{model.seed}:{model.arm}", "distill", train_student,
         arguments={"model": model, "sources": sources, "views": views},
         reads=(
-            *_TRAINING, *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE),
-            *(["distillation"] if model.arm == "distilled" else []),
+            *(name for name in _TRAINING if model.arm != "plain" or name != "augmentation"),
+            *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE),
+            *(_fields("distillation", ("label_weight", "methods")) if model.arm == "distilled" else []),
         ),
-        needs=("audit", *heard),
+        needs=("audit", *([_POOL] if model.arm == "pool" else heard)),
         outputs=(*_in(model, TRAINED), model.logits),
         cost=4.0 * recipe.students[model.name].epochs,
     )  # fmt: skip

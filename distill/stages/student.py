@@ -5,43 +5,68 @@ from typing import Any
 import numpy as np
 
 from distill.data.samples import UNLABELLED_SPLIT
+from distill.data.transforms.settings import AugmentationSettings
 from distill.pipeline.runfolder import WEIGHTS, load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Model
+from distill.stages.controls import pool_pixels
 from distill.stages.sources import Source, methods_for
 from distill.stages.teacher import cache_key
 from distill.stages.teacher_check import check_outputs, labelled_rows
-from distill.stages.training import ground_truth, logits_of_splits, on_device, taught_pixels, train
+from distill.stages.training import (
+    ground_truth,
+    logits_of_splits,
+    on_device,
+    pixels_of,
+    taught_pixels,
+    train,
+)
 from distill.training.views import Views
 
 
 def train_student(
     run: Run, progress: Progress, *, model: Model, sources: tuple[Source, ...], views: Views
 ) -> None:
-    """One training; a student alone differs from the distilled one in the objectives alone."""
+    """One training in one arm; arms differ in images, labels, augmentation and objectives, never in steps."""
     import torch
 
     from distill.models import make_model
 
     torch.manual_seed(model.seed or 0)
     network = make_model(run.recipe, model)
-    distilled = model.arm == "distilled"
-    objectives = [ground_truth(run, weight=run.recipe.distillation.label_weight if distilled else 1.0)]
-    if distilled:
-        objectives += methods_for(run.recipe, model, [source.teacher for source in sources])
+    pixels = shown_pixels(run, model, taught=bool(sources))
     train(
         run,
         network,
         model=model,
-        objectives=objectives,
+        objectives=_objectives(run, model, sources=sources, pixels=pixels),
         schedule=run.recipe.students[model.name],
         progress=progress,
         views=views,
         teachers=open_sources(run, sources, student=model),
-        # also without a teacher: equal budget
+        pixels=pixels,
+        augmentation=AugmentationSettings() if model.arm == "plain" else None,
+        # whatever an arm sees of them: equal budget
         images=len(load_samples(run.folder).split("train", UNLABELLED_SPLIT)),
     )
     logits_of_splits(run, model)
+
+
+def shown_pixels(run: Run, model: Model, *, taught: bool) -> Any:
+    """The images that a student trains on in its arm, with the labels that it is told; a teacher teaches on more."""
+    if taught:
+        return taught_pixels(run, spec=model.preprocess)
+    if model.arm == "pool":
+        return pool_pixels(run, spec=model.preprocess)
+    return pixels_of(run, "train", spec=model.preprocess)
+
+
+def _objectives(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
+    if model.arm != "distilled":
+        labels = np.array([sample.label for sample in pixels.samples])
+        return [ground_truth(run, labels=labels)]
+    taught = methods_for(run.recipe, model, [source.teacher for source in sources])
+    return [ground_truth(run, weight=run.recipe.distillation.label_weight), *taught]
 
 
 def open_sources(run: Run, sources: tuple[Source, ...], *, student: Model) -> Any:

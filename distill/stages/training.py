@@ -10,6 +10,7 @@ import numpy as np
 
 from distill.data.samples import UNLABELLED_SPLIT
 from distill.data.summary import DataSummary
+from distill.data.transforms.settings import AugmentationSettings
 from distill.evaluation.choice import Choice
 from distill.files import sha256, write_bytes
 from distill.pipeline.runfolder import (
@@ -52,12 +53,14 @@ def train(
     progress: Progress,
     views: Views | None = None,
     teachers: Teachers | None = None,
+    pixels: Any = None,
+    augmentation: AugmentationSettings | None = None,
     images: int = 0,
 ) -> None:
     """Train ``network`` into the model's folder; see :func:`distill.training.fit.fit`.
 
-    With teachers, images without a label train too. ``views`` are new ones every epoch unless given; ``images`` is
-    the length of an epoch if it is not that of the images trained on.
+    ``pixels`` are those of the training split unless given, ``augmentation`` the recipe's. ``views`` are new ones
+    every epoch unless given; ``images`` is the length of an epoch if it is not that of the images trained on.
     """
     import torch
 
@@ -73,10 +76,10 @@ def train(
     )
     data = TrainingData(
         train=BatchDataset(
-            taught_pixels(run, spec=spec) if teachers else pixels_of(run, "train", spec=spec, owner=model),
+            pixels_of(run, "train", spec=spec, owner=model) if pixels is None else pixels,
             teachers=teachers.cached,
             sights=teachers.sights,
-            augmentation=recipe.augmentation,
+            augmentation=recipe.augmentation if augmentation is None else augmentation,
             views=views or fresh,
         ),
         valid=BatchDataset(pixels_of(run, "valid", spec=spec, owner=model)),
@@ -123,7 +126,7 @@ def logits_of_splits(run: Run, model: Model) -> None:
 def choose(run: Run, progress: Progress, *, model: Model, candidates: Sequence[Model]) -> None:
     """Take the training with the best validation score, calibrate it and freeze its one threshold.
 
-    The same rule holds for teachers (of one training) and for both arms of a student.
+    The same rule holds for teachers (of one training) and for every arm of a student.
     """
     task, labels = find_task(run.recipe.task), labels_of(run, "valid")
     scored = [
@@ -150,10 +153,10 @@ def choose(run: Run, progress: Progress, *, model: Model, candidates: Sequence[M
     ).write(run.folder / model.choice)
 
 
-def ground_truth(run: Run, *, weight: float = 1.0, owner: Model | None = None) -> Any:
-    """The recipe's loss against the labels."""
-    task = find_task(run.recipe.task)
-    return task.ground_truth(run.recipe.loss, labels=labels_of(run, "train", owner=owner), weight=weight)
+def ground_truth(run: Run, *, weight: float = 1.0, owner: Model | None = None, labels: Any = None) -> Any:
+    """The recipe's loss against the labels ``[N]``, those of the training split unless given."""
+    labels = labels_of(run, "train", owner=owner) if labels is None else labels
+    return find_task(run.recipe.task).ground_truth(run.recipe.loss, labels=labels, weight=weight)
 
 
 def taught_pixels(run: Run, *, spec: PreprocessSpec) -> Any:

@@ -1,0 +1,151 @@
+"""The tables of a student's arms: mean and spread over the seeds, the differences, and every single seed."""
+
+from collections.abc import Iterator
+
+from bench.records.distillation import ArmScores, Distillation, Epoch, EpochScores, Split, Spread, Statistic
+from bench.report.data import RunData
+from bench.report.distillation import GAINS, MEASURES, SPLITS, interval, verdict_words
+from bench.report.tables import table
+from distill.evaluation.arms import MIN_GROUPS, ArmDifference
+from distill.page.blocks import Column, Table, columns
+from distill.page.formats import NONE, count, fixed, signed
+from distill.roster import Arm
+
+ARMS: dict[Arm, str] = {
+    "alone": "alone: no teacher",
+    "plain": "plain: no teacher, no augmentation",
+    "pool": "pool: no teacher, all labels",
+    "distilled": "distilled",
+}
+MANY_REALS = 1000
+_Column = tuple[str, Split, Statistic, Epoch]
+_COLUMNS: tuple[_Column, ...] = (
+    ("AUC test", "test", "auc", "best"),
+    ("AUC held-out", "heldout", "auc", "best"),
+    ("TPR at 5\u00a0% FPR", "test", "tpr_at_5fpr", "best"),
+    ("TPR at 1\u00a0% FPR", "test", "tpr_at_1fpr", "best"),
+    ("AUC test, last epoch", "test", "auc", "last"),
+    ("AUC held-out, last epoch", "heldout", "auc", "last"),
+)
+_DIFFERENCES = (
+    *columns(
+        "What gave it", "Measure", "Difference", "Scenes and seeds [95\u00a0% CI]", "Seeds [95\u00a0% CI]",
+        "Could have shown", left=2,
+    ),
+    Column("Verdict", right=False),
+)  # fmt: skip
+
+
+def arms(student: str, found: Distillation) -> Table:
+    """Mean and standard deviation over the seeds of every arm, distilled last."""
+    scores = {arm.arm: arm for arm in found.arms}
+    rows = tuple(
+        (
+            title,
+            *(spread(scores[arm].spread(split, name, epoch=epoch)) for _, split, name, epoch in _COLUMNS),
+            ", ".join(str(seed.best_epoch) for seed in scores[arm].seeds),
+        )
+        for arm, title in ARMS.items()
+        if arm in scores
+    )
+    titles = (column[0] for column in _COLUMNS)
+    seeds = len(found.seeds)
+    note = (
+        f"Mean ± standard deviation over {seeds} seed{'s' * (seeds != 1)}, at the best epoch on validation unless the "
+        f"last is named. Every arm takes as many steps and starts from the same weights.{_few_reals(found)}"
+    )
+    title = f"{student}: every arm"
+    return Table(title, columns("Arm", *titles, "Best epoch"), rows, note, frozenset({len(rows) - 1}))
+
+
+def spread(found: Spread | None) -> str:
+    """``0.950 ± 0.004``, or the bare value of one seed."""
+    if found is None:
+        return NONE
+    return fixed(found.mean) + ("" if found.sd is None else f" ± {fixed(found.sd)}")
+
+
+def _few_reals(found: Distillation) -> str:
+    images = found.images.get("test")
+    if images is None or images.n_real >= MANY_REALS:
+        return ""
+    reals, few = count(images.n_real), count(MANY_REALS)
+    return f" The test split has {reals} real images, fewer than {few}: TPR at 1\u00a0% FPR is coarse."
+
+
+def differences(student: str, found: Distillation) -> Table:
+    """What each arm gave over another: both intervals, the smallest difference that could have been shown, verdict."""
+    compared = [
+        (pair, title, found.difference(split, name, arm=pair[0], against=pair[1], epoch=epoch))
+        for pair in found.pairs
+        for title, split, name, epoch in _COLUMNS
+    ]
+    known = [(pair, title, difference) for pair, title, difference in compared if difference]
+    rows = tuple(
+        (f"{GAINS[pair]}: {pair[0]} − {pair[1]}", title, *_difference(difference))
+        for pair, title, difference in known
+    )
+    few = frozenset(i for i, (_, _, difference) in enumerate(known) if difference.groups < MIN_GROUPS)
+    return Table(f"{student}: what each arm gave", _DIFFERENCES, rows, _reading(found), bad=few)
+
+
+def _reading(found: Distillation) -> str:
+    groups = ", ".join(f"{count(images.groups)} on {SPLITS[split]}" for split, images in found.images.items())
+    return (
+        "Over scenes and seeds: bootstrap that draws both, the same for both arms. Over seeds: t interval of the "
+        "differences of seeds. Could have shown: a true difference of this size would be shown four times in five "
+        "(2.80 standard errors of the bootstrap). Harm is called where the first interval lies below zero. Below "
+        f"{MIN_GROUPS} scenes there is no verdict: {groups}."
+    )
+
+
+def _difference(found: ArmDifference) -> tuple[str, ...]:
+    return (
+        signed(found.mean),
+        interval(found.ci),
+        interval(found.seeds_ci),
+        fixed(found.detectable),
+        verdict_words(found),
+    )
+
+
+def seeds(run: RunData) -> Table:
+    """Every seed of every student in every arm, best and last epoch."""
+    found = run.accuracy.distillation if run.accuracy else {}
+    rows = [
+        row
+        for name, student in found.items()
+        for arm in sorted(student.arms, key=lambda arm: [*ARMS].index(arm.arm))
+        for row in _seed_rows(name, arm)
+    ]
+    titles = (
+        "Student",
+        "Arm",
+        "Seed",
+        "Epoch",
+        "AUC test",
+        "AUC held-out",
+        MEASURES["tpr_at_5fpr"],
+        MEASURES["tpr_at_1fpr"],
+    )
+    return table("Seeds: all of them", titles, rows)
+
+
+def _seed_rows(student: str, arm: ArmScores) -> Iterator[tuple[str, ...]]:
+    for training in arm.seeds:
+        test, unseen = (training.splits.get(split) for split in SPLITS)
+        epochs: tuple[tuple[Epoch, int], ...] = (("best", training.best_epoch), ("last", training.last_epoch))
+        for epoch, number in epochs:
+            cells = (
+                _score(test, epoch, "auc"), _score(unseen, epoch, "auc"),
+                _score(test, epoch, "tpr_at_5fpr"), _score(test, epoch, "tpr_at_1fpr"),
+            )  # fmt: skip
+            yield student, arm.arm, str(training.seed), f"{epoch}, {number}", *map(fixed, cells)
+
+
+def _score(scores: EpochScores | None, epoch: Epoch, statistic: Statistic) -> float | None:
+    if scores is None:
+        return None
+    found = scores.best if epoch == "best" else scores.last
+    value: float = getattr(found, statistic)
+    return value
