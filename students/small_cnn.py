@@ -6,10 +6,12 @@ The shape follows VGG (Simonyan & Zisserman 2014, arXiv 1409.1556) with batch no
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
+from students.frequency import FrequencyBranch
 from students.options import Dropout, NumLogits
 from students.output import ModelOutput, squeeze_binary
 
@@ -29,6 +31,7 @@ class SmallCNN(nn.Module):
         convs_per_block: convolutions in a block; the first has stride 2.
         classifier_layers: linear layers after global average pooling.
         dropout: probability of dropping a pooled feature while training.
+        frequency: a branch beside the blocks that reads the image's frequencies.
 
     """
 
@@ -41,6 +44,7 @@ class SmallCNN(nn.Module):
         convs_per_block: Annotated[int, Field(ge=1, le=8)] = 2,
         classifier_layers: Annotated[int, Field(ge=1, le=4)] = 2,
         dropout: Dropout = 0.0,
+        frequency: bool = False,
     ) -> None:
         super().__init__()
         widths = [min(base_channels * 2**i, MAX_CHANNELS) for i in range(blocks)]
@@ -50,6 +54,8 @@ class SmallCNN(nn.Module):
         for name, width in self.feature_channels.items():
             self.blocks[name] = _block(inputs, width, convs_per_block)
             inputs = width
+        self.frequency = FrequencyBranch() if frequency else None
+        inputs += self.frequency.channels if self.frequency else 0
         hidden = [
             layer for _ in range(classifier_layers - 1) for layer in (nn.Linear(inputs, inputs), nn.ReLU())
         ]
@@ -61,7 +67,10 @@ class SmallCNN(nn.Module):
         x = images
         for name, block in self.blocks.items():
             x = features[name] = block(x)
-        return ModelOutput(logits=squeeze_binary(self.classifier(x.mean((2, 3)))), features=features)
+        pooled = x.mean((2, 3))
+        if self.frequency is not None:
+            pooled = torch.cat([pooled, self.frequency(images).to(pooled.dtype)], dim=1)
+        return ModelOutput(logits=squeeze_binary(self.classifier(pooled)), features=features)
 
 
 def _block(inputs: int, outputs: int, convolutions: int) -> nn.Sequential:

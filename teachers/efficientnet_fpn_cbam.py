@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork
 
+from students.frequency import FrequencyBranch
 from students.options import Dropout, NumLogits, OptionError
 from students.output import ModelOutput, squeeze_binary
 from teachers.cbam import CBAM
@@ -35,6 +36,7 @@ class EfficientNetFpnCbam(nn.Module):
         fpn: top-down pathway; off, each level is only projected to ``fpn_channels``.
         cbam: attention on each level.
         localiser: the face branch; off, the whole image alone is classified.
+        frequency: a branch that reads the image's frequencies.
         dropout: probability of dropping a pooled feature while training.
         pretrained: timm's weights of the backbone, by its own download.
         weights: local ``.safetensors`` of the backbone with timm's tensor names; wins over ``pretrained``.
@@ -51,6 +53,7 @@ class EfficientNetFpnCbam(nn.Module):
         fpn: bool = True,
         cbam: bool = True,
         localiser: bool = True,
+        frequency: bool = False,
         dropout: Dropout = 0.2,
         pretrained: bool = False,
         weights: Path | None = None,
@@ -70,7 +73,8 @@ class EfficientNetFpnCbam(nn.Module):
         )
         self.localiser = FaceLocaliser(fpn_channels) if localiser else None
         self.face = Conv2dNormActivation(fpn_channels, fpn_channels, 3) if localiser else None
-        pooled = fpn_channels * (len(inputs) + localiser)
+        self.frequency = FrequencyBranch() if frequency else None
+        pooled = fpn_channels * (len(inputs) + localiser) + (self.frequency.channels if self.frequency else 0)
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(pooled, num_logits))
 
     def forward(self, images: Tensor) -> ModelOutput:
@@ -92,6 +96,8 @@ class EfficientNetFpnCbam(nn.Module):
             found = self.localiser(features, size)
             finest = next(iter(features.values()))
             pooled.append(self.face(crop_regions(finest, found.regions, size).to(finest.dtype)).mean((2, 3)))
+        if self.frequency is not None:
+            pooled.append(self.frequency(images).to(pooled[0].dtype))
         logits = squeeze_binary(self.classifier(torch.cat(pooled, dim=1)))
         if found is None:
             return ModelOutput(logits=logits, features=features)
