@@ -375,3 +375,7 @@ def test_a_number_of_seeds_holds_for_students_with_seeds_of_their_own_too(tmp_pa
 def test_no_seeds_are_refused_in_a_line(count):
     with pytest.raises(EdgeproofError, match=f"^--seeds: given {count}, expected at least 1$"):
         with_seeds(parse_recipe(MINIMAL, origin=""), count)
+
+
+def test_own_photographs_are_degraded_as_in_robust():
+    assert load_recipe("photos", overrides=["data.path=x"]).augmentation == load_recipe("robust").augmentation
