@@ -318,17 +318,18 @@ def test_a_mistake_in_set_is_reported_like_one_in_the_file(file):
 def test_every_shipped_recipe_loads():
     folder = Path(distill.__file__).parent / "recipes"
     on_disk = {path.stem for path in folder.iterdir()}
-    assert {"demo", "cifake", "teacher-b3"} <= on_disk
-    assert set(shipped_recipes()) == on_disk and len(on_disk) >= 3
+    assert {"demo", "robust", "distill-small", "photos", "cifake", "teacher-sim", "teacher-b3"} <= on_disk
+    assert set(shipped_recipes()) == on_disk and len(on_disk) >= 8
     for name in on_disk:
-        recipe = load_recipe(name, overrides=[] if name != "cifake" else ["data.path=photos"])
+        recipe = load_recipe(name, overrides=["data.path=photos"] if name in ("cifake", "photos") else [])
         assert recipe.name == name and recipe.description
 
 
 def test_every_shipped_recipe_opens_with_command_time_and_result():
     for name, path in shipped_recipes().items():
         command, time, *_ = path.read_text().splitlines()
-        assert command.startswith(f"# edgeproof run {name}")
+        verb = "teach" if name.startswith("teacher-sim") else "run"
+        assert command.startswith(f"# edgeproof {verb} {name}")
         assert time.startswith("# Time: ") and "Expected: " in path.read_text()
 
 
