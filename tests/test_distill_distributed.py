@@ -2,12 +2,17 @@
 
 import collections
 import io
+import os
+import subprocess
+import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
 
 from distill.data.pixels import PixelSource
@@ -18,6 +23,7 @@ from distill.preprocess import PreprocessSpec
 from distill.recipe import Schedule, TrainingSettings
 from distill.task import BINARY
 from distill.training.batches import BatchDataset
+from distill.training.distributed import processes
 from distill.training.fit import TrainingData, fit
 from distill.training.history import History
 from students.output import ModelOutput
@@ -68,7 +74,7 @@ def shards(root, *, count, brightest=255):
     return PixelSource(root=root, samples=tuple(samples), spec=SPEC, cache=None)
 
 
-def train(folder, root, *, devices, learning_rate=2e-2, progress=None):
+def train(folder, root, *, devices, learning_rate=2e-2, progress=None, options=None):
     torch.manual_seed(0)
     pixels = shards(root, count=COUNT)
     model = Net()
@@ -77,7 +83,7 @@ def train(folder, root, *, devices, learning_rate=2e-2, progress=None):
         task=BINARY,
         objectives=[GroundTruth()],
         data=TrainingData(train=WritesDown(pixels, folder), valid=BatchDataset(pixels), spec=SPEC),
-        schedule=Schedule(epochs=EPOCHS, batch_size=4, learning_rate=learning_rate),
+        schedule=Schedule(epochs=EPOCHS, batch_size=4, learning_rate=learning_rate, **(options or {})),
         settings=TrainingSettings(precision="fp32", accelerator="cpu", threads=1, devices=devices),
         seed=0,
         folder=folder,
@@ -135,3 +141,65 @@ def test_an_error_in_a_process_is_one_line_here(tmp_path):
     with pytest.raises(EdgeproofError) as caught, np.errstate(all="ignore"):
         train(tmp_path / "run", tmp_path, devices=2, learning_rate=1e38)
     assert "expected finite numbers" in str(caught.value) and "\n" not in str(caught.value)
+
+
+# torchrun
+
+SCRIPT = """
+import os
+import sys
+from pathlib import Path
+import torch
+from test_distill_distributed import COUNT, shards, train
+from distill.training.sampler import rank_and_processes
+
+folder = Path(sys.argv[1])
+model, history = train(folder / "run", folder, devices=1, options={"ema": 0.5, "frozen_epochs": 1})
+assert rank_and_processes() == (0, 1), "what follows a training is done whole in every process"
+weight = model.head.weight.flatten().tolist()
+said = f"{[entry.epoch for entry in history.epochs]} {weight}"
+(folder / f"said{os.environ['RANK']}.txt").write_text(said)
+"""
+
+
+def torchrun(folder):
+    script = folder / "script.py"
+    script.write_text(SCRIPT)
+    (folder / "run").mkdir()
+    shards(folder, count=COUNT)
+    root = Path(__file__).parent
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script, folder],
+        capture_output=True, text=True, timeout=600,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root.parent)]), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_processes_that_torchrun_started_train_together(tmp_path):
+    found = torchrun(tmp_path)
+    assert found.returncode == 0, found.stderr
+    first, second = ((tmp_path / f"said{rank}.txt").read_text() for rank in (0, 1))
+    assert first == second and first.startswith("[1, 2] [")
+    parts = [(tmp_path / "run" / f"rank{rank}.txt").read_text().split() for rank in (0, 1)]
+    assert collections.Counter(int(i) for part in parts for i in part) == dict.fromkeys(range(COUNT), EPOCHS)
+    (tmp_path / "spawned").mkdir()
+    train(tmp_path / "spawned", tmp_path, devices=2, options={"ema": 0.5, "frozen_epochs": 1})
+    for name in ("weights", "last"):
+        one, other = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("run", "spawned"))
+        assert all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+def test_what_lightning_is_told_of_processes_that_torchrun_started(monkeypatch):
+    for name, value in (("TORCHELASTIC_RUN_ID", "x"), ("LOCAL_WORLD_SIZE", "2"), ("GROUP_WORLD_SIZE", "3")):
+        monkeypatch.setenv(name, value)
+    assert processes(1) == processes(2) == (2, 3, "ddp_find_unused_parameters_true")
+    with pytest.raises(EdgeproofError) as caught:
+        processes(4)
+    assert str(caught.value) == (
+        "training.devices: given 4, but torchrun started 2 on this machine, expected the same number"
+    )
+
+
+def test_what_lightning_is_told_otherwise():
+    assert processes(1) == (1, 1, "auto")
+    assert processes(4) == (4, 1, "ddp_spawn_find_unused_parameters_true")

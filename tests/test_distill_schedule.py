@@ -7,13 +7,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from training_fixture import PAIR, SCHEDULE, MeanTeacher, TinyNet, network, same, train, training_data
+from training_fixture import (
+    PAIR,
+    SCHEDULE,
+    SETTINGS,
+    MeanTeacher,
+    TinyNet,
+    network,
+    same,
+    train,
+    training_data,
+)
 
 from distill.errors import EdgeproofError
 from distill.methods.ground_truth import GroundTruth
 from distill.methods.logit_mse import LogitMSE
 from distill.methods.objective import Objective
-from distill.recipe import Schedule, TrainingSettings
+from distill.recipe import Schedule
 from distill.training.average import Average
 from distill.training.head import Backbone, head_of
 from distill.training.history import History
@@ -102,6 +112,15 @@ def test_gradients_are_clipped(tmp_path):
     saved = load_file(tmp_path / "last.safetensors")
     moved = sum((saved[name] - value.detach()).square().sum() for name, value in start.named_parameters())
     assert 0 < math.sqrt(moved) <= SCHEDULE.learning_rate * 0.01 * 1.9 * 1.001
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_gradients_are_clipped_in_bf16_too(data, tmp_path, optimizer):
+    """Lightning does not clip for fused optimizers under autocast."""
+    settings = SETTINGS.model_copy(update={"precision": "bf16"})
+    for clip in (0.0, 1e-3):
+        train(tmp_path / str(clip), data, epochs=1, clip=clip, optimizer=optimizer, settings=settings)
+    assert not same(*(tmp_path / str(clip) / "last.safetensors" for clip in (0.0, 1e-3)))
 
 
 # the average
@@ -252,7 +271,7 @@ def crowded():
 
 
 def learn(folder, data, **options):
-    settings = TrainingSettings(precision="fp32", accelerator="cpu", threads=1, balanced=True)
+    settings = SETTINGS.model_copy(update={"balanced": True})
     objectives = [GroundTruth(adjustment=0.3), LogitMSE(PAIR, weight=0.1)]
     return train(folder, data, objectives=objectives, settings=settings, **EVERYTHING, **options)
 
@@ -290,7 +309,7 @@ def test_a_killed_training_with_everything_on_ends_like_an_uninterrupted_one(
 def test_every_key_matters(crowded, uninterrupted, tmp_path, key):
     """Otherwise the test above would prove little."""
     default = {key: getattr(SCHEDULE, key)}
-    settings = TrainingSettings(precision="fp32", accelerator="cpu", threads=1, balanced=True)
+    settings = SETTINGS.model_copy(update={"balanced": True})
     objectives = [GroundTruth(adjustment=0.3), LogitMSE(PAIR, weight=0.1)]
     train(
         tmp_path, crowded, objectives=objectives, settings=settings, **{**EVERYTHING, **default, "epochs": 4}

@@ -18,7 +18,7 @@ from distill.training.unfinished import hash_of
 
 Measure = Callable[[nn.Module], dict[str, float]]
 _GAIN = 1.1  # below, noise would decide
-_ROUNDS, _SECONDS = 6, 20.0
+_ROUNDS, _SECONDS = 30, 5.0
 
 
 class Pace(Record):
