@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 import distill
 from distill.errors import EdgeproofError
-from distill.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes, to_toml, with_seeds
+from distill.overrides import with_seeds
+from distill.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes, to_toml
 
 MINIMAL = {"name": "mine", "data": {"path": "photos"}, "students": {"small": {"name": "small_cnn"}}}
 
@@ -171,7 +172,7 @@ def test_all_mistakes_at_once_with_key_value_and_expectation():
         "students.small.name: missing, expected a value",
         "loss.kind: given 'hinge', expected 'bce' or 'focal'",
         "loss.pos_weight: given -2, expected 'auto', 'none' or a positive number",
-        "training.seeds: given [1, 1], expected each seed may stand only once",
+        "training.seeds: given [1, 1], expected each may stand only once",
         "training.precision: given 'fp8', expected 'auto', 'fp32' or 'bf16'",
     ]
 
