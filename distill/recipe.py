@@ -13,13 +13,21 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from distill.data.columns import ManifestColumns
 from distill.data.simulate.settings import SimulationSettings
 from distill.data.transforms.settings import AugmentationSettings
 from distill.errors import EdgeproofError, unknown_name
 from distill.optional import require
+from distill.overrides import apply_override
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import resolve_shipped
 from distill.section import Count, NonNegative, Positive, Section, Share
@@ -29,6 +37,12 @@ from distill.training.settings import TrainingSettings as TrainingSettings
 
 Control = Literal["pool", "plain"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError("each may stand only once")
+    return values
 
 
 class DataSettings(Section):
@@ -126,14 +140,7 @@ class DistillationSettings(Section):
 
     label_weight: NonNegative = 1.0
     methods: tuple[MethodSettings, ...] = (MethodSettings(name="logit_mse"),)
-    controls: tuple[Control, ...] = ()
-
-    @field_validator("controls")
-    @classmethod
-    def _each_once(cls, controls: tuple[Control, ...]) -> tuple[Control, ...]:
-        if len(set(controls)) != len(controls):
-            raise ValueError("each control to stand only once")
-        return controls
+    controls: Annotated[tuple[Control, ...], AfterValidator(_each_once)] = ()
 
 
 class QuantizationSettings(Section):
@@ -282,21 +289,8 @@ def load_recipe(source: str, *, overrides: Sequence[str] = ()) -> Recipe:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EdgeproofError(f"{path}: not a valid TOML file ({error})") from None
     for override in overrides:
-        _apply(values, override)
+        apply_override(values, override)
     return parse_recipe(values, origin=str(path))
-
-
-def with_seeds(recipe: Recipe, count: int) -> Recipe:
-    """The recipe with the seeds 0 to ``count`` - 1 for every student, also for those that state their own.
-
-    Raises:
-        EdgeproofError: fewer than one.
-    """
-    if count < 1:
-        raise EdgeproofError(f"--seeds: given {count}, expected at least 1")
-    training = recipe.training.model_copy(update={"seeds": tuple(range(count))})
-    students = {name: item.model_copy(update={"seeds": ()}) for name, item in recipe.students.items()}
-    return recipe.model_copy(update={"training": training, "students": students})
 
 
 def parse_recipe(values: Mapping[str, Any], *, origin: str) -> Recipe:
@@ -318,28 +312,6 @@ def _find(source: str) -> Path:
     if path.suffix == ".toml" or "/" in source:
         raise EdgeproofError(f"{source}: no such recipe file; shipped recipes: {', '.join(shipped)}")
     raise unknown_name(kind="recipe", given=source, choices=shipped)
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not all(key.split(".")):
-        raise EdgeproofError(f"--set {override!r}: expected KEY=VALUE, such as data.path=photos")
-    *parents, last = key.split(".")
-    table = values
-    for parent in parents:
-        child = table.setdefault(parent, {})
-        if not isinstance(child, dict):
-            raise EdgeproofError(f"--set {override!r}: {parent!r} is a value, not a section")
-        table = child
-    table[last] = _value(text)
-
-
-def _value(text: str) -> Any:
-    """A TOML value; anything that is none (an unquoted path, say) is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def explain(item: Any) -> str:

@@ -151,10 +151,6 @@ class Roster:
         """The artifacts whose accuracy is judged."""
         return tuple(artifact for artifact in self.artifacts if artifact.judged)
 
-    def alone(self, student: Model) -> Model:
-        """The same student without a teacher."""
-        return next(model for model in self.controls_of(student) if model.arm == "alone")
-
     def controls_of(self, student: Model) -> tuple[Model, ...]:
         """The same student in every arm without a teacher, ``alone`` first."""
         return tuple(m for m in self.students if m.name == student.name and m.arm != "distilled")

@@ -21,6 +21,7 @@ from distill.data.summary import DataSummary
 from distill.recipe import Recipe, load_recipe, to_toml
 from distill.record import Record
 from distill.roster import roster_of
+from distill.training.cost import DistillationCost
 from distill.training.history import History
 
 STUDENT, ALONE = "small_cnn", "small_cnn/alone"
@@ -34,6 +35,7 @@ RECORDS: dict[str, tuple[str, type[Record]]] = {
     "parity": ("parity.json", ParityRecord),
     "bench": ("bench.json", BenchRecord),
     "degradations": ("degradations.json", DegradationsRecord),
+    "cost": ("distillation-cost.json", DistillationCost),
 }
 _Any = TypeVar("_Any")
 
@@ -60,6 +62,7 @@ class Records:
     parity: ParityRecord | None
     bench: BenchRecord | None
     degradations: DegradationsRecord | None
+    cost: DistillationCost | None
     histories: Mapping[str, History]
 
     @classmethod

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 import distill
 from distill.errors import EdgeproofError
-from distill.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes, to_toml, with_seeds
+from distill.overrides import with_seeds
+from distill.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes, to_toml
 
 MINIMAL = {"name": "mine", "data": {"path": "photos"}, "students": {"small": {"name": "small_cnn"}}}
 

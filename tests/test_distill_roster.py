@@ -37,8 +37,8 @@ def test_models_their_folders_and_trainings():
         "students/small/seed0/distilled",
         "students/small/seed1/distilled",
     ]
-    assert [m.seed for m in roster.trainings_of(roster.alone(other))] == [7]
-    assert roster.alone(small).arm == "alone" and roster.alone(small).name == "small"
+    [alone] = roster.controls_of(other)
+    assert [m.seed for m in roster.trainings_of(alone)] == [7]
 
 
 def test_two_quantizers_for_one_runtime_write_two_artifacts():

@@ -19,6 +19,7 @@ from distill.data.summary import DataSummary
 from distill.errors import EdgeproofError
 from distill.recipe import Recipe
 from distill.roster import Arm, Precision, Roster, artifact_key, roster_of
+from distill.training.cost import DistillationCost
 
 REFERENCE_SIZE = 224
 _SIMULATED = "simulated"
@@ -40,6 +41,7 @@ class RunData:
     parity: ParityRecord | None
     bench: BenchRecord | None
     degradations: DegradationsRecord | None
+    cost: DistillationCost | None
     recipe_text: str
     roster: Roster
     trainings: tuple[Training, ...]
@@ -231,6 +233,7 @@ def load_run(path: Path) -> RunData:
         parity=files.record("parity.json", ParityRecord),
         bench=files.record("bench.json", BenchRecord),
         degradations=files.record("degradations.json", DegradationsRecord),
+        cost=files.record("distillation-cost.json", DistillationCost),
         roster=roster,
         trainings=tuple(files.trainings(roster)),
         problems=files.problems,

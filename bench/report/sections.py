@@ -20,6 +20,7 @@ from bench.report.figures_training import teacher_training, training
 from bench.report.files import RECIPE
 from bench.report.headline import headline
 from bench.report.lessons import lessons
+from bench.report.teacher_cost import teacher_cost
 from bench.report.thresholds import thresholds
 from bench.report.timing import like_for_like, not_timed, published
 from bench.report.verdict import Verdict
@@ -119,8 +120,9 @@ def _results(run: RunData, verdict: Verdict) -> Section:
 def _curves(run: RunData, verdict: Verdict) -> Section:
     students = [partial(training, run, name) for name in run.students]
     pictures = _gallery(*students, *(partial(teacher_training, run, name) for name in run.teachers))
-    blocks = [*_arms(run), *pictures, arms.seeds(run)]
-    return Section("Training with and without distillation", _filled(run, *blocks, files=run.histories))
+    blocks = [*_arms(run), *pictures, arms.seeds(run), teacher_cost(run)]
+    title, files = "Training with and without distillation", (*run.histories, "distillation-cost.json")
+    return Section(title, _filled(run, *(block for block in blocks if block), files=files))
 
 
 def _arms(run: RunData) -> Iterator[Block]:

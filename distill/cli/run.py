@@ -112,11 +112,12 @@ def all_stages(recipe: "Recipe") -> list["Stage"]:
     """The stages of every package, each after those it needs."""
     from bench.stages import bench_stages
     from deploy.stages import deploy_stages
-    from distill.stages import distill_stages
+    from distill.stages import cost_stages, distill_stages
 
     roster = roster_for(recipe)
     stages = distill_stages(recipe, roster)
     stages += deploy_stages(recipe, roster, stages)
+    stages += cost_stages(recipe, roster)
     return [*stages, *bench_stages(recipe, roster, stages)]
 
 
@@ -187,7 +188,8 @@ def _resolve(
     overrides: Sequence[str],
     seeds: int | None = None,
 ) -> tuple["Recipe", Path]:
-    from distill.recipe import Recipe, load_recipe, with_seeds
+    from distill.overrides import with_seeds
+    from distill.recipe import Recipe, load_recipe
 
     if isinstance(source, Recipe):
         recipe, folder = source, Path("runs") / source.name

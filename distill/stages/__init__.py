@@ -7,6 +7,7 @@ from distill.pipeline.stage import Stage
 from distill.recipe import ModelSettings, Recipe
 from distill.roster import TEACHER, Model, Roster
 from distill.stages.controls import check_pool
+from distill.stages.cost import COST, measure_cost
 from distill.stages.data import audit_data, data_state, make_data
 from distill.stages.sources import Source, shown_views, sources_of
 from distill.stages.student import train_student
@@ -111,6 +112,25 @@ def student_stages(
     return [*stages, choice]
 
 
+def cost_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
+    """What a teacher costs the first student's training; it has the machine to itself."""
+    sources, views = sources_of(recipe, roster), shown_views(recipe, roster)
+    model = roster.trainings_of(roster.distilled[0])[0]
+    return [
+        Stage(
+            "distillation-cost", "bench", measure_cost,
+            arguments={"model": model, "sources": sources, "views": views},
+            reads=(
+                *_TRAINING, *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE), "distillation.methods",
+            ),
+            needs=("audit", *_heard(sources)),
+            outputs=(COST,),
+            cost=15,
+            alone=True,
+        )
+    ]  # fmt: skip
+
+
 def _outputs_stage(source: Source) -> Stage:
     return Stage(
         f"{_teaching(source.teacher)}:outputs", "distill", cache_outputs,
@@ -123,7 +143,6 @@ def _outputs_stage(source: Source) -> Stage:
 
 
 def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...], views: Views) -> Stage:
-    heard = [f"{_teaching(s.teacher)}:outputs" if s.cached else _teaching(s.teacher) for s in sources]
     return Stage(
         f"student:{model.name}:seed{model.seed}:{model.arm}", "distill", train_student,
         arguments={"model": model, "sources": sources, "views": views},
@@ -132,10 +151,15 @@ def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...]
             *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE),
             *(_fields("distillation", ("label_weight", "methods")) if model.arm == "distilled" else []),
         ),
-        needs=("audit", *([_POOL] if model.arm == "pool" else heard)),
+        needs=("audit", *([_POOL] if model.arm == "pool" else _heard(sources))),
         outputs=(*_in(model, TRAINED), model.logits),
         cost=4.0 * recipe.students[model.name].epochs,
     )  # fmt: skip
+
+
+def _heard(sources: tuple[Source, ...]) -> list[str]:
+    """The stages after which there is a teacher to listen to."""
+    return [f"{_teaching(s.teacher)}:outputs" if s.cached else _teaching(s.teacher) for s in sources]
 
 
 def _teaching(teacher: Model) -> str:

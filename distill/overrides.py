@@ -1,0 +1,49 @@
+"""What a command line changes of a recipe: ``--set`` before it is read, ``--seeds`` after. Torch-free."""
+
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from distill.errors import EdgeproofError
+
+if TYPE_CHECKING:
+    from distill.recipe import Recipe
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Set one value of a recipe's tables, in place: ``a.b=value``.
+
+    Raises:
+        EdgeproofError: no ``KEY=VALUE``, or a key below one that is no section.
+    """
+    key, equals, text = override.partition("=")
+    if not equals or not all(key.split(".")):
+        raise EdgeproofError(f"--set {override!r}: expected KEY=VALUE, such as data.path=photos")
+    *parents, last = key.split(".")
+    table = values
+    for parent in parents:
+        child = table.setdefault(parent, {})
+        if not isinstance(child, dict):
+            raise EdgeproofError(f"--set {override!r}: {parent!r} is a value, not a section")
+        table = child
+    table[last] = _value(text)
+
+
+def _value(text: str) -> Any:
+    """A TOML value; anything that is none (an unquoted path, say) is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def with_seeds(recipe: "Recipe", count: int) -> "Recipe":
+    """The recipe with the seeds 0 to ``count`` - 1 for every student, also for those that state their own.
+
+    Raises:
+        EdgeproofError: fewer than one.
+    """
+    if count < 1:
+        raise EdgeproofError(f"--seeds: given {count}, expected at least 1")
+    training = recipe.training.model_copy(update={"seeds": tuple(range(count))})
+    students = {name: item.model_copy(update={"seeds": ()}) for name, item in recipe.students.items()}
+    return recipe.model_copy(update={"training": training, "students": students})
