@@ -123,7 +123,7 @@ def cost_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
             reads=(
                 *_TRAINING, *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE), "distillation.methods",
             ),
-            needs=("audit", *_heard(sources)),
+            needs=("audit", *_heard(sources), _training_name(model)),  # its number format is read
             outputs=(COST,),
             cost=15,
             alone=True,
@@ -144,7 +144,7 @@ def _outputs_stage(source: Source) -> Stage:
 
 def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...], views: Views) -> Stage:
     return Stage(
-        f"student:{model.name}:seed{model.seed}:{model.arm}", "distill", train_student,
+        _training_name(model), "distill", train_student,
         arguments={"model": model, "sources": sources, "views": views},
         reads=(
             *(name for name in _TRAINING if model.arm != "plain" or name != "augmentation"),
@@ -160,6 +160,10 @@ def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...]
 def _heard(sources: tuple[Source, ...]) -> list[str]:
     """The stages after which there is a teacher to listen to."""
     return [f"{_teaching(s.teacher)}:outputs" if s.cached else _teaching(s.teacher) for s in sources]
+
+
+def _training_name(model: Model) -> str:
+    return f"student:{model.name}:seed{model.seed}:{model.arm}"
 
 
 def _teaching(teacher: Model) -> str:

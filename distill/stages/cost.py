@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from distill.data.samples import UNLABELLED_SPLIT
-from distill.pipeline.runfolder import load_samples
+from distill.pipeline.runfolder import WEIGHTS, load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Model
 from distill.stages.sources import Source, methods_for
@@ -92,7 +92,7 @@ class Turns:
         from distill.models import make_model
         from distill.training.batches import BatchDataset, train_loader
         from distill.training.checkpoint import pick_device
-        from distill.training.fit import Trainable
+        from distill.training.trainable import Trainable
 
         recipe, spec = run.recipe, model.preprocess
         self.device = pick_device(recipe.training.accelerator)
@@ -112,7 +112,7 @@ class Turns:
             online=teachers.online,
         ).to(self.device)
         self.module.on_fit_start()
-        self.precision = _autocast(run, self.device)
+        self.precision = _autocast(run, model, self.device)
         parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(parameters, lr=schedule.learning_rate, fused=True)
         dataset = BatchDataset(
@@ -182,15 +182,15 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _autocast(run: Run, device: Any) -> Callable[[], AbstractContextManager[Any]]:
+def _autocast(run: Run, model: Model, device: Any) -> Callable[[], AbstractContextManager[Any]]:
+    """The number format that the student was trained in."""
     import torch
 
-    from distill.training.precision import choose_precision
+    from distill.training.checkpoint import read_sidecar
 
-    training = run.recipe.training
-    if choose_precision(training.precision, accelerator=training.accelerator) == "32-true":
-        return nullcontext
-    return lambda: torch.autocast(device.type, dtype=torch.bfloat16)
+    formats = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    dtype = formats.get(read_sidecar(run.folder / model.folder / WEIGHTS)["precision"])
+    return (lambda: torch.autocast(device.type, dtype=dtype)) if dtype else nullcontext
 
 
 def _without_end(loader: Any) -> Iterator[Any]:
