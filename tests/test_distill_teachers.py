@@ -130,7 +130,7 @@ def test_the_file_tells_the_seeds_of_its_views(net, pixels, tmp_path):
     metadata, arrays = open_tensors(tmp_path / "o")
     assert metadata == {"key": key.text()}
     assert {name: array.shape for name, array in arrays.items()} == {
-        "logits": (COUNT, 3), "draws": (COUNT, 3), "feature.deep": (COUNT, 3, 5, 3, 3),
+        "logits": (COUNT, 3), "draws": (COUNT, 3), "feature.deep": (COUNT, 3, 5, 3, 3), "clean": (COUNT, 1),
     }  # fmt: skip
     for view in range(3):
         expected = key.views.draws(np.arange(COUNT), np.full(COUNT, view))
@@ -347,3 +347,14 @@ def test_a_teacher_that_is_asked_now_leaves_the_views_free(folder):
         recipe = load_recipe(str(TINY), overrides=overrides)
         views = shown_views(recipe, roster_of(recipe))
         assert views.fixed is fixed and views.count == (5 if fixed else 2)
+
+
+def test_beside_augmented_views_the_cache_holds_what_it_says_of_clean_images(folder):
+    _, _, plain = taught(folder, UNFLIPPED)
+    rows = np.arange(9)
+    expected = plain.cached["teacher"].outputs(rows, rows * 0).logits.numpy()
+    np.testing.assert_array_equal(plain.cached["teacher"].clean(rows), expected)
+    _, _, augmented = taught(folder, (*VIEWS, *UNFLIPPED))
+    found = augmented.cached["teacher"]
+    np.testing.assert_allclose(found.clean(rows), expected, atol=1e-5)
+    assert not np.allclose(found.outputs(rows, rows * 0).logits.numpy(), expected, atol=1e-3)
