@@ -14,6 +14,7 @@ from distill.pretrained import find_weights, read_about
 from distill.recipe import MethodSettings, Recipe
 from distill.roster import Model, Roster, settings_of
 from distill.task import find_task
+from distill.training.precision import possible_precisions
 
 
 def check_names(recipe: Recipe, roster: Roster) -> None:
@@ -78,8 +79,18 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
     yield from _idle_controls(recipe)
     if not unknown and all(teacher in channels for teacher in roster.teachers):
         yield from _misfits(recipe, roster, channels)
+    yield from _impossible_precision(recipe)
     if recipe.data.path and recipe.data.layout not in ("auto", *LAYOUTS):
         yield unknown_name(kind="layout", given=recipe.data.layout, choices=["auto", *LAYOUTS])
+
+
+def _impossible_precision(recipe: Recipe) -> Iterator[EdgeproofError]:
+    settings = recipe.training
+    if settings.precision != "auto":  # which is possible everywhere, and reads the processor for a second
+        try:
+            possible_precisions(settings.precision, accelerator=settings.accelerator)
+        except EdgeproofError as error:
+            yield error
 
 
 def _misfits_of_size(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:

@@ -90,7 +90,7 @@ def distil(
         teacher_preprocess: the teachers' own, where they see more of an image.
         task: what both answer.
         label_weight: weight of the ground-truth loss where there is a teacher.
-        schedule: epochs, batch size, learning rate, weight decay.
+        schedule: how long, how fast and with what: epochs, batch size, learning rate, optimizer, ...
         settings: precision, devices and other knobs of a training.
         valid_share: of the groups, where the data has no validation split of its own.
         seed: of the order of images, views and splits.

@@ -96,6 +96,9 @@ def test_mistakes_in_a_recipe_are_named_with_value_and_choices(tmp_path: Path) -
         "run", "demo", "--set", "students.small_cnn.name=big_cnn"
     )
     assert "soft_bce or logit_mse" in mistake("run", "demo", "--set", 'distillation.methods=[{name="kl"}]')
+    assert "training.precision: given 'fp16' where training runs on a CPU" in mistake(
+        "run", "demo", "--set", "training.precision=fp16", "--set", "training.accelerator=cpu"
+    )
     assert "quantization.nncf: unknown quantizer 'tflite'; choose one of: nncf, ort" in mistake(
         "run", "demo", "--set", "quantization.nncf.tool=tflite"
     )

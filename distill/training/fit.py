@@ -133,7 +133,6 @@ def _check(
     task: Task,
 ) -> None:
     """Raise what can be said before anything is done."""
-    processes(settings.devices)
     possible_precisions(settings.precision, accelerator=settings.accelerator)
     if schedule.frozen_epochs:
         head_of(model)
@@ -161,12 +160,13 @@ def _precision(
 
 
 def _prepare(objectives: Sequence[Objective], *, data: BatchDataset, devices: int) -> None:
+    here, machines, _ = processes(devices)
     for method in objectives:
         if isinstance(method, Method):
-            if method.needs.memory and devices > 1:
+            if method.needs.memory and here * machines > 1:
                 raise EdgeproofError(
                     f"distillation.methods: {method.name} keeps a memory over the data set in one process, "
-                    f"found training.devices = {devices}; expected 1"
+                    f"found training.devices = {here * machines}; expected 1"
                 )
             method.prepare(data.pixels.samples)
 

@@ -42,7 +42,7 @@ def choose_faster(model: nn.Module, *, file: Path, batch_size: int, size: int, m
     shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
     key = hash_of([type(model).__qualname__, shapes, batch_size, size])
     file.parent.mkdir(parents=True, exist_ok=True)
-    with require("filelock").FileLock(file.with_suffix(".lock")):  # trainings start side by side
+    with require("filelock").FileLock(file.with_name(f".{file.stem}.lock")):  # trainings start side by side
         if file.is_file() and (kept := Pace.read(file)).key == key:
             return kept.precision
         seconds = measure(model)
