@@ -66,7 +66,8 @@ def test_accuracy_names_every_model_once(finished_run: Path) -> None:
         for form in ("onnxruntime-fp32", "openvino-fp32", "onnxruntime-int8-ort", "openvino-int8-nncf")
     }
     assert set(accuracy["models"]) == {"teacher", "small_cnn", "small_cnn/alone"} | artifacts
-    assert len(accuracy["distillation"]["small_cnn"]["seeds"]) == 2
+    arms = accuracy["distillation"]["small_cnn"]["arms"]
+    assert {arm["arm"]: len(arm["seeds"]) for arm in arms} == {"distilled": 2, "alone": 2}
     assert accuracy["distillation"]["small_cnn"]["difference"]["verdict"] == "too few seeds"
     for model in accuracy["models"].values():
         assert model["splits"]["test"]["n"] == 48 and 0 <= model["splits"]["test"]["auc"] <= 1
