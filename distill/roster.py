@@ -57,6 +57,11 @@ class Model:
         return self.name if self.name == TEACHER else f"{self.role}s.{self.name}"
 
     @property
+    def common(self) -> str:
+        """Folder of all trainings of this network, whatever their arm and seed, relative to the run folder."""
+        return self.folder if self.is_teacher else f"students/{self.name}"
+
+    @property
     def choice(self) -> str:
         """File with its calibration and threshold, relative to the run folder."""
         return f"{self.folder}/choice.json"

@@ -99,13 +99,8 @@ def train(
         progress=progress,
         workers=recipe.data.workers,
         total=images,
-        precision_file=run.folder / _home(model) / "precision.json",
+        precision_file=run.folder / model.common / "precision.json",
     )
-
-
-def _home(model: Model) -> str:
-    """Folder of all trainings of a network: they differ in what they learn from, and in nothing else."""
-    return model.folder if model.is_teacher else f"students/{model.name}"
 
 
 def logits_of_splits(run: Run, model: Model) -> None:
