@@ -118,6 +118,11 @@ def _idle_controls(recipe: Recipe) -> Iterator[EdgeproofError]:
             "distillation.controls: pool trains the unlabelled images with their true labels, found "
             f"data.unlabelled = {data.unlabelled!r}, which tells none; expected a set that knows them, or no pool"
         )
+    elif "pool" in controls and data.simulate and not data.path and not data.simulate.scenes.unlabelled:
+        yield EdgeproofError(
+            "distillation.controls: pool trains the unlabelled images with their true labels, found "
+            "data.simulate.scenes.unlabelled = 0; expected some scenes, or no pool"
+        )
 
 
 def _unknown_method(method: MethodSettings) -> EdgeproofError | None:

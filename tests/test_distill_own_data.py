@@ -34,7 +34,8 @@ OWN = (
 )
 SMALL = (
     "data.simulate.scenes={train=16, valid=12, test=12, heldout=0, control=0, unlabelled=8}",
-    "training.seeds=[0]", "training.processes=1", "teacher.epochs=1", "students.small_cnn.epochs=1",
+    "distillation.controls=['pool']", "training.seeds=[0]",
+    "training.processes=1", "teacher.epochs=1", "students.small_cnn.epochs=1",
 )  # fmt: skip
 
 
@@ -53,6 +54,8 @@ def test_the_teacher_learns_from_its_own_images_and_students_from_the_runs(disti
     assert known["learned_from"] == {"data": "simulated", "labelled": 40, "scenes": 20, "own": True}
     student = read_sidecar(distilled / "students" / "small_cnn" / "weights.safetensors")
     assert student["learned_from"] == {"data": "simulated", "labelled": 32, "scenes": 16, "own": False}
+    pool = read_sidecar(distilled / "students" / "small_cnn" / "pool" / "weights.safetensors")
+    assert pool["learned_from"] == {"data": "simulated", "labelled": 48, "scenes": 24, "own": False}
     # it is judged on the run's images, and asked about those that the students learn from
     assert load_arrays(distilled / "teacher" / "logits.npz")["test"].shape == (len(students.split("test")),)
     assert {"name", "data", "valid", "test"} == set(known["metric"])

@@ -134,6 +134,10 @@ def test_the_order_of_controls_in_a_recipe_changes_nothing():
             {"distillation": {"controls": ["pool"]}, "data": {"path": "photos", "unlabelled": "more"}},
             "found data.unlabelled = 'more', which tells none",
         ),
+        (
+            {"distillation": {"controls": ["pool"]}, "data": {"simulate": {"scenes": {"unlabelled": 0}}}},
+            "data.simulate.scenes.unlabelled = 0",
+        ),
     ],
 )
 def test_a_control_that_cannot_be_is_refused_before_any_work(changes, message):

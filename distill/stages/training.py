@@ -198,7 +198,8 @@ def data_name(run: Run, *, owner: Model | None = None) -> str:
 
 def learned_from(run: Run, model: Model) -> dict[str, Any]:
     """How many labelled images, of how many groups (scenes), a model learns from, and what data they are."""
-    samples = load_samples(home_of(run, model).folder).split("train")
+    told = ("train", UNLABELLED_SPLIT) if model.arm == "pool" else ("train",)
+    samples = load_samples(home_of(run, model).folder).split(*told)
     groups = {sample.group or sample.path for sample in samples}
     return {
         "data": data_name(run, owner=model),
