@@ -50,6 +50,8 @@ def test_wheel_holds_the_five_packages_and_nothing_else(wheel: list[str]) -> Non
 def test_wheel_holds_the_package_data(wheel: list[str]) -> None:
     for name in ("demo", "cifake", "teacher-b3"):
         assert f"distill/recipes/{name}.toml" in wheel
+    for name in ("sim-64.safetensors", "sim-64.json"):
+        assert f"teachers/pretrained/{name}" in wheel
     for name in ("page.css", "page.html.j2", "blocks.html.j2"):
         assert f"distill/page/{name}" in wheel
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
