@@ -1,7 +1,7 @@
 """Weights that come with the package: teachers trained by shipped recipes, each with a sidecar. Torch-free."""
 
 import json
-from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,15 @@ from distill.errors import EdgeproofError
 
 def shipped_weights() -> dict[str, Path]:
     """Name → ``.safetensors`` file of every teacher that comes with the package."""
-    folder = Path(str(resources.files("teachers") / "pretrained"))
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+    return {path.stem: path for path in sorted(_folder().glob("*.safetensors"))}
+
+
+def _folder() -> Path:
+    """Found without importing ``teachers``, which needs torch."""
+    spec = find_spec("teachers")
+    if spec is None or not spec.submodule_search_locations:
+        raise EdgeproofError("the package 'teachers' is not installed, expected it beside 'distill'")
+    return Path(spec.submodule_search_locations[0]) / "pretrained"
 
 
 def find_weights(given: str, *, key: str) -> Path:
@@ -38,7 +45,7 @@ def find_weights(given: str, *, key: str) -> Path:
 
 def resolve_shipped(values: dict[str, Any]) -> dict[str, Any]:
     """A recipe's section of a teacher, with what the sidecar says where it names shipped weights as its ``name``."""
-    path = shipped_weights().get(str(values.get("name")))
+    path = shipped_weights().get(str(values["name"])) if "name" in values else None
     if path is None:
         return values
     about = read_about(path)

@@ -119,7 +119,7 @@ def shipped(tmp_path, monkeypatch):
             "learned_from": {"data": "simulated", "labelled": 40, "scenes": 20, "own": True},
         },
     )  # fmt: skip
-    monkeypatch.setattr(pretrained.resources, "files", lambda name: tmp_path / name)
+    monkeypatch.setattr(pretrained, "_folder", lambda: tmp_path / "teachers" / "pretrained")
     return tmp_path / "teachers" / "pretrained" / "tiny-sim.safetensors"
 
 

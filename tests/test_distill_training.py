@@ -414,8 +414,7 @@ def test_teacher_student_and_student_alone_train_under_the_recipes_augmentation(
 
     recipe = load_recipe("demo", overrides=["augmentation.blur.probability=0.25"])
     given = []
-    monkeypatch.setattr(work, "pixels_of", lambda run, split, *, spec: images(8, seed=0))
-    monkeypatch.setattr(work, "taught_pixels", lambda run, *, spec: images(8, seed=0))
+    monkeypatch.setattr(work, "pixels_of", lambda run, split, *, spec, owner=None: images(8, seed=0))
     monkeypatch.setattr(work, "sidecar_of", lambda *args, **options: {})
     monkeypatch.setattr(distill.training.fit, "fit", lambda *args, data, **options: given.append(data))
     roster = roster_of(recipe)

@@ -24,7 +24,11 @@ def test_the_sidecar_tells_hash_data_recipe_and_knowledge(name, path):
     assert about["data"] == "simulated" and about["learned_from"]["data"] == "simulated"
     assert about["learned_from"]["own"] and about["learned_from"]["scenes"] >= 15_000
     assert about["recipe"] in shipped_recipes()
-    assert about["metric"]["name"] == "AUC" and about["metric"]["test"] > 0.98 and about["metric"]["heldout"] > 0.96
+    assert (
+        about["metric"]["name"] == "AUC"
+        and about["metric"]["test"] > 0.98
+        and about["metric"]["heldout"] > 0.96
+    )
 
 
 @pytest.mark.parametrize(("name", "path"), SHIPPED)

@@ -95,7 +95,7 @@ def train(
         settings=recipe.training,
         seed=model.seed or 0,
         folder=run.folder / model.folder,
-        sidecar={**sidecar_of(run, model), "learned_from": learned_from(run, model)},
+        sidecar=sidecar_of(run, model),
         progress=progress,
         workers=recipe.data.workers,
         total=images,
@@ -217,6 +217,7 @@ def sidecar_of(run: Run, model: Model) -> dict[str, Any]:
         "task": run.recipe.task,
         "preprocess": model.preprocess.model_dump(mode="json"),
         "data": data_name(run, owner=model),
+        "learned_from": learned_from(run, model),
         "recipe": run.recipe.name,
         "seed": model.seed or 0,
     }
