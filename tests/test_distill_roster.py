@@ -151,3 +151,13 @@ def test_a_control_that_cannot_be_is_refused_before_any_work(changes, message):
 def test_a_misspelt_control_is_named(controls):
     with pytest.raises(EdgeproofError, match="distillation.controls"):
         recipe(distillation={"controls": controls})
+
+
+def test_where_views_are_cached_only_the_taught_student_is_bound_to_them():
+    found = recipe(distillation={"controls": ["plain"]}, augmentation={"jpeg": {"probability": 0.5}})
+    stages = {stage.name: stage for stage in all_stages(found)}
+    fixed = {
+        arm: stages[f"student:small:seed0:{arm}"].arguments["views"].fixed
+        for arm in ("distilled", "alone", "plain")
+    }
+    assert fixed == {"distilled": True, "alone": False, "plain": False}

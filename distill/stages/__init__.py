@@ -9,7 +9,7 @@ from distill.roster import TEACHER, Model, Roster
 from distill.stages.controls import check_pool
 from distill.stages.cost import COST, measure_cost
 from distill.stages.data import audit_data, data_state, make_data
-from distill.stages.sources import Source, shown_views, sources_of
+from distill.stages.sources import Source, fresh_views, shown_views, sources_of
 from distill.stages.student import train_student
 from distill.stages.teacher import cache_outputs, train_teacher, weights_state
 from distill.stages.training import choose
@@ -101,7 +101,8 @@ def student_stages(
     """Each seed of one arm, then the choice of what is deployed."""
     candidates = roster.trainings_of(student)
     heard = sources if student.arm == "distilled" else ()
-    stages = [_training_stage(recipe, model, sources=heard, views=views) for model in candidates]
+    shown = views if heard else fresh_views(recipe)
+    stages = [_training_stage(recipe, model, sources=heard, views=shown) for model in candidates]
     choice = Stage(
         f"choose:{student.key}", "distill", choose,
         arguments={"model": student, "candidates": candidates},

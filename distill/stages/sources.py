@@ -49,7 +49,7 @@ def sources_of(recipe: Recipe, roster: Roster) -> tuple[Source, ...]:
 
 
 def shown_views(recipe: Recipe, roster: Roster) -> Views:
-    """The views that students are trained on, with and without a teacher."""
+    """The views that students are taught on."""
     heard = {name for method in recipe.distillation.methods for name in method.teachers}
     settings = [recipe.all_teachers[teacher.name] for teacher in roster.teachers if teacher.name in heard]
     return views_of(
@@ -59,6 +59,16 @@ def shown_views(recipe: Recipe, roster: Roster) -> Views:
         count=recipe.training.views,
         seed=recipe.seed,
     )
+
+
+def fresh_views(recipe: Recipe) -> Views:
+    """The views of a student without a teacher: new ones every epoch.
+
+    Nothing ties it to the few views that a cache holds, of which it would tire early: a control must be as strong as it
+    can be made.
+    """
+    flips, augmented = recipe.training.horizontal_flip, bool(recipe.augmentation.active)
+    return views_of(flips=flips, augmented=augmented, cached=False, count=1, seed=recipe.seed)
 
 
 def methods_for(recipe: Recipe, student: Model, teachers: Iterable[Model]) -> list[Method]:
