@@ -16,7 +16,7 @@ from distill.evaluation.calibration import Calibration
 from distill.files import write_bytes
 from distill.preprocess import PreprocessSpec
 from distill.task import Task
-from distill.wrapped import evaluating
+from distill.wrapped import deployed_form, evaluating
 
 if TYPE_CHECKING:
     import onnx
@@ -73,12 +73,13 @@ def export_onnx(
 ) -> None:
     """Write ``model`` (float NCHW → ``ModelOutput``) as one static ONNX file; see :class:`DeployGraph`.
 
-    The model is exported in eval mode on its own device and left as it was found.
+    The model's deployed form (:func:`distill.wrapped.deployed_form`) is exported in eval mode on its own device; the model
+    is left as it was found.
 
     Raises:
         EdgeproofError: the model cannot be exported, or the file is not what was asked for.
     """
-    graph = DeployGraph(model, preprocess=preprocess, calibration=calibration, task=task)
+    graph = DeployGraph(deployed_form(model), preprocess=preprocess, calibration=calibration, task=task)
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
     graph.mean, graph.scale = graph.mean.to(device), graph.scale.to(device)
     image = torch.zeros(1, preprocess.size, preprocess.size, 3, dtype=torch.uint8, device=device)

@@ -32,6 +32,13 @@ def wrap(module: nn.Module, *, layers: Sequence[str] = (), image_size: int = 64)
     return Wrapped(module, layers=tuple(layers), image_size=image_size)
 
 
+def deployed_form(module: nn.Module) -> nn.Module:
+    """What is exported and timed: the module itself, or what its own ``deployed()`` makes of one that trains with more."""
+    make = getattr(module, "deployed", None)
+    found: nn.Module = make() if callable(make) else module
+    return found
+
+
 class Wrapped(nn.Module):
     """A module between :class:`students.output.ModelOutput` and hooks; see :func:`wrap`."""
 

@@ -8,12 +8,18 @@ from torch import nn
 from students.mobilenet_v2 import MobileNetV2
 from students.options import Factory, OptionError, build
 from students.output import ModelOutput
+from students.rep_cnn import RepCNN
 from students.resnet18 import ResNet18
 from students.small_cnn import SmallCNN
 
 __all__ = ["STUDENTS", "ModelOutput", "OptionError", "build_student"]
 
-STUDENTS: dict[str, Factory] = {"small_cnn": SmallCNN, "mobilenet_v2": MobileNetV2, "resnet18": ResNet18}
+STUDENTS: dict[str, Factory] = {
+    "small_cnn": SmallCNN,
+    "rep_cnn": RepCNN,
+    "mobilenet_v2": MobileNetV2,
+    "resnet18": ResNet18,
+}
 
 
 def build_student(name: str, *, num_logits: int = 1, options: Mapping[str, Any] | None = None) -> nn.Module:

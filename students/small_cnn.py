@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
 from students.frequency import FrequencyBranch
+from students.head import linear_head
 from students.options import Dropout, NumLogits
 from students.output import ModelOutput, squeeze_binary
 
@@ -56,10 +57,9 @@ class SmallCNN(nn.Module):
             inputs = width
         self.frequency = FrequencyBranch() if frequency else None
         inputs += self.frequency.channels if self.frequency else 0
-        hidden = [
-            layer for _ in range(classifier_layers - 1) for layer in (nn.Linear(inputs, inputs), nn.ReLU())
-        ]
-        self.classifier = nn.Sequential(nn.Dropout(dropout), *hidden, nn.Linear(inputs, num_logits))
+        self.classifier = linear_head(
+            inputs, layers=classifier_layers, dropout=dropout, num_logits=num_logits
+        )
 
     def forward(self, images: Tensor) -> ModelOutput:
         """Normalized ``[N, 3, H, W]`` → logits and the output of every block."""

@@ -4,7 +4,12 @@ from torch import nn
 
 from students import STUDENTS, build_student
 
-SMALL = {"small_cnn": {"blocks": 2}, "mobilenet_v2": {"width_mult": 0.25}, "resnet18": {}}
+SMALL = {
+    "small_cnn": {"blocks": 2},
+    "rep_cnn": {"widths": [16, 32], "depths": [2, 1], "branches": "qarepvgg"},
+    "mobilenet_v2": {"width_mult": 0.25},
+    "resnet18": {},
+}
 
 
 @pytest.fixture
@@ -55,7 +60,8 @@ def test_channels_last_and_bfloat16_agree_with_the_plain_run(name, images):
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("small_cnn", 310_641), ("mobilenet_v2", 2_225_153), ("resnet18", 11_177_025)]
+    ("name", "count"),
+    [("small_cnn", 310_641), ("rep_cnn", 459_153), ("mobilenet_v2", 2_225_153), ("resnet18", 11_177_025)],
 )
 def test_default_parameter_counts(name, count):
     assert parameters(build_student(name)) == count

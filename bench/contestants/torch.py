@@ -14,6 +14,7 @@ from bench.latency import Contestant, Runner
 from bench.records.latency import Scope
 from distill.preprocess import Pixels, PreprocessSpec, decode_image
 from distill.task import task_of_labels
+from distill.wrapped import deployed_form
 from students import build_student
 
 REFERENCE_NAME = "resnet18 (reference)"
@@ -33,7 +34,7 @@ def torch_contestants(
     """A module's model-only row, from a normalized float tensor, and its row from JPEG bytes.
 
     Args:
-        module: takes float ``[N, 3, S, S]``; put into evaluation mode when the contestant is made.
+        module: takes float ``[N, 3, S, S]``; put into evaluation mode when the contestant is made. Its deployed form is timed.
         model: the network's name, for the row.
         preprocess: its ``size`` is the input size.
         threads: torch's intra-op threads.
@@ -42,6 +43,7 @@ def torch_contestants(
         end_to_end: whether to add that row.
 
     """
+    module = deployed_form(module)
     size, params, macs = preprocess.size, count_params(module), _macs_if_it_runs(module, preprocess.size)
     photos = tuple(images) or (sample_jpeg(),)
 
