@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cli import edgeproof
 from filelock import FileLock
+from report_fixture import Records, calm
 
 TINY = Path(__file__).parent / "tiny.toml"
 
@@ -39,3 +40,15 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_copy(finished_run: Path, tmp_path: Path) -> Path:
     """A copy of the finished run that a test may change."""
     return Path(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
+def records(finished_run: Path) -> Records:
+    """What the report reads of the finished run."""
+    return Records.read(finished_run)
+
+
+@pytest.fixture(scope="session")
+def calm_records(records: Records) -> Records:
+    """The same with numbers that say something."""
+    return calm(records)

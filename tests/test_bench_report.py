@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_fixture import LARGE, NNCF, ORT, RECORDS, STUDENT, Records, calm, changed
+from report_fixture import LARGE, NNCF, ORT, RECORDS, STUDENT, Records, changed
 from rich.console import Console
 
 from bench.report.data import load_run
@@ -68,16 +68,6 @@ def tables(markdown: str) -> list[list[list[str]]]:
             found.append(rows)
             rows = []
     return found
-
-
-@pytest.fixture(scope="module")
-def records(finished_run: Path) -> Records:
-    return Records.read(finished_run)
-
-
-@pytest.fixture(scope="module")
-def calm_records(records: Records) -> Records:
-    return calm(records)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_fixture import ALONE, STUDENT, Records, calm, changed, distilled, with_arm
+from report_fixture import ALONE, STUDENT, Records, changed, distilled, with_arm
 from rich.console import Console
 
 from bench.records.distillation import DistillationRecord
@@ -25,16 +25,6 @@ from bench.report.sections import all_sections
 from bench.report.terminal import arms_tables
 from bench.report.verdict import judge
 from distill.page.blocks import Points, Table, Terms
-
-
-@pytest.fixture(scope="module")
-def records(finished_run: Path) -> Records:
-    return Records.read(finished_run)
-
-
-@pytest.fixture(scope="module")
-def calm_records(records: Records) -> Records:
-    return calm(records)
 
 
 def student_of(run: RunData) -> Any:

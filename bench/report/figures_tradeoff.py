@@ -39,7 +39,7 @@ def tradeoff(run: RunData, chosen: Entry | None) -> Picture | None:
             style = {"facecolors": fill, "edgecolors": colour, "linewidths": 1.5, "alpha": 0.85}
             ax.scatter(point.p50, point.auc, s=point.area, marker=marker, **style)
         ax.margins(x=0.12, y=0.16)
-        _plain_log(ax)
+        plain_log(ax)
         _trade_key(ax)
         figure.draw_without_rendering()  # settles the layout, so that labels can be placed in pixels
         _label_points(ax, run, points)
@@ -87,7 +87,7 @@ def _label_points(ax: Any, run: RunData, points: list[_Point]) -> None:
         )  # fmt: skip
 
 
-def _plain_log(ax: Any) -> None:
+def plain_log(ax: Any) -> None:
     """Ticks such as 0.1, 0.2, 0.5, 1 instead of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 

@@ -13,6 +13,7 @@ from bench.report.environment import command, machine, stages
 from bench.report.families import families, shown
 from bench.report.figures_arms import paired_seeds
 from bench.report.figures_degradations import sweep
+from bench.report.figures_front import students_front
 from bench.report.figures_generators import generators
 from bench.report.figures_quality import team
 from bench.report.figures_tradeoff import tradeoff
@@ -20,6 +21,7 @@ from bench.report.figures_training import teacher_training, training
 from bench.report.files import RECIPE
 from bench.report.headline import headline
 from bench.report.lessons import lessons
+from bench.report.students import students
 from bench.report.teacher_cost import teacher_cost
 from bench.report.thresholds import thresholds
 from bench.report.timing import like_for_like, not_timed, published
@@ -109,6 +111,8 @@ def _results(run: RunData, verdict: Verdict) -> Section:
         headline(run, chosen=verdict.chosen),
         _TERMS,
         *_gallery(lambda: tradeoff(run, verdict.chosen)),
+        *([found] if (found := students(run)) else []),
+        *_gallery(lambda: students_front(run)),
         like_for_like(run),
         not_timed(run),
         published(),

@@ -1,0 +1,119 @@
+"""Several students beside each other: what each knows as INT8, and what it takes at the size where all are timed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.records.latency import Row
+from bench.report.arms import spread
+from bench.report.cells import latency, speedups
+from bench.report.data import RunData
+from bench.report.entry import RUNTIMES, Entry
+from distill.page.blocks import Table, columns
+from distill.page.formats import NONE, count, signed, size, with_interval
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A student in its fastest INT8 form.
+
+    Attributes:
+        item: that form; its AUC is of the size it was trained at.
+        row: its latency at the size where every network is timed.
+        auc: of the form on the test split.
+        p50: milliseconds.
+        drop: AUC that INT8 cost; None where the FP32 network was not judged.
+    """
+
+    item: Entry
+    row: Row
+    auc: float
+    p50: float
+    drop: float | None
+
+    @property
+    def name(self) -> str:
+        """What the recipe calls the student."""
+        return self.item.name
+
+
+def candidates(run: RunData) -> list[Candidate]:
+    """Every student that has an INT8 form which was judged and timed."""
+    found = (_fastest(run, name) for name in run.students)
+    return [candidate for candidate in found if candidate]
+
+
+def front(found: Sequence[Candidate]) -> list[Candidate]:
+    """Those that no other beats in AUC without being slower, fastest first."""
+    best: list[Candidate] = []
+    for candidate in sorted(found, key=lambda c: (c.p50, -c.auc)):
+        if not best or candidate.auc > best[-1].auc:
+            best.append(candidate)
+    return best
+
+
+def students(run: RunData) -> Table | None:
+    """The table of students; None below two, where there is nothing to choose."""
+    found = candidates(run)
+    if len(found) < 2:
+        return None
+    best = front(found)
+    rows = tuple(_cells(run, candidate, best) for candidate in found)
+    strong = frozenset(i for i, candidate in enumerate(found) if candidate in best)
+    note = (
+        f"INT8 in the runtime where it is fastest. AUC of seeds: mean ± standard deviation of the FP32 network, at "
+        f"{_trained(run)}; latency at {run.large}×{run.large}. In bold: the front, where no other student is both as fast "
+        "and better."
+    )
+    titles = (
+        "Student", "AUC alone, seeds", "AUC distilled, seeds", "AUC INT8 [95\u00a0% CI]", "INT8 cost", "Runtime",
+        "p50 ms", "min ms", "vs 0.458 s", "vs ResNet18 here", "MMAC", "Parameters", "File", "Beaten by",
+    )  # fmt: skip
+    return Table("Students beside each other", columns(*titles), rows, note, strong)
+
+
+def _fastest(run: RunData, name: str) -> Candidate | None:
+    found = [
+        Candidate(item, row, item.auc, row.p50_ms, _drop(run, item))
+        for item in run.entries
+        if item.name == name and item.is_int8 and item.auc is not None
+        if (row := run.timing(item, size=run.large)) and row.p50_ms is not None
+    ]
+    return min(found, key=lambda candidate: candidate.p50, default=None)
+
+
+def _drop(run: RunData, item: Entry) -> float | None:
+    whole = run.student(item.name)
+    return None if whole is None or whole.auc is None or item.auc is None else whole.auc - item.auc
+
+
+def _cells(run: RunData, candidate: Candidate, best: Sequence[Candidate]) -> tuple[str, ...]:
+    item, row, test = candidate.item, candidate.row, candidate.item.test
+    arms = run.accuracy.distillation[item.name].arms if run.accuracy else ()
+    seeds = {arm.arm: spread(arm.spread("test", "auc")) for arm in arms}
+    return (
+        item.name,
+        seeds.get("alone", NONE),
+        seeds.get("distilled", NONE),
+        with_interval(candidate.auc, test.auc_ci if test else None),
+        NONE if candidate.drop is None else signed(-candidate.drop),
+        RUNTIMES[item.identity.runtime],
+        latency(row, lambda found: found.p50_ms),
+        latency(row, lambda found: found.min_ms),
+        *speedups(run, row),
+        NONE if row.macs is None else count(row.macs / 1e6),
+        count(row.params),
+        size(row.bytes),
+        _rival(candidate, best),
+    )
+
+
+def _rival(candidate: Candidate, best: Sequence[Candidate]) -> str:
+    """The most accurate student of the front that is as fast; a dash for one of the front."""
+    if candidate in best:
+        return NONE
+    return max((c for c in best if c.p50 <= candidate.p50), key=lambda c: c.auc).name
+
+
+def _trained(run: RunData) -> str:
+    sizes = {pixels for name in run.students if (pixels := run.trained_size(name))}
+    return ", ".join(f"{pixels}×{pixels}" for pixels in sorted(sizes)) or "the size it was trained at"
