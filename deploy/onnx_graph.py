@@ -16,7 +16,7 @@ from distill.evaluation.calibration import Calibration
 from distill.files import write_bytes
 from distill.preprocess import PreprocessSpec
 from distill.task import Task
-from distill.wrapped import evaluating
+from distill.probe import evaluating
 
 if TYPE_CHECKING:
     import onnx
