@@ -15,8 +15,9 @@ from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.files import write_bytes
 from distill.preprocess import PreprocessSpec
+from distill.probe import evaluating
 from distill.task import Task
-from distill.wrapped import deployed_form, evaluating
+from distill.wrapped import deployed_form
 
 if TYPE_CHECKING:
     import onnx

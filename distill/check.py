@@ -1,18 +1,19 @@
 """What can be said of a recipe before any work: unknown names, options and files, all at once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from distill.data.layouts import LAYOUTS
 from distill.errors import EdgeproofError, unknown_name
-from distill.methods import METHODS, Pair, build_method
-from distill.models import channels_of
+from distill.methods import METHODS, Pair, build_method, heard_by
+from distill.models import make_model, parts_of
 from distill.parts import find_part
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import find_weights, read_about
 from distill.recipe import MethodSettings, Recipe
-from distill.roster import Model, Roster, settings_of
+from distill.roster import TEACHER, Model, Roster, settings_of
 from distill.task import find_task
 from distill.training.precision import possible_precisions
 
@@ -29,12 +30,17 @@ def check_names(recipe: Recipe, roster: Roster) -> None:
         raise EdgeproofError("\n".join(problems))
 
 
-def pair_of(
-    recipe: Recipe, method: MethodSettings, *, student: dict[str, int], teachers: dict[str, dict[str, int]]
-) -> Pair:
-    """What a method stands between, from the channels of the networks' features."""
-    heard = {name: teachers[name] for name in method.teachers}
-    return Pair(student=student, teachers=heard, task=find_task(recipe.task))
+def pair_of(recipe: Recipe, method: MethodSettings, *, student: Model, teachers: Iterable[Model]) -> Pair:
+    """What a method stands between; of the teachers, those that it listens to."""
+    named = {teacher.name: teacher for teacher in teachers}
+    heard = [named[name] for name in heard_by(method)]
+    return Pair.of(
+        parts_of(recipe, student),
+        {teacher.name: parts_of(recipe, teacher) for teacher in heard},
+        task=find_task(recipe.task),
+        sees={"": student.preprocess, **{teacher.name: teacher.preprocess for teacher in heard}},
+        make_student=partial(make_model, recipe, student),
+    )
 
 
 def check_weights(recipe: Recipe, model: Model) -> None:
@@ -68,17 +74,20 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
         return
     unknown = [found for method in recipe.distillation.methods if (found := _unknown_method(method))]
     yield from unknown
-    channels: dict[Model, dict[str, int]] = {}
+    sound: set[Model] = set()
     for model in (*roster.teachers, *roster.distilled):
         try:
-            channels[model] = channels_of(recipe, model)
+            parts_of(recipe, model)
+            sound.add(model)
         except EdgeproofError as error:
             yield error
         yield from _missing_weights(recipe, model)
     yield from _misfits_of_size(recipe, roster)
     yield from _idle_controls(recipe)
-    if not unknown and all(teacher in channels for teacher in roster.teachers):
-        yield from _misfits(recipe, roster, channels)
+    if not unknown:
+        yield from _cached_for_mixup(recipe)
+    if not unknown and sound.issuperset(roster.teachers):
+        yield from _misfits(recipe, roster, [model for model in roster.distilled if model in sound])
     yield from _impossible_precision(recipe)
     if recipe.data.path and recipe.data.layout not in ("auto", *LAYOUTS):
         yield unknown_name(kind="layout", given=recipe.data.layout, choices=["auto", *LAYOUTS])
@@ -99,7 +108,7 @@ def _misfits_of_size(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]
     for model in roster.deployed:
         larger = replace(model, preprocess=model.preprocess.model_copy(update={"size": size}))
         try:
-            channels_of(recipe, larger)
+            parts_of(recipe, larger)
         except EdgeproofError as error:
             if "cannot take images" in str(error):
                 yield EdgeproofError(f"{error}; bench.like_for_like_size times every network at that size")
@@ -133,19 +142,29 @@ def _unknown_method(method: MethodSettings) -> EdgeproofError | None:
     return None
 
 
-def _misfits(
-    recipe: Recipe, roster: Roster, channels: dict[Model, dict[str, int]]
-) -> Iterator[EdgeproofError]:
+def _misfits(recipe: Recipe, roster: Roster, students: list[Model]) -> Iterator[EdgeproofError]:
     """Methods that do not fit between a student and its teachers."""
-    teachers = {teacher.name: channels[teacher] for teacher in roster.teachers}
-    for student in roster.distilled:
-        for method in recipe.distillation.methods if student in channels else ():
+    for student in students:
+        for method in recipe.distillation.methods:
             try:
-                build_method(
-                    method, pair=pair_of(recipe, method, student=channels[student], teachers=teachers)
-                )
+                build_method(method, pair=pair_of(recipe, method, student=student, teachers=roster.teachers))
             except EdgeproofError as error:
                 yield error
+
+
+def _cached_for_mixup(recipe: Recipe) -> Iterator[EdgeproofError]:
+    """A mixed image is taught by what is said of that very image."""
+    heard = {name for method in recipe.distillation.methods for name in heard_by(method)}
+    cached = [
+        name for name in recipe.all_teachers if name in heard and recipe.all_teachers[name].source == "cached"
+    ]
+    for student, settings in recipe.students.items() if cached else ():
+        if settings.mixup:
+            section = TEACHER if cached[0] == TEACHER else f"teachers.{cached[0]}"
+            yield EdgeproofError(
+                f"students.{student}.mixup: given {settings.mixup:g} with answers of {section} that are cached; expected "
+                f'{section}.source = "online", since a mixed image is taught by what is said of that very image'
+            )
 
 
 def _missing_weights(recipe: Recipe, model: Model) -> Iterator[EdgeproofError]:

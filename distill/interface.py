@@ -1,10 +1,12 @@
 """Distillation from Python: a teacher and a student of one's own, on a folder or a torch ``Dataset``."""
 
+import copy
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,9 @@ from distill.data.pixels import PixelSource, open_pixels
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
-from distill.methods import Method, Pair, build_method, features_of
+from distill.methods import Method, Pair, build_method, features_of, heard_by
 from distill.preprocess import PreprocessSpec
+from distill.probe import Parts, parts_of
 from distill.recipe import LossSettings, MethodSettings, Schedule, TrainingSettings, explain
 from distill.task import BINARY, Task
 from distill.training.batches import BatchDataset
@@ -84,7 +87,7 @@ def distil(
         data: a folder in any layout that ``edgeproof list layouts`` names, or a torch ``Dataset`` of (image, label):
             Pillow images, uint8 arrays ``[H, W, 3]`` or tensors ``[3, H, W]``; label 0 is real.
         teacher: one module, or several by name (methods then name theirs in ``teachers``); frozen, and asked once of
-            every view. Without one the student learns from the labels alone.
+            every view. Without one the student learns from the labels, and from methods that need no teacher.
         methods: names, or mappings such as ``{"name": "soft_bce", "temperature": 4.0, "weight": 0.5}``.
         preprocess: how images become the student's input.
         teacher_preprocess: the teachers' own, where they see more of an image.
@@ -105,10 +108,13 @@ def distil(
     teachers = {
         name: _wrapped(module, teacher_preprocess or spec, task) for name, module in _named(teacher).items()
     }
-    terms = _methods(methods, network, teachers, task) if teachers else []
+    terms = _methods(
+        methods if teachers else [item for item in map(_settings, methods) if not heard_by(item)],
+        network, teachers, task=task, sees=(spec, teacher_preprocess or spec),
+    )  # fmt: skip
     source = _open(data, valid_share=valid_share, seed=seed)
     truth = task.ground_truth(
-        LossSettings(), labels=source.labels("train"), weight=label_weight if teachers else 1.0
+        LossSettings(), labels=source.labels("train"), weight=label_weight if terms else 1.0
     )
     with ExitStack() as stack:
         folder = (
@@ -191,32 +197,57 @@ def _wrapped(module: nn.Module, spec: PreprocessSpec, task: Task) -> nn.Module:
 
 
 def _methods(
-    methods: Iterable[MethodLike], student: nn.Module, teachers: Mapping[str, nn.Module], task: Task
+    methods: Iterable[MethodLike],
+    student: nn.Module,
+    teachers: Mapping[str, nn.Module],
+    *,
+    task: Task,
+    sees: tuple[PreprocessSpec, PreprocessSpec],
 ) -> list[Method]:
     found = []
-    for item in methods:
-        given = {"name": item} if isinstance(item, str) else item
-        settings = given if isinstance(given, MethodSettings) else _settings(given)
-        unknown = [name for name in settings.teachers if name not in teachers]
+    own, theirs = sees
+    for settings in map(_settings, methods):
+        names = heard_by(settings)
+        unknown = [name for name in names if name not in teachers]
         if unknown:
             raise EdgeproofError(
                 f"{settings.name} listens to {unknown[0]!r}, but the teachers are {', '.join(teachers)}"
             )
-        heard = {name: _channels(teachers[name]) for name in settings.teachers}
-        found.append(build_method(settings, pair=Pair(_channels(student), heard, task)))
+        pair = Pair.of(
+            _parts(student, own),
+            {name: _parts(teachers[name], theirs) for name in names},
+            task=task,
+            sees={"": own, **dict.fromkeys(names, theirs)},
+            make_student=partial(_another, student),
+        )
+        found.append(build_method(settings, pair=pair))
     return found
 
 
-def _settings(given: Mapping[str, Any]) -> MethodSettings:
+def _settings(item: MethodLike) -> MethodSettings:
+    if isinstance(item, MethodSettings):
+        return item
+    given = {"name": item} if isinstance(item, str) else dict(item)
     try:
-        return MethodSettings.model_validate(dict(given))
+        return MethodSettings.model_validate(given)
     except ValidationError as error:
         raise EdgeproofError("; ".join(f"methods: {explain(item)}" for item in error.errors())) from None
 
 
-def _channels(module: nn.Module) -> dict[str, int]:
-    found: Any = module.feature_channels
-    return dict(found)
+def _parts(module: nn.Module, spec: PreprocessSpec) -> Parts:
+    try:
+        return parts_of(module, size=spec.size)
+    except OptionError as error:
+        raise EdgeproofError(str(error)) from None
+
+
+def _another(module: nn.Module) -> nn.Module:
+    """A network of the same architecture with first weights of its own, where its layers know how to draw them."""
+    peer = copy.deepcopy(module)
+    for layer in peer.modules():
+        if callable(reset := getattr(layer, "reset_parameters", None)):
+            reset()
+    return peer
 
 
 def _ask(

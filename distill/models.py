@@ -10,8 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from distill import probe
 from distill.errors import EdgeproofError
 from distill.parts import find_part
+from distill.probe import Parts
 from distill.recipe import Recipe
 from distill.roster import Model, Role, settings_of
 from distill.task import find_task
@@ -44,21 +46,26 @@ def load_model(recipe: Recipe, model: Model, path: Path) -> nn.Module:
     return module.eval()
 
 
-def channels_of(recipe: Recipe, model: Model) -> dict[str, int]:
-    """Feature name → channels, shallow to deep; no weights are read, downloaded or even allocated."""
-    settings = settings_of(recipe, model)
-    options = json.dumps(settings.options, sort_keys=True, default=str)
-    num_logits = find_task(recipe.task).num_logits
+def parts_of(recipe: Recipe, model: Model) -> Parts:
+    """What a network gives, as one pass of zeros tells; no weights are read, downloaded or, where possible, allocated.
+
+    Raises:
+        EdgeproofError: an unknown name, option or layer, or a network that cannot take images of the recipe's size.
+    """
     try:
-        return dict(_skeleton_channels(model, options, settings.layers, num_logits))
+        return _probed(model, *_key(recipe, model))
     except OptionError as error:  # a layer that gives no feature map
         raise EdgeproofError(f"{model.section}: {error}") from None
 
 
+def _key(recipe: Recipe, model: Model) -> tuple[str, tuple[str, ...], int]:
+    settings = settings_of(recipe, model)
+    options = json.dumps(settings.options, sort_keys=True, default=str)
+    return options, settings.layers, find_task(recipe.task).num_logits
+
+
 @lru_cache(maxsize=64)
-def _skeleton_channels(
-    model: Model, options: str, layers: tuple[str, ...], num_logits: int
-) -> tuple[tuple[str, int], ...]:
+def _probed(model: Model, options: str, layers: tuple[str, ...], num_logits: int) -> Parts:
     settings = json.loads(options)
     try:
         takes = inspect.signature(_factory(model.role, model.architecture)).parameters
@@ -67,11 +74,14 @@ def _skeleton_channels(
     plain = {**settings, **{name: value for name, value in _WEIGHTS.items() if name in takes}}
     try:
         with torch.device("meta"):  # shapes without memory
-            found: Any = _build(model, options=plain, layers=layers, num_logits=num_logits)
-            return tuple(found.feature_channels.items())
-    except (NotImplementedError, RuntimeError):  # a user's module may need real tensors
-        found = _build(model, options=plain, layers=layers, num_logits=num_logits)
-        return tuple(found.feature_channels.items())
+            return _parts(model, options=plain, layers=layers, num_logits=num_logits)
+    except (NotImplementedError, RuntimeError, AssertionError):  # a user's module may need real tensors
+        return _parts(model, options=plain, layers=layers, num_logits=num_logits)
+
+
+def _parts(model: Model, *, options: Mapping[str, Any], layers: tuple[str, ...], num_logits: int) -> Parts:
+    module = _build(model, options=options, layers=layers, num_logits=num_logits)
+    return probe.parts_of(module, size=model.preprocess.size)
 
 
 def _build(

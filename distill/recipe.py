@@ -116,14 +116,25 @@ class StudentSettings(ModelSettings):
 class MethodSettings(Section):
     """One term of the distillation loss (``edgeproof list methods``); any other key is an option of the method.
 
-    ``teachers`` names those it listens to, if not the main one alone.
+    ``teachers`` names those it listens to, if not the main one alone. ``warmup`` is the share of the training over which
+    the weight rises from 0, ``until`` that after which the term is off.
     """
 
     model_config = ConfigDict(extra="allow")
 
     name: str
     weight: NonNegative = 1.0
-    teachers: tuple[Name, ...] = ("teacher",)
+    warmup: Share = 0.0
+    until: Annotated[float, Field(gt=0, le=1)] = 1.0
+    teachers: tuple[Name, ...] | None = None
+
+    @model_validator(mode="after")
+    def _warm_before_it_ends(self) -> "MethodSettings":
+        if self.warmup > self.until:
+            raise ValueError(
+                f"warmup of at most until, found warmup = {self.warmup:g}, until = {self.until:g}"
+            )
+        return self
 
     @property
     def options(self) -> dict[str, Any]:
@@ -239,7 +250,7 @@ class Recipe(Section):
                 "teachers.teacher: expected another name; the main teacher's section is [teacher]"
             )
         for method in self.distillation.methods:
-            for teacher in method.teachers:
+            for teacher in method.teachers or ():
                 if teacher not in self.all_teachers:
                     raise ValueError(
                         f"distillation.methods: {method.name} listens to {teacher!r}; "
@@ -253,21 +264,6 @@ class Recipe(Section):
             raise ValueError(
                 f"training.balanced: given true beside {self.loss.remedies[0]}, expected one remedy for imbalanced classes"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _mixed_images_are_asked_about(self) -> "Recipe":
-        heard = {teacher for method in self.distillation.methods for teacher in method.teachers}
-        cached = [
-            name for name in self.all_teachers if name in heard and self.all_teachers[name].source == "cached"
-        ]
-        for student, settings in self.students.items():
-            if settings.mixup and cached:
-                section = "teacher" if cached[0] == "teacher" else f"teachers.{cached[0]}"
-                raise ValueError(
-                    f"students.{student}.mixup: given {settings.mixup:g} with answers of {section} that are cached; expected "
-                    f'{section}.source = "online", since a mixed image is taught by what is said of that very image'
-                )
         return self
 
 

@@ -1,13 +1,12 @@
 """Any ``nn.Module`` as a teacher or student: its logits, and named layers' outputs as features, by forward hooks."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from distill.probe import parts_of, probe
 from students.options import OptionError
 from students.output import ModelOutput, squeeze_binary
 
@@ -54,18 +53,14 @@ class Wrapped(nn.Module):
 
     @cached_property
     def feature_channels(self) -> dict[str, int]:
-        """Layer → channels, from one image of zeros."""
-        features = self._probe().features
-        for name, value in features.items():
-            if not isinstance(value, Tensor) or value.ndim != 4:
-                shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-                raise OptionError(f"layer {name!r} gives {shape}, expected a feature map [N, C, H, W]")
-        return {name: int(value.shape[1]) for name, value in features.items()}
+        """Layer → channels, from images of zeros."""
+        found = parts_of(self, size=self.image_size).features
+        return {name: value.channels for name, value in found.items()}
 
     @property
     def num_logits(self) -> int:
-        """Logits of one image, from one image of zeros."""
-        logits = self._probe().logits
+        """Logits of one image, from images of zeros."""
+        logits = probe(self, size=self.image_size).logits
         return 1 if logits.ndim == 1 else int(logits.shape[1])
 
     def forward(self, images: Tensor) -> ModelOutput:
@@ -85,22 +80,6 @@ class Wrapped(nn.Module):
             )
         return ModelOutput(squeeze_binary(logits) if logits.ndim == 2 else logits, features)
 
-    def _probe(self) -> ModelOutput:
-        parameter = next(self.parameters(), torch.zeros(()))
-        images = torch.zeros(2, 3, self.image_size, self.image_size, device=parameter.device)
-        try:
-            with evaluating(self), torch.no_grad():
-                output: ModelOutput = self(images)
-        except RuntimeError as error:
-            if parameter.is_meta:  # shapes alone were asked for: real tensors may do
-                raise
-            size = f"{self.image_size}x{self.image_size}"
-            reason = str(error).partition("\n")[0]
-            raise OptionError(
-                f"{type(self.module).__name__} cannot take images of {size} pixels ({reason})"
-            ) from None
-        return output
-
 
 class _Caught:
     """What the hooks have seen. No bare dict: ``torch.export`` puts copies in the place of a module's containers."""
@@ -111,18 +90,6 @@ class _Caught:
 
 def _keep(caught: _Caught, name: str, module: nn.Module, inputs: Any, output: Any) -> None:
     caught.outputs[name] = output
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block, and afterwards what each module was in: a frozen part stays frozen."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _some(names: dict[str, nn.Module]) -> str:

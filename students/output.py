@@ -15,6 +15,7 @@ class ModelOutput(NamedTuple):
         boxes: teachers with a face localiser only: ``[N, 4]`` as x1, y1, x2, y2 in pixels of the input.
         box_logits: confidence logit of the box, ``[N]``.
         auxiliary: named extra tensors that only a model's own training loss reads.
+        attention: networks with spatial attention only: level → ``[N, 1, h, w]`` between 0 and 1.
 
     """
 
@@ -23,6 +24,7 @@ class ModelOutput(NamedTuple):
     boxes: Tensor | None = None
     box_logits: Tensor | None = None
     auxiliary: dict[str, Tensor] | None = None
+    attention: dict[str, Tensor] | None = None
 
 
 def squeeze_binary(scores: Tensor) -> Tensor:

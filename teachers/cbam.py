@@ -26,7 +26,12 @@ class CBAM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[N, C, H, W]`` → the same shape."""
+        return self.attend(x)[0]
+
+    def attend(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``[N, C, H, W]`` → the same shape, and its spatial attention ``[N, 1, H, W]`` between 0 and 1."""
         average, peak = x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
         x = x * torch.sigmoid(self.mlp(average) + self.mlp(peak))
         places = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
-        return x * torch.sigmoid(self.spatial(places))
+        spatial = torch.sigmoid(self.spatial(places))
+        return x * spatial, spatial

@@ -78,7 +78,7 @@ class EfficientNetFpnCbam(nn.Module):
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(pooled, num_logits))
 
     def forward(self, images: Tensor) -> ModelOutput:
-        """Normalized ``[N, 3, H, W]`` → logits, levels, and with the localiser also boxes.
+        """Normalized ``[N, 3, H, W]`` → logits, levels, with CBAM its attention, and with the localiser also boxes.
 
         ``auxiliary`` then holds, per level, ``confidence_map_<level>`` (``[N, h, w]`` logits) and
         ``box_map_<level>`` (``[N, 4, h, w]``, x1, y1, x2, y2 in pixels, not clipped) for a box loss.
@@ -88,7 +88,7 @@ class EfficientNetFpnCbam(nn.Module):
             maps = [m.permute(0, 3, 1, 2) for m in maps]
         levels = self.pyramid(dict(zip(self.feature_channels, maps, strict=True)))
         # Without ReLU the mean of a level would be a linear function of the mean of its input.
-        features = {name: self.attention[name](functional.relu(level)) for name, level in levels.items()}
+        features, attention = self._attended({name: functional.relu(level) for name, level in levels.items()})
         pooled = [level.mean((2, 3)) for level in features.values()]
         found: Localisation | None = None
         if self.localiser is not None and self.face is not None:
@@ -100,10 +100,21 @@ class EfficientNetFpnCbam(nn.Module):
             pooled.append(self.frequency(images).to(pooled[0].dtype))
         logits = squeeze_binary(self.classifier(torch.cat(pooled, dim=1)))
         if found is None:
-            return ModelOutput(logits=logits, features=features)
+            return ModelOutput(logits=logits, features=features, attention=attention)
         auxiliary = {f"confidence_map_{name}": m for name, m in found.confidence_maps.items()}
         auxiliary |= {f"box_map_{name}": m for name, m in found.box_maps.items()}
-        return ModelOutput(logits, features, found.boxes, found.box_logits, auxiliary)
+        return ModelOutput(logits, features, found.boxes, found.box_logits, auxiliary, attention)
+
+    def _attended(self, levels: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
+        """The levels weighed by attention, and its spatial maps; None without CBAM."""
+        features, maps = {}, {}
+        for name, level in levels.items():
+            block = self.attention[name]
+            if isinstance(block, CBAM):
+                features[name], maps[name] = block.attend(level)
+            else:
+                features[name] = level
+        return features, maps or None
 
 
 class _Laterals(nn.Module):

@@ -62,8 +62,8 @@ class Bank(Method):
         [self.heard] = self.teachers
         self.feature = pair.teacher_feature("", teacher=self.heard)
         self.own = pair.student_feature("")
-        channels = pair.teachers[self.heard][self.feature]
-        self.project = nn.Linear(pair.student[self.own], channels)
+        channels = pair.teachers[self.heard][self.feature].channels
+        self.project = nn.Linear(pair.student[self.own].channels, channels)
         self.memory: Tensor
         self.register_buffer("memory", torch.zeros(0, channels))
         self.seen = 0

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from distill.errors import EdgeproofError
-from distill.methods import METHODS, Method, Needs, Pair, build_method, features_of
+from distill.methods import METHODS, Link, Method, Needs, Pair, build_method, features_of
 from distill.methods.face_box import FaceBox
 from distill.methods.ground_truth import GroundTruth, focal_loss
 from distill.methods.hint import Hint, hint_loss
@@ -13,6 +13,7 @@ from distill.methods.kl import KL, softened_kl
 from distill.methods.logit_mse import LogitMSE
 from distill.methods.objective import Batch, Step
 from distill.methods.soft_bce import SoftBCE, soft_bce
+from distill.probe import FeatureMap
 from distill.recipe import MethodSettings
 from distill.task import MultiClass
 from students.output import ModelOutput
@@ -20,7 +21,10 @@ from students.output import ModelOutput
 NAN = float("nan")
 STEP = Step(epoch=0, epochs=1, step=0)
 THREE = MultiClass(labels=("real", "gan", "diffusion"))
-PAIR = Pair(student={"s1": 4, "s2": 8}, teachers={"teacher": {"t1": 16, "t2": 32}})
+PAIR = Pair(
+    student={"s1": FeatureMap(4, 8, 4), "s2": FeatureMap(8, 4, 8)},
+    teachers={"teacher": {"t1": FeatureMap(16, 8, 4), "t2": FeatureMap(32, 4, 8)}},
+)
 MANY = Pair(student=PAIR.student, teachers=PAIR.teachers, task=THREE)
 
 
@@ -261,7 +265,7 @@ def test_hint_ignores_the_size_of_activations():
 def test_the_hints_projection_trains_and_stays_out_of_the_student():
     student = torch.nn.Conv2d(3, 4, 1)
     before = set(student.state_dict())
-    hint = Hint(Pair(student={"s": 4}, teachers={"teacher": {"t": 6}}))
+    hint = Hint(Pair({"s": FeatureMap(4, 8, 4)}, {"teacher": {"t": FeatureMap(6, 4, 4)}}))
     features = {"s": student(torch.rand(2, 3, 8, 8))}
     out = ModelOutput(logits=torch.zeros(2), features=features)
     loss_of(hint, out, batch((0.0, 1.0), features={"t": torch.rand(2, 6, 4, 4).half()})).backward()
@@ -271,7 +275,7 @@ def test_the_hints_projection_trains_and_stays_out_of_the_student():
 
 
 def test_a_hint_without_the_teachers_feature_says_so():
-    hint = Hint(Pair(student={"s": 1}, teachers={"teacher": {"t": 1}}))
+    hint = Hint(Pair({"s": FeatureMap(1, 1, 1)}, {"teacher": {"t": FeatureMap(1, 1, 1)}}))
     with pytest.raises(ValueError, match="feature 't'"):
         loss_of(
             hint,
@@ -373,7 +377,7 @@ def test_the_table_builds_every_method_under_its_own_name(name):
 
 def test_a_hint_takes_the_last_features_unless_told():
     last = build_method(MethodSettings(name="hint"), pair=PAIR)
-    assert (last.student_feature, last.teacher_feature) == ("s2", "t2")
+    assert last.links == (Link("s2", "t2"),)
     assert last.projection.weight.shape == (32, 8, 1, 1)
     told = build_method(MethodSettings(name="hint", student_feature="s1", teacher_feature="t1"), pair=PAIR)
     assert told.projection.weight.shape == (16, 4, 1, 1)
@@ -385,8 +389,8 @@ def test_a_hint_takes_the_last_features_unless_told():
         (
             {"name": "hints"},
             PAIR,
-            "unknown distillation method 'hints'; choose one of: hint, kl, logit_mse, soft_bce, or name your own as "
-            "module:factory",
+            "unknown distillation method 'hints'; choose one of: .*hint, .*kl, .*logit_mse, .*soft_bce, .*or name your "
+            "own as module:factory",
         ),
         ({"name": "kl"}, PAIR, "kl is identically zero for one logit; use soft_bce or logit_mse"),
         ({"name": "soft_bce"}, MANY, "soft_bce is for one logit, not 3; use kl or logit_mse"),
@@ -458,7 +462,8 @@ def test_features_are_told_apart_by_teacher():
         def needs(self):
             return Needs(features={"large": ("l",), "face": ("f",)})
 
-    pair = Pair(student=PAIR.student, teachers={"large": {"l": 8}, "face": {"f": 4}})
+    shape = FeatureMap(8, 4, 8)
+    pair = Pair(student=PAIR.student, teachers={"large": {"l": shape}, "face": {"f": shape}})
     only = LogitMSE(Pair(student=PAIR.student, teachers={"third": {}}))
     assert features_of([Both(pair), only]) == {"large": ("l",), "face": ("f",), "third": ()}
 

@@ -5,11 +5,13 @@ import pytest
 import torch
 from training_fixture import PAIR, SPEC, MeanTeacher, TinyNet, images, train, training_data
 
+from distill.check import check_names
 from distill.errors import EdgeproofError
 from distill.methods.ground_truth import GroundTruth
 from distill.methods.logit_mse import LogitMSE
 from distill.methods.objective import Batch, Objective
 from distill.recipe import load_recipe
+from distill.roster import roster_of
 from distill.task import MultiClass
 from distill.training.batches import BatchDataset, Sight
 from distill.training.fit import TrainingData, fit
@@ -111,16 +113,19 @@ def test_cached_answers_are_refused(tmp_path):
 
 def test_a_recipe_with_cached_answers_is_refused_before_any_work():
     mixup = "students.small_cnn.mixup=0.2"
+
+    def checked(*overrides):
+        recipe = load_recipe("demo", overrides=[mixup, *overrides])
+        check_names(recipe, roster_of(recipe))
+        return recipe.students["small_cnn"].mixup
+
     with pytest.raises(EdgeproofError) as caught:
-        load_recipe("demo", overrides=[mixup])
-    assert str(caught.value).endswith(
+        checked()
+    assert str(caught.value) == (
         "students.small_cnn.mixup: given 0.2 with answers of teacher that are cached; expected teacher.source = "
         '"online", since a mixed image is taught by what is said of that very image'
     )
-    assert load_recipe("demo", overrides=[mixup, "teacher.source=online"]).students["small_cnn"].mixup == 0.2
-    assert (
-        load_recipe("demo", overrides=[mixup, "distillation.methods=[]"]).students["small_cnn"].mixup == 0.2
-    )
+    assert checked("teacher.source=online") == checked("distillation.methods=[]") == 0.2
 
 
 def test_several_classes_are_refused(tmp_path):

@@ -138,7 +138,7 @@ def test_several_teachers_and_quantizers_by_name():
     recipe = parse_recipe(values, origin="")
     assert list(recipe.all_teachers) == ["teacher", "large"]
     assert recipe.all_teachers["large"].preprocess.size == 224
-    assert [method.teachers for method in recipe.distillation.methods] == [("teacher",), ("large",)]
+    assert [method.teachers for method in recipe.distillation.methods] == [None, ("large",)]
     assert [method.options for method in recipe.distillation.methods] == [{}, {"student_feature": "a"}]
     fast = recipe.quantization["fast"]
     assert (fast.tool, fast.samples, fast.settings) == ("nncf", 8, {"preset": "performance"})

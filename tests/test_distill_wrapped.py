@@ -11,11 +11,13 @@ from torchvision.models import resnet18
 from deploy.onnx_graph import export_onnx
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
+from distill.methods import Pair
 from distill.methods.hint import Hint
-from distill.methods.method import Pair
 from distill.methods.objective import Batch, Step
-from distill.models import channels_of, make_model
+from distill.models import make_model, parts_of
 from distill.preprocess import PreprocessSpec
+from distill.probe import FeatureMap
+from distill.probe import parts_of as parts_of_module
 from distill.recipe import parse_recipe
 from distill.roster import roster_of
 from distill.task import BINARY, MultiClass
@@ -145,7 +147,11 @@ def test_what_are_no_logits(said, found):
 
 def test_gradients_reach_the_module_through_its_features():
     wrapped = wrap(Own().train(), layers=["body.0"], image_size=32)
-    hint = Hint(Pair(student=wrapped.feature_channels, teachers={"teacher": {"t": 5}}))
+    hint = Hint(
+        Pair(parts_of_module(wrapped, size=32).features, {"teacher": {"t": FeatureMap(5, 7, 4)}}),
+        student_feature="body.0",
+        teacher_feature="t",
+    )
     said = {"teacher": ModelOutput(torch.zeros(2), {"t": torch.rand(2, 5, 7, 7)})}
     batch = Batch(images(), torch.zeros(2), torch.zeros(2, 4), torch.arange(2), said)
     hint(wrapped(batch.images), batch, Step(0, 1, 0)).backward()
@@ -213,7 +219,11 @@ def built(**settings):
     values = {"name": "mine", "data": {"path": "photos"}, "students": {"own": settings}}
     recipe = parse_recipe(values, origin="")
     model = roster_of(recipe).distilled[0]
-    return channels_of(recipe, model), make_model(recipe, model)
+    return parts_of(recipe, model), make_model(recipe, model)
+
+
+def shapes(parts):
+    return {name: tuple(value) for name, value in parts.features.items()}
 
 
 @pytest.fixture
@@ -227,23 +237,21 @@ def own(tmp_path, monkeypatch):
 
 
 def test_a_recipe_names_a_module_of_the_users_own(own):
-    channels, network = built(name=f"{own}:Plain", options={"width": 7}, layers=["body"])
-    assert channels == {"body": 7} and isinstance(network, Wrapped)
+    parts, network = built(name=f"{own}:Plain", options={"width": 7}, layers=["body"])
+    assert shapes(parts) == {"body": (7, 222, 1)} and isinstance(network, Wrapped)
     assert network(images()).logits.shape == (2,)
 
 
 @pytest.mark.parametrize("factory", ["asks", "unwritten", "strange"])
 def test_a_factory_that_says_less_of_what_it_takes(own, factory):
     """It hands keywords on, or its arguments have no type, one that is a text, or one that is no plain value."""
-    channels, _ = built(name=f"{own}:{factory}", options={"width": 5}, layers=["body"])
-    assert channels == {"body": 5}
+    parts, _ = built(name=f"{own}:{factory}", options={"width": 5}, layers=["body"])
+    assert shapes(parts) == {"body": (5, 222, 1)}
 
 
 def test_a_module_of_torchvision_by_its_name():
-    channels, network = built(
-        name="torchvision.models:resnet18", options={"num_classes": 1}, layers=["layer2"]
-    )
-    assert channels == {"layer2": 128} and network(images(size=64)).logits.shape == (2,)
+    parts, network = built(name="torchvision.models:resnet18", options={"num_classes": 1}, layers=["layer2"])
+    assert shapes(parts) == {"layer2": (128, 28, 8)} and network(images(size=64)).logits.shape == (2,)
 
 
 @pytest.mark.parametrize(

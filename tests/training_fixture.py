@@ -7,9 +7,10 @@ from torch import nn
 
 from distill.data.pixels import PixelSource
 from distill.data.samples import UNLABELLED, Sample
+from distill.methods import Pair
 from distill.methods.ground_truth import GroundTruth
-from distill.methods.method import Pair
 from distill.preprocess import PreprocessSpec
+from distill.probe import FeatureMap
 from distill.recipe import Schedule, TrainingSettings
 from distill.task import BINARY
 from distill.training.batches import BatchDataset
@@ -21,7 +22,7 @@ from students.output import ModelOutput
 SPEC = PreprocessSpec(size=16)
 SETTINGS = TrainingSettings(precision="fp32", accelerator="cpu", threads=1)
 SCHEDULE = Schedule(epochs=3, batch_size=8, learning_rate=2e-2)
-PAIR = Pair(student={"last": 4}, teachers={"teacher": {"t": 5}})
+PAIR = Pair(student={"last": FeatureMap(4, 7, 2)}, teachers={"teacher": {"t": FeatureMap(5, 7, 2)}})
 
 
 class TinyNet(nn.Module):

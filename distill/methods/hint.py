@@ -1,24 +1,30 @@
 """Hints: Romero et al. 2015, FitNets (arXiv 1412.6550). A 1×1 projection meets the teacher's feature map."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distill.methods.method import Method, Needs, Pair
-from distill.methods.objective import Batch, Step
-from students.output import ModelOutput
+from distill.methods.maps import OneMap, Two, pool_to_smaller
+from distill.methods.pair import Pair
 
 
-def hint_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """MSE of two ``[N, C, H, W]`` maps, each scaled to unit norm over channels; the larger map is pooled down."""
-    height, width = (min(a, b) for a, b in zip(student.shape[2:], teacher.shape[2:], strict=True))
-    student, teacher = (F.adaptive_avg_pool2d(map_, (height, width)) for map_ in (student, teacher))
-    # unit norm: the loss's size must not depend on how large either network's activations happen to be
+def hint_loss(student: Tensor, teacher: Tensor, *, normalize: bool = True) -> Tensor:
+    """Squared distance of two ``[N, C, H, W]`` maps, summed over channels, averaged over places and images.
+
+    The larger map is pooled down. Without ``normalize`` it is half the squared distance, as in the paper. With it each
+    place is scaled to unit norm over channels (and nothing is halved), which the paper does not: the loss's size then
+    does not depend on how large either network's activations happen to be.
+    """
+    student, teacher = pool_to_smaller(student, teacher)
+    if not normalize:
+        return (student - teacher).square().sum(dim=1).mean() / 2
     difference = F.normalize(student, dim=1) - F.normalize(teacher, dim=1)
     return difference.square().sum(dim=1).mean()
 
 
-class Hint(Method):
-    """Match one student feature map to one of the teacher's; by default the deepest of both.
+class Hint(OneMap):
+    """Match one student feature map to one of the teacher's; by default at the deepest stride that both have.
 
     The projection belongs to the objective, so it is trained beside the student and never saved with it.
     """
@@ -26,26 +32,22 @@ class Hint(Method):
     name = "hint"
 
     def __init__(
-        self, pair: Pair, *, weight: float = 1.0, student_feature: str = "", teacher_feature: str = ""
+        self,
+        pair: Pair,
+        *,
+        weight: float = 1.0,
+        student_feature: str = "",
+        teacher_feature: str = "",
+        normalize: bool = True,
     ) -> None:
-        super().__init__(pair, weight=weight)
-        teacher = self.teachers[0]
-        self.student_feature = pair.student_feature(student_feature)
-        self.teacher_feature = pair.teacher_feature(teacher_feature, teacher=teacher)
-        outputs = pair.teachers[teacher][self.teacher_feature]
-        self.projection = nn.Conv2d(pair.student[self.student_feature], outputs, kernel_size=1)
+        super().__init__(
+            pair, weight=weight, student_feature=student_feature, teacher_feature=teacher_feature
+        )
+        self.normalize = normalize
+        own, other = self.shapes
+        self.projection = nn.Conv2d(own.channels, other.channels, kernel_size=1)
 
-    @property
-    def needs(self) -> Needs:
-        """One feature map."""
-        return Needs(features={self.teachers[0]: (self.teacher_feature,)})
-
-    def loss(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
-        """Scalar loss."""
-        features = self.teacher(batch).features
-        if self.teacher_feature not in features:
-            raise ValueError(
-                f"hint needs the feature {self.teacher_feature!r} of {self.teachers[0]}, but the batch holds {[*features]}"
-            )
-        projected = self.projection(output.features[self.student_feature])
-        return hint_loss(projected.float(), features[self.teacher_feature].float())
+    def distance(self, maps: Sequence[Two]) -> Tensor:
+        """Scalar of the one pair."""
+        [(student, teacher)] = maps
+        return hint_loss(self.projection(student), teacher, normalize=self.normalize)

@@ -30,11 +30,17 @@ class Batch(NamedTuple):
 
 
 class Step(NamedTuple):
-    """How far a training is, for warm-ups and schedules: epoch of epochs (from 0), and the optimizer's step."""
+    """How far a training is, for warm-ups and schedules: epoch of epochs and the optimizer's step of steps (from 0)."""
 
     epoch: int
     epochs: int
     step: int
+    steps: int = 1
+
+    @property
+    def share(self) -> float:
+        """Share of the training that is done, below 1."""
+        return self.step / self.steps
 
 
 class Objective(nn.Module):

@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from distill.check import pair_of
-from distill.methods import Method, build_method, features_of
-from distill.models import channels_of
+from distill.methods import Method, build_method, features_of, heard_by
 from distill.recipe import Recipe
 from distill.roster import Model, Roster
 from distill.training.views import Views, views_of
@@ -17,7 +16,7 @@ class Source:
 
     Attributes:
         teacher: the model.
-        features: names of its feature maps that are read.
+        features: names of what is read of it beside its logits.
         cached: asked once for every view; otherwise at every step.
         clean: it sees images before augmentation.
         views: those that it is asked for where it is cached.
@@ -50,7 +49,7 @@ def sources_of(recipe: Recipe, roster: Roster) -> tuple[Source, ...]:
 
 def shown_views(recipe: Recipe, roster: Roster) -> Views:
     """The views that students are taught on."""
-    heard = {name for method in recipe.distillation.methods for name in method.teachers}
+    heard = {name for method in recipe.distillation.methods for name in heard_by(method)}
     settings = [recipe.all_teachers[teacher.name] for teacher in roster.teachers if teacher.name in heard]
     return views_of(
         flips=recipe.training.horizontal_flip,
@@ -73,10 +72,9 @@ def fresh_views(recipe: Recipe) -> Views:
 
 def methods_for(recipe: Recipe, student: Model, teachers: Iterable[Model]) -> list[Method]:
     """The recipe's methods, built anew for one student; projections draw their weights from torch's generator."""
-    heard = {teacher.name: channels_of(recipe, teacher) for teacher in teachers}
-    channels = channels_of(recipe, student)
+    teachers = tuple(teachers)
     return [
-        build_method(method, pair=pair_of(recipe, method, student=channels, teachers=heard))
+        build_method(method, pair=pair_of(recipe, method, student=student, teachers=teachers))
         for method in recipe.distillation.methods
     ]
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from distill.data.transforms.settings import AugmentationSettings
 from distill.errors import EdgeproofError
 from distill.preprocess import PreprocessSpec
+from distill.probe import ATTENTION, BOX_LOGITS, BOXES
 from distill.training.normalize import normalize
 from distill.training.tensorfile import open_tensors
 from distill.training.views import Views
@@ -37,7 +38,7 @@ class CacheKey:
         spec: how images became its input.
         views: of every image.
         augmentation: what degraded them; None where the teacher saw them clean.
-        features: names of the feature maps that are kept.
+        features: names of what else is kept, as :func:`pick` knows them.
     """
 
     teacher: str
@@ -84,7 +85,7 @@ class Cached:
         self.__init__(state["path"], key=state["key"])  # type: ignore[misc]
 
     def outputs(self, indices: Rows, numbers: Rows) -> ModelOutput:
-        """Logits float32 ``[N]`` or ``[N, K]`` and features float16 ``[N, C, H, W]`` of the views ``numbers``."""
+        """Logits float32 ``[N]`` or ``[N, K]`` and what else was asked for, in float16, of the views ``numbers``."""
         numbers = numbers % self._logits.shape[1]
         features = {name: _tensor(values[indices, numbers]) for name, values in self._features.items()}
         return ModelOutput(logits=_tensor(self._logits[indices, numbers]), features=features)
@@ -118,7 +119,7 @@ class Online:
     Args:
         module: the teacher.
         spec: how images become its input.
-        features: names of the feature maps that are read.
+        features: names of what is read beside the logits, as :func:`pick` knows them.
     """
 
     def __init__(self, module: nn.Module, *, spec: PreprocessSpec, features: Sequence[str]) -> None:
@@ -133,7 +134,22 @@ class Online:
         """``uint8 [N, H, W, 3]`` → what it says, in FP32 as a cache would hold it."""
         with torch.autocast(images.device.type, enabled=False):
             said = self.module(normalize(images, spec=self.spec))
-        return ModelOutput(logits=said.logits, features={name: said.features[name] for name in self.features})
+        return ModelOutput(logits=said.logits, features=pick(said, self.features))
+
+
+def pick(said: ModelOutput, names: Sequence[str]) -> dict[str, Tensor]:
+    """The named things among what a network said, whether its answers are kept or used at once.
+
+    A name is a feature map's (``[N, C, H, W]``), ``attention.<level>`` (``[N, 1, h, w]``), ``boxes`` (``[N, 4]``) or
+    ``box_logits`` (``[N]``). All of them arrive in ``features`` of what methods get to see of a teacher.
+
+    Raises:
+        KeyError: a name of nothing that it said.
+    """
+    attention = {ATTENTION + level: value for level, value in (said.attention or {}).items()}
+    boxes = {BOXES: said.boxes, BOX_LOGITS: said.box_logits}
+    found = {**boxes, **attention, **said.features}
+    return {name: value for name in names if (value := found[name]) is not None}
 
 
 def freeze(module: nn.Module) -> nn.Module:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from distill.data.samples import Sample
 from distill.errors import EdgeproofError
+from distill.methods.method import Method
 from distill.methods.objective import Batch, Objective, Step
 from distill.preprocess import PreprocessSpec
 from distill.task import Task
@@ -69,6 +70,7 @@ class Trainable(lightning.LightningModule):
         self.valid_outputs: list[tuple[Tensor, Tensor]] = []
         self.parts: dict[str, Tensor] = {}
         self.steps = 0
+        self.total_steps = 1
         self._watch = FiniteWatch()
         self._backbone: Backbone | None = None
         self._compiled: Compiled | None = None
@@ -84,8 +86,8 @@ class Trainable(lightning.LightningModule):
         Raises:
             EdgeproofError: a loss that is not finite; names the batch.
         """
-        batch = self._taught(batch, number)
-        step = Step(epoch=self.current_epoch, epochs=self.schedule.epochs, step=self.global_step)
+        step = Step(self.current_epoch, self.schedule.epochs, self.global_step, self.total_steps)
+        batch = self._taught(batch, number, step)
         output = (self._compiled or self.model)(batch.images)
         losses: list[tuple[str, Tensor]] = [
             (str(each.name), each(output, batch, step)) for each in self.objectives
@@ -96,7 +98,7 @@ class Trainable(lightning.LightningModule):
         self.steps += 1
         return torch.stack([value for _, value in losses]).sum()
 
-    def _taught(self, batch: Batch, number: int) -> Batch:
+    def _taught(self, batch: Batch, number: int, step: Step) -> Batch:
         """The batch as networks take it, with what the teachers that are asked now say of it."""
         if self.schedule.mixup:
             key = [self.seed, self.current_epoch, number, self.global_rank]
@@ -105,10 +107,17 @@ class Trainable(lightning.LightningModule):
         said = {
             name: teacher.outputs(batch.views.get(name, batch.images))
             for name, teacher in self.online.items()
+            if name not in self._unheard(step)
         }
         return batch._replace(
             images=normalize(batch.images, spec=self.spec), teachers={**batch.teachers, **said}, views={}
         )
+
+    def _unheard(self, step: Step) -> set[str]:
+        """The teachers to whom nobody listens any more: asking them would cost time for nothing."""
+        methods = [each for each in self.objectives if isinstance(each, Method)]
+        heard = {name for method in methods if method.active(step) for name in method.teachers}
+        return {name for method in methods for name in method.teachers} - heard
 
     def on_fit_start(self) -> None:
         """Bring the teachers to where the student is; compile in the process that trains."""
@@ -139,7 +148,7 @@ class Trainable(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Optimizer and learning rate by the schedule."""
         optimizer = make_optimizer(self.parameters(), schedule=self.schedule)
-        total = int(self.trainer.estimated_stepping_batches)
+        total = self.total_steps = int(self.trainer.estimated_stepping_batches)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate(step, total=total, schedule=self.schedule)
         )
