@@ -13,6 +13,7 @@ from torch import nn
 from distill import probe
 from distill.errors import EdgeproofError
 from distill.parts import find_part
+from distill.pretrained import shipped_weights
 from distill.probe import Parts
 from distill.recipe import Recipe
 from distill.roster import Model, Role, settings_of
@@ -108,4 +109,5 @@ def _build(
 def _factory(role: Role, name: str) -> Factory:
     if role == "student":
         return find_part("students", name, table=STUDENTS, kind="student")
-    return timm_factory(name) or find_part("teachers", name, table=TEACHERS, kind="teacher")
+    also = ("timm:<name>", *shipped_weights())
+    return timm_factory(name) or find_part("teachers", name, table=TEACHERS, kind="teacher", also=also)

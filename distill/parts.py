@@ -6,7 +6,7 @@ A name is looked up in the project's table, then among the entry points of insta
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -17,8 +17,10 @@ Part = TypeVar("Part")
 Family = Literal["teachers", "students", "methods", "quantizers"]
 
 
-def find_part(family: Family, name: str, *, table: Mapping[str, Part], kind: str) -> Part:
-    """What ``name`` means; ``kind`` is the word for it in messages.
+def find_part(
+    family: Family, name: str, *, table: Mapping[str, Part], kind: str, also: Iterable[str] = ()
+) -> Part:
+    """What ``name`` means; ``kind`` is the word for it in messages, which offer the names ``also`` too.
 
     Raises:
         EdgeproofError: an unknown name (with the choices), or a module or factory that cannot be imported.
@@ -32,7 +34,7 @@ def find_part(family: Family, name: str, *, table: Mapping[str, Part], kind: str
     if ":" in name:
         found = _loaded(name, lambda: _imported(name), kind=kind)
         return found
-    known = unknown_name(kind=kind, given=name, choices=[*table, *installed.names])
+    known = unknown_name(kind=kind, given=name, choices=[*table, *also, *installed.names])
     raise EdgeproofError(f"{known}, or name your own as module:factory")
 
 

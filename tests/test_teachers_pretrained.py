@@ -3,8 +3,11 @@
 import pytest
 from safetensors.torch import load_file
 
+from distill.check import check_names
+from distill.errors import EdgeproofError
 from distill.pretrained import shipped_weights
 from distill.recipe import load_recipe, shipped_recipes
+from distill.roster import roster_of
 from distill.training.checkpoint import read_sidecar
 from teachers import build_teacher
 
@@ -46,3 +49,11 @@ def test_no_recipe_that_uses_them_judges_on_what_they_learned(name, path):
         if settings.teacher.weights == name:
             assert settings.data.simulate.seed != learned.simulate.seed
             assert settings.data.simulate.held_out == learned.simulate.held_out
+
+
+def test_an_unknown_teacher_is_told_of_the_shipped_ones():
+    recipe = load_recipe("demo", overrides=["teacher.name=sim-46"])
+    with pytest.raises(
+        EdgeproofError, match=r"unknown teacher 'sim-46'; choose one of: .*sim-64, sim-64-robust"
+    ):
+        check_names(recipe, roster_of(recipe))
