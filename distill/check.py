@@ -72,7 +72,7 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
     except EdgeproofError as error:
         yield error
         return
-    unknown = [found for method in recipe.distillation.methods if (found := _unknown_method(method))]
+    unknown = [found for method in recipe.distillation.every_method if (found := _unknown_method(method))]
     yield from unknown
     sound: set[Model] = set()
     for model in (*roster.teachers, *roster.distilled):
@@ -145,7 +145,7 @@ def _unknown_method(method: MethodSettings) -> EdgeproofError | None:
 def _misfits(recipe: Recipe, roster: Roster, students: list[Model]) -> Iterator[EdgeproofError]:
     """Methods that do not fit between a student and its teachers."""
     for student in students:
-        for method in recipe.distillation.methods:
+        for method in recipe.distillation.every_method:
             try:
                 build_method(method, pair=pair_of(recipe, method, student=student, teachers=roster.teachers))
             except EdgeproofError as error:
@@ -154,7 +154,7 @@ def _misfits(recipe: Recipe, roster: Roster, students: list[Model]) -> Iterator[
 
 def _cached_for_mixup(recipe: Recipe) -> Iterator[EdgeproofError]:
     """A mixed image is taught by what is said of that very image."""
-    heard = {name for method in recipe.distillation.methods for name in heard_by(method)}
+    heard = {name for method in recipe.distillation.every_method for name in heard_by(method)}
     cached = [
         name for name in recipe.all_teachers if name in heard and recipe.all_teachers[name].source == "cached"
     ]

@@ -35,7 +35,9 @@ from distill.training.settings import LossSettings as LossSettings
 from distill.training.settings import Schedule as Schedule
 from distill.training.settings import TrainingSettings as TrainingSettings
 
+DISTILLED = "distilled"
 Control = Literal["pool", "plain"]
+_ARMS = (DISTILLED, "alone", *get_args(Control))
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -142,16 +144,50 @@ class MethodSettings(Section):
         return dict(self.model_extra or {})
 
 
+class Lesson(Section):
+    """What a student learns from in one arm: the labels, with their weight, and the methods' terms."""
+
+    label_weight: NonNegative = 1.0
+    methods: tuple[MethodSettings, ...]
+
+
 class DistillationSettings(Section):
     """What the student learns from the teacher, beside the labels.
 
     ``controls`` are further arms beside ``alone``, at as many steps: ``pool`` trains the unlabelled images with their
-    true labels, ``plain`` trains without augmentation.
+    true labels, ``plain`` trains without augmentation. ``variants`` are lessons that the same student is taught instead,
+    each an arm of its own, to compare methods; what is deployed is taught by ``methods``.
     """
 
     label_weight: NonNegative = 1.0
     methods: tuple[MethodSettings, ...] = (MethodSettings(name="logit_mse"),)
     controls: Annotated[tuple[Control, ...], AfterValidator(_each_once)] = ()
+    variants: dict[Name, Lesson] = {}
+
+    @model_validator(mode="after")
+    def _arms_of_their_own(self) -> "DistillationSettings":
+        for name in self.variants:
+            if name in _ARMS or re.fullmatch(r"seed\d+", name):
+                raise ValueError(
+                    f"variants of other names than {', '.join(_ARMS)} or seed<N>, found {name!r}"
+                )
+        return self
+
+    @property
+    def taught(self) -> tuple[str, ...]:
+        """The arms that have a lesson, ``distilled`` first."""
+        return (DISTILLED, *self.variants)
+
+    def lesson(self, arm: str | None) -> Lesson:
+        """What is taught in an arm; raises :class:`KeyError` for one without a lesson."""
+        if arm == DISTILLED:
+            return Lesson(label_weight=self.label_weight, methods=self.methods)
+        return self.variants[arm or ""]
+
+    @property
+    def every_method(self) -> tuple[MethodSettings, ...]:
+        """The methods of all lessons."""
+        return tuple(method for arm in self.taught for method in self.lesson(arm).methods)
 
 
 class QuantizationSettings(Section):
@@ -249,7 +285,7 @@ class Recipe(Section):
             raise ValueError(
                 "teachers.teacher: expected another name; the main teacher's section is [teacher]"
             )
-        for method in self.distillation.methods:
+        for method in self.distillation.every_method:
             for teacher in method.teachers or ():
                 if teacher not in self.all_teachers:
                     raise ValueError(

@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from distill.preprocess import PreprocessSpec
-from distill.recipe import ModelSettings, Recipe
+from distill.recipe import DISTILLED, ModelSettings, Recipe
 
 Role = Literal["teacher", "student"]
-Arm = Literal["distilled", "alone", "pool", "plain"]
+Arm = str  # ``distilled``, a name in CONTROLS, or the name of a variant in the recipe
 Runtime = Literal["onnxruntime", "openvino"]
 Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 TEACHER = "teacher"
-ARMS: tuple[Arm, ...] = ("distilled", "alone", "plain", "pool")
+CONTROLS: tuple[Arm, ...] = ("alone", "plain", "pool")
 RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
 
 
@@ -27,9 +27,10 @@ class Model:
     Attributes:
         name: what the recipe calls it; a student's arms share it.
         role: ``teacher`` or ``student``.
-        arm: None for teachers. ``distilled``, or one of the same student's control arms without a teacher, at as many
-            steps and from the same initialisation: ``alone`` has the labelled images and the augmentation, ``pool``
-            also the unlabelled images with their true labels, ``plain`` no augmentation.
+        arm: None for teachers. ``distilled``, or another arm of the same student, at as many steps and from the same
+            initialisation. Controls have no teacher: ``alone`` has the labelled images and the augmentation, ``pool``
+            also the unlabelled images with their true labels, ``plain`` no augmentation. Variants have the recipe's
+            names, and learn from other methods.
         architecture: name in the table of teachers or students.
         preprocess: how images become its input.
         seed: of one training; None for a student that was chosen among several.
@@ -49,7 +50,7 @@ class Model:
     @property
     def key(self) -> str:
         """Its name in records: ``teacher``, ``small_cnn``, ``small_cnn/alone``, ``small_cnn/pool``."""
-        return self.name if self.arm in (None, "distilled") else f"{self.name}/{self.arm}"
+        return self.name if self.arm in (None, DISTILLED) else f"{self.name}/{self.arm}"
 
     @property
     def section(self) -> str:
@@ -75,6 +76,11 @@ class Model:
     def predictions(self) -> str:
         """File with its calibrated probabilities on the evaluated splits, relative to the run folder."""
         return f"predictions/{self.key}.npz"
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a student without a teacher."""
+        return self.arm in CONTROLS
 
     @property
     def is_teacher(self) -> bool:
@@ -148,8 +154,8 @@ class Roster:
 
     @property
     def distilled(self) -> tuple[Model, ...]:
-        """The students that learnt from a teacher."""
-        return tuple(model for model in self.students if model.arm == "distilled")
+        """The students that are deployed, each taught by the recipe's own methods."""
+        return tuple(model for model in self.students if model.arm == DISTILLED)
 
     @property
     def judged(self) -> tuple[Artifact, ...]:
@@ -158,7 +164,12 @@ class Roster:
 
     def controls_of(self, student: Model) -> tuple[Model, ...]:
         """The same student in every arm without a teacher, ``alone`` first."""
-        return tuple(m for m in self.students if m.name == student.name and m.arm != "distilled")
+        return tuple(m for m in self.students if m.name == student.name and m.is_control)
+
+    def variants_of(self, student: Model) -> tuple[Model, ...]:
+        """The same student taught by other methods."""
+        known = (DISTILLED, *CONTROLS)
+        return tuple(m for m in self.students if m.name == student.name and m.arm not in known)
 
     def trainings_of(self, student: Model) -> tuple[Model, ...]:
         """Every seed of a student in its arm."""
@@ -177,7 +188,8 @@ def roster_of(recipe: Recipe, *, runtimes: Mapping[str, Runtime] | None = None) 
         runtimes: quantizer's name → the runtime that its tool makes models for; None lists no INT8 artifact.
     """
     teachers = tuple(_teacher(recipe, name) for name in recipe.all_teachers)
-    arms = tuple(arm for arm in ARMS if arm in ("distilled", "alone", *recipe.distillation.controls))
+    asked = ("alone", *recipe.distillation.controls)
+    arms = (*recipe.distillation.taught, *(arm for arm in CONTROLS if arm in asked))
     trainings = tuple(
         _student(recipe, name, arm=arm, seed=seed)
         for name in recipe.students
@@ -221,7 +233,7 @@ def _teacher(recipe: Recipe, name: str) -> Model:
 
 
 def _student(recipe: Recipe, name: str, *, arm: Arm, seed: int | None) -> Model:
-    chosen = f"students/{name}" if arm == "distilled" else f"students/{name}/{arm}"
+    chosen = f"students/{name}" if arm == DISTILLED else f"students/{name}/{arm}"
     return Model(
         name=name,
         role="student",

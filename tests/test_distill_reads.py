@@ -18,7 +18,7 @@ from distill.pipeline.state import is_inert
 from distill.recipe import load_recipe
 from distill.section import Section
 
-TABLES = ("students", "teachers", "quantization")
+TABLES = ("students", "teachers", "quantization", "distillation.variants")
 
 
 class Recording:

@@ -4,12 +4,12 @@ from functools import partial
 
 from distill.pipeline.runfolder import AUDIT, SAMPLES, SCAN, SUMMARY, WEIGHTS
 from distill.pipeline.stage import Stage
-from distill.recipe import ModelSettings, Recipe
+from distill.recipe import DISTILLED, ModelSettings, Recipe
 from distill.roster import TEACHER, Model, Roster
 from distill.stages.controls import check_pool
 from distill.stages.cost import COST, measure_cost
 from distill.stages.data import audit_data, data_state, make_data
-from distill.stages.sources import Source, fresh_views, shown_views, sources_of
+from distill.stages.sources import Source, fresh_views, heard_in, shown_views, sources_of
 from distill.stages.student import train_student
 from distill.stages.teacher import cache_outputs, train_teacher, weights_state
 from distill.stages.training import choose
@@ -100,7 +100,7 @@ def student_stages(
 ) -> list[Stage]:
     """Each seed of one arm, then the choice of what is deployed."""
     candidates = roster.trainings_of(student)
-    heard = sources if student.arm == "distilled" else ()
+    heard = heard_in(recipe, student, sources)
     shown = views if heard else fresh_views(recipe)
     stages = [_training_stage(recipe, model, sources=heard, views=shown) for model in candidates]
     choice = Stage(
@@ -115,8 +115,8 @@ def student_stages(
 
 def cost_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
     """What a teacher costs the first student's training; it has the machine to itself."""
-    sources, views = sources_of(recipe, roster), shown_views(recipe, roster)
-    model = roster.trainings_of(roster.distilled[0])[0]
+    model, views = roster.trainings_of(roster.distilled[0])[0], shown_views(recipe, roster)
+    sources = heard_in(recipe, model, sources_of(recipe, roster))
     return [
         Stage(
             "distillation-cost", "bench", measure_cost,
@@ -150,12 +150,21 @@ def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...]
         reads=(
             *(name for name in _TRAINING if model.arm != "plain" or name != "augmentation"),
             *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE),
-            *(_fields("distillation", ("label_weight", "methods")) if model.arm == "distilled" else []),
+            *_lesson(model),
         ),
         needs=("audit", *([_POOL] if model.arm == "pool" else _heard(sources))),
         outputs=(*_in(model, TRAINED), model.logits),
         cost=4.0 * recipe.students[model.name].epochs,
     )  # fmt: skip
+
+
+def _lesson(model: Model) -> tuple[str, ...]:
+    """Where the recipe says what a student is taught."""
+    if model.is_control:
+        return ()
+    if model.arm == DISTILLED:
+        return _fields("distillation", ("label_weight", "methods"))
+    return (f"distillation.variants.{model.arm}",)
 
 
 def _heard(sources: tuple[Source, ...]) -> list[str]:

@@ -37,7 +37,7 @@ class Source:
 def sources_of(recipe: Recipe, roster: Roster) -> tuple[Source, ...]:
     """The teachers that the recipe's methods listen to."""
     heard: dict[str, set[str]] = {}
-    for student in roster.distilled:
+    for student in (model for model in roster.students if not model.is_control):
         for name, features in features_of(methods_for(recipe, student, roster.teachers)).items():
             heard.setdefault(name, set()).update(features)
     return tuple(
@@ -47,9 +47,18 @@ def sources_of(recipe: Recipe, roster: Roster) -> tuple[Source, ...]:
     )
 
 
+def heard_in(recipe: Recipe, student: Model, sources: Iterable[Source]) -> tuple[Source, ...]:
+    """The teachers that a student listens to in its arm."""
+    if student.is_control:
+        return ()
+    methods = recipe.distillation.lesson(student.arm).methods
+    heard = {name for method in methods for name in heard_by(method)}
+    return tuple(source for source in sources if source.teacher.name in heard)
+
+
 def shown_views(recipe: Recipe, roster: Roster) -> Views:
     """The views that students are taught on."""
-    heard = {name for method in recipe.distillation.methods for name in heard_by(method)}
+    heard = {name for method in recipe.distillation.every_method for name in heard_by(method)}
     settings = [recipe.all_teachers[teacher.name] for teacher in roster.teachers if teacher.name in heard]
     return views_of(
         flips=recipe.training.horizontal_flip,
@@ -71,11 +80,11 @@ def fresh_views(recipe: Recipe) -> Views:
 
 
 def methods_for(recipe: Recipe, student: Model, teachers: Iterable[Model]) -> list[Method]:
-    """The recipe's methods, built anew for one student; projections draw their weights from torch's generator."""
+    """The methods of a student's arm, built anew; projections draw their weights from torch's generator."""
     teachers = tuple(teachers)
     return [
         build_method(method, pair=pair_of(recipe, method, student=student, teachers=teachers))
-        for method in recipe.distillation.methods
+        for method in recipe.distillation.lesson(student.arm).methods
     ]
 
 

@@ -62,11 +62,12 @@ def shown_pixels(run: Run, model: Model, *, taught: bool) -> Any:
 
 
 def _objectives(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
-    if model.arm != "distilled":
+    if model.is_control:
         labels = np.array([sample.label for sample in pixels.samples])
         return [ground_truth(run, labels=labels)]
     taught = methods_for(run.recipe, model, [source.teacher for source in sources])
-    return [ground_truth(run, weight=run.recipe.distillation.label_weight), *taught]
+    weight = run.recipe.distillation.lesson(model.arm).label_weight
+    return [ground_truth(run, weight=weight), *taught]
 
 
 def open_sources(run: Run, sources: tuple[Source, ...], *, student: Model) -> Any:
