@@ -15,8 +15,8 @@ from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.files import write_bytes
 from distill.preprocess import PreprocessSpec
-from distill.task import Task
 from distill.probe import evaluating
+from distill.task import Task
 
 if TYPE_CHECKING:
     import onnx

@@ -30,9 +30,7 @@ def check_names(recipe: Recipe, roster: Roster) -> None:
         raise EdgeproofError("\n".join(problems))
 
 
-def pair_of(
-    recipe: Recipe, method: MethodSettings, *, student: Model, teachers: Iterable[Model]
-) -> Pair:
+def pair_of(recipe: Recipe, method: MethodSettings, *, student: Model, teachers: Iterable[Model]) -> Pair:
     """What a method stands between; of the teachers, those that it listens to."""
     named = {teacher.name: teacher for teacher in teachers}
     heard = [named[name] for name in heard_by(method)]
@@ -157,7 +155,9 @@ def _misfits(recipe: Recipe, roster: Roster, students: list[Model]) -> Iterator[
 def _cached_for_mixup(recipe: Recipe) -> Iterator[EdgeproofError]:
     """A mixed image is taught by what is said of that very image."""
     heard = {name for method in recipe.distillation.methods for name in heard_by(method)}
-    cached = [name for name in recipe.all_teachers if name in heard and recipe.all_teachers[name].source == "cached"]
+    cached = [
+        name for name in recipe.all_teachers if name in heard and recipe.all_teachers[name].source == "cached"
+    ]
     for student, settings in recipe.students.items() if cached else ():
         if settings.mixup:
             section = TEACHER if cached[0] == TEACHER else f"teachers.{cached[0]}"

@@ -79,9 +79,7 @@ def _probed(model: Model, options: str, layers: tuple[str, ...], num_logits: int
         return _parts(model, options=plain, layers=layers, num_logits=num_logits)
 
 
-def _parts(
-    model: Model, *, options: Mapping[str, Any], layers: tuple[str, ...], num_logits: int
-) -> Parts:
+def _parts(model: Model, *, options: Mapping[str, Any], layers: tuple[str, ...], num_logits: int) -> Parts:
     module = _build(model, options=options, layers=layers, num_logits=num_logits)
     return probe.parts_of(module, size=model.preprocess.size)
 

@@ -88,7 +88,9 @@ def probe(module: nn.Module, *, size: int) -> ModelOutput:
         with evaluating(module), torch.no_grad():
             output: ModelOutput = module(images)
     except (RuntimeError, AssertionError, ValueError) as error:
-        if parameter.is_meta or isinstance(error, OptionError):  # shapes alone were asked for: real tensors may do
+        if parameter.is_meta or isinstance(
+            error, OptionError
+        ):  # shapes alone were asked for: real tensors may do
             raise
         reason = str(error).partition("\n")[0]
         own = getattr(module, "module", module)  # within a Wrapped

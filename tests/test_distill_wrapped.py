@@ -11,8 +11,8 @@ from torchvision.models import resnet18
 from deploy.onnx_graph import export_onnx
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
-from distill.methods.hint import Hint
 from distill.methods import Pair
+from distill.methods.hint import Hint
 from distill.methods.objective import Batch, Step
 from distill.models import make_model, parts_of
 from distill.preprocess import PreprocessSpec
@@ -147,7 +147,11 @@ def test_what_are_no_logits(said, found):
 
 def test_gradients_reach_the_module_through_its_features():
     wrapped = wrap(Own().train(), layers=["body.0"], image_size=32)
-    hint = Hint(Pair(parts_of_module(wrapped, size=32).features, {"teacher": {"t": FeatureMap(5, 7, 4)}}), student_feature="body.0", teacher_feature="t")
+    hint = Hint(
+        Pair(parts_of_module(wrapped, size=32).features, {"teacher": {"t": FeatureMap(5, 7, 4)}}),
+        student_feature="body.0",
+        teacher_feature="t",
+    )
     said = {"teacher": ModelOutput(torch.zeros(2), {"t": torch.rand(2, 5, 7, 7)})}
     batch = Batch(images(), torch.zeros(2), torch.zeros(2, 4), torch.arange(2), said)
     hint(wrapped(batch.images), batch, Step(0, 1, 0)).backward()
@@ -246,9 +250,7 @@ def test_a_factory_that_says_less_of_what_it_takes(own, factory):
 
 
 def test_a_module_of_torchvision_by_its_name():
-    parts, network = built(
-        name="torchvision.models:resnet18", options={"num_classes": 1}, layers=["layer2"]
-    )
+    parts, network = built(name="torchvision.models:resnet18", options={"num_classes": 1}, layers=["layer2"])
     assert shapes(parts) == {"layer2": (128, 28, 8)} and network(images(size=64)).logits.shape == (2,)
 
 

@@ -7,8 +7,8 @@ from torch import nn
 
 from distill.data.pixels import PixelSource
 from distill.data.samples import UNLABELLED, Sample
-from distill.methods.ground_truth import GroundTruth
 from distill.methods import Pair
+from distill.methods.ground_truth import GroundTruth
 from distill.preprocess import PreprocessSpec
 from distill.probe import FeatureMap
 from distill.recipe import Schedule, TrainingSettings

@@ -9,22 +9,25 @@ from torch.nn import functional as F
 
 from distill.errors import EdgeproofError
 from distill.methods.kl import softened_kl
-from distill.methods.method import Method, Pair
+from distill.methods.method import Method
 from distill.methods.objective import Batch, Step
+from distill.methods.pair import Pair
 from students.output import ModelOutput
 
 
-def decoupled(student: Tensor, teacher: Tensor, target: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:
+def decoupled(
+    student: Tensor, teacher: Tensor, target: Tensor, *, temperature: float
+) -> tuple[Tensor, Tensor]:
     """TCKD and NCKD of ``[N, K]`` logits and target classes ``[N]``, each times T² and averaged over the batch.
 
     TCKD is the KL divergence of (target, all others), NCKD that of the softmax over the others alone. KL itself is
     ``TCKD + (1 - p_target of the teacher) · NCKD``.
     """
     chosen = F.one_hot(target, student.shape[1]).bool()
-    binary = [_target_and_rest(logits / temperature, chosen) for logits in (student, teacher)]
-    kl = F.kl_div(*binary, log_target=True, reduction="batchmean")
-    others = [logits[~chosen].reshape(len(logits), -1) for logits in (student, teacher)]
-    return temperature**2 * kl, softened_kl(*others, temperature=temperature)
+    ours, theirs = (_target_and_rest(logits / temperature, chosen) for logits in (student, teacher))
+    kl = F.kl_div(ours, theirs, log_target=True, reduction="batchmean")
+    ours, theirs = (logits[~chosen].reshape(len(logits), -1) for logits in (student, teacher))
+    return temperature**2 * kl, softened_kl(ours, theirs, temperature=temperature)
 
 
 def _target_and_rest(logits: Tensor, chosen: Tensor) -> Tensor:
@@ -67,7 +70,5 @@ class DKD(Method):
         """Scalar loss: α · TCKD + β · NCKD."""
         teacher = self.teacher(batch).logits.float()
         target = torch.where(batch.labels >= 0, batch.labels, teacher.argmax(dim=1)).long()
-        target_loss, others = decoupled(
-            output.logits.float(), teacher, target, temperature=self.temperature
-        )
+        target_loss, others = decoupled(output.logits.float(), teacher, target, temperature=self.temperature)
         return self.alpha * target_loss + self.beta * others
