@@ -1,6 +1,8 @@
 """Large models: one architecture, one file. They know nothing of training.
 
-A wide ``small_cnn`` is a teacher as well: of what was tried on simulated images at equal time on a CPU it knew most.
+Every student's architecture is a teacher as well: a wide ``small_cnn`` knew most of what was tried on simulated images at
+equal time on a CPU, and a student of one's own kind is taught by self-distillation (born-again networks, Furlanello et al.
+2018, arXiv 1805.04770).
 """
 
 from collections.abc import Mapping
@@ -9,15 +11,15 @@ from typing import Any
 
 from torch import nn
 
+from students import STUDENTS
 from students.options import Factory, build, unknown
-from students.small_cnn import SmallCNN
 from teachers.efficientnet_fpn_cbam import EfficientNetFpnCbam
 from teachers.timm_classifier import TimmClassifier
 
 __all__ = ["TEACHERS", "build_teacher", "timm_factory"]
 
 TIMM = "timm:"
-TEACHERS: dict[str, Factory] = {"efficientnet_fpn_cbam": EfficientNetFpnCbam, "small_cnn": SmallCNN}
+TEACHERS: dict[str, Factory] = {"efficientnet_fpn_cbam": EfficientNetFpnCbam, **STUDENTS}
 
 
 def build_teacher(name: str, *, num_logits: int = 1, options: Mapping[str, Any] | None = None) -> nn.Module:

@@ -3,62 +3,33 @@ import math
 import numpy as np
 import pytest
 import torch
+from methods_fixture import (
+    MANY,
+    PAIR,
+    STUDENT,
+    TEACHER,
+    batch,
+    bernoulli,
+    build,
+    gradient,
+    loss_of,
+    maps,
+    output,
+    pair_of,
+    sigmoid,
+)
 
 from distill.errors import EdgeproofError
 from distill.methods import METHODS, Link, Method, Needs, Pair, build_method, features_of
-from distill.methods.face_box import FaceBox
 from distill.methods.ground_truth import GroundTruth, focal_loss
 from distill.methods.hint import Hint, hint_loss
 from distill.methods.kl import KL, softened_kl
 from distill.methods.logit_mse import LogitMSE
-from distill.methods.objective import Batch, Step
+from distill.methods.objective import Step
 from distill.methods.soft_bce import SoftBCE, soft_bce
 from distill.probe import FeatureMap
 from distill.recipe import MethodSettings
-from distill.task import MultiClass
 from students.output import ModelOutput
-
-NAN = float("nan")
-STEP = Step(epoch=0, epochs=1, step=0)
-THREE = MultiClass(labels=("real", "gan", "diffusion"))
-PAIR = Pair(
-    student={"s1": FeatureMap(4, 8, 4), "s2": FeatureMap(8, 4, 8)},
-    teachers={"teacher": {"t1": FeatureMap(16, 8, 4), "t2": FeatureMap(32, 4, 8)}},
-)
-MANY = Pair(student=PAIR.student, teachers=PAIR.teachers, task=THREE)
-
-
-def output(logits, **fields):
-    return ModelOutput(logits=torch.tensor(logits), features=fields.pop("features", {}), **fields)
-
-
-def batch(labels=(0.0,), *, boxes=None, size=32, teacher=None, features=None):
-    boxes = torch.full((len(labels), 4), NAN) if boxes is None else torch.tensor(boxes)
-    images = torch.zeros(len(labels), 3, size, size)
-    said = {}
-    if teacher is not None or features is not None:
-        logits = torch.zeros(len(labels)) if teacher is None else torch.tensor(teacher)
-        said["teacher"] = ModelOutput(logits=logits, features=features or {})
-    return Batch(images, torch.tensor(labels), boxes, torch.arange(len(labels)), said)
-
-
-def loss_of(objective, said, seen):
-    return objective(said, seen, STEP)
-
-
-def sigmoid(values):
-    return 1 / (1 + np.exp(-np.asarray(values, dtype=np.float64)))
-
-
-def bernoulli(target, probability):
-    return -(target * np.log(probability) + (1 - target) * np.log(1 - probability))
-
-
-def gradient(loss, *values):
-    tensor = torch.tensor(values, requires_grad=True)
-    loss(tensor).backward()
-    return tensor.grad
-
 
 # labels
 
@@ -284,95 +255,73 @@ def test_a_hint_without_the_teachers_feature_says_so():
         )
 
 
-# face box
-
-
-def test_giou_and_confidence_by_hand():
-    # boxes 0..4 and 2..6 squared: intersection 4, union 28, hull 36 → GIoU = 4/28 - 8/36
-    out = output([0.0], boxes=torch.tensor([[0.0, 0.0, 4.0, 4.0]]), box_logits=torch.tensor([math.log(3)]))
-    loss = loss_of(FaceBox(), out, batch(boxes=[[2.0, 2.0, 6.0, 6.0]]))
-    assert loss.item() == pytest.approx(1 - (4 / 28 - 8 / 36) + math.log(4 / 3), rel=1e-5)
-
-
-def test_boxes_apart_have_a_gradient():
-    # the hull of 0..2 and 6..8 (squared) is 64, the union 8: GIoU = 0 - 56/64
-    boxes = torch.tensor([[0.0, 0.0, 2.0, 2.0]], requires_grad=True)
-    loss = loss_of(
-        FaceBox(), output([0.0], boxes=boxes, box_logits=torch.zeros(1)), batch(boxes=[[6.0, 6.0, 8.0, 8.0]])
-    )
-    loss.backward()
-    assert loss.item() == pytest.approx(1 + 56 / 64 + math.log(2), rel=1e-5)
-    assert (boxes.grad[0, 2:] < 0).all()  # growing towards the face helps
-
-
-def test_an_image_without_a_face_trains_the_confidence_alone():
-    boxes = torch.tensor([[0.0, 0.0, 4.0, 4.0]], requires_grad=True)
-    confidence = torch.tensor([math.log(3)], requires_grad=True)
-    loss = loss_of(FaceBox(), output([0.0], boxes=boxes, box_logits=confidence), batch(boxes=[[0.0] * 4]))
-    loss.backward()
-    assert loss.item() == pytest.approx(math.log(4))
-    assert boxes.grad is None or not boxes.grad.any()
-    assert confidence.grad.item() == pytest.approx(3 / 4)
-
-
-def test_unknown_boxes_take_no_part():
-    known, unknown = [2.0, 2.0, 6.0, 6.0], [NAN] * 4
-    one = output([0.0], boxes=torch.tensor([[0.0, 0.0, 4.0, 4.0]]), box_logits=torch.zeros(1))
-    two = output(
-        [0.0] * 2, boxes=torch.tensor([[0.0, 0, 4, 4], [9.0, 9, 9, 9]]), box_logits=torch.tensor([0.0, 99.0])
-    )
-    alone = loss_of(FaceBox(), one, batch(boxes=[known]))
-    assert loss_of(FaceBox(), two, batch((0.0, 0.0), boxes=[known, unknown])).item() == pytest.approx(
-        alone.item()
-    )
-
-
-@pytest.mark.parametrize("fields", [{}, {"boxes": torch.ones(1, 4), "box_logits": torch.ones(1)}])
-def test_nothing_known_or_no_localiser_costs_nothing_but_keeps_the_graph(fields):
-    logits = torch.tensor([2.0], requires_grad=True)
-    loss = loss_of(FaceBox(), ModelOutput(logits=logits, features={}, **fields), batch())
-    loss.backward()
-    assert loss.item() == 0.0 and logits.grad.item() == 0.0
-
-
-def test_maps_are_supervised_in_the_central_half_of_the_box():
-    # 4 × 4 cells of 8 px on 32 px; the face 0..32 has its central half at 8..24: the four middle cells
-    inside = np.zeros((4, 4))
-    inside[1:3, 1:3] = 1
-    boxes = torch.zeros(1, 4, 4, 4)
-    boxes[:, 2:] = 32.0  # every cell predicts the face exactly
-    auxiliary = {
-        "confidence_map_p3": torch.full((1, 4, 4), math.log(3)),
-        "box_map_p3": boxes,
-        "other": torch.ones(3),
-    }
-    face = torch.tensor([[0.0, 0.0, 32.0, 32.0]])
-    out = output([0.0], boxes=face, box_logits=torch.zeros(1), auxiliary=auxiliary)
-    expected = math.log(2) + bernoulli(inside, 0.75).mean()
-    assert loss_of(FaceBox(), out, batch(boxes=face.tolist())).item() == pytest.approx(expected, rel=1e-5)
-
-
-def test_maps_of_an_image_without_a_face_are_all_background():
-    auxiliary = {
-        "confidence_map_p3": torch.full((1, 2, 2), math.log(3)),
-        "box_map_p3": torch.zeros(1, 4, 2, 2),
-    }
-    out = output([0.0], boxes=torch.zeros(1, 4), box_logits=torch.zeros(1), auxiliary=auxiliary)
-    assert loss_of(FaceBox(), out, batch(boxes=[[0.0] * 4])).item() == pytest.approx(
-        math.log(2) + math.log(4)
-    )
-
-
 # table
 
 
+SEVERAL = ("several_teachers",)
+CLASSES = ("dkd", "kl", "logit_standardization")  # whose mathematics want more than one logit
+
+
+def built(name, **options):
+    """Any method of the table, on a task that it is made for."""
+    names = ("teacher", "second") if name in SEVERAL else ("teacher",)
+    given = {"teachers": names} if name in SEVERAL else {}
+    task = MANY.task if name in CLASSES else None
+    return build(name, pair_of(task, names=names), samples=16, weight=0.25, **given, **options)
+
+
+def lesson(name, *, seed=0):
+    """What a student and its teachers say of four images."""
+    torch.manual_seed(seed)
+    shape = (4, 3) if name in CLASSES else (4,)
+    features = {**maps(TEACHER, seed=seed + 1), "boxes": torch.tensor([[4.0, 4, 20, 20]] * 4)}
+    features |= {"box_logits": torch.ones(4), "attention.p2": torch.rand(4, 1, 8, 8)}
+    features |= {"attention.p3": torch.rand(4, 1, 4, 4)}
+    said = {key: value.clone().requires_grad_() for key, value in features.items()}
+    student = ModelOutput(torch.randn(shape, requires_grad=True), maps(STUDENT, seed=seed + 2, grad=True))
+    seen = batch((0.0, 1.0, 1.0, 0.0))
+    teachers = {
+        key: ModelOutput(torch.randn(shape, requires_grad=True), said) for key in ("teacher", "second")
+    }
+    return student, seen._replace(teachers=teachers, images=torch.randn(4, 3, 32, 32))
+
+
+@pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize("name", sorted(METHODS))
-def test_the_table_builds_every_method_under_its_own_name(name):
-    options = {"temperature": 3.0} if name in ("kl", "soft_bce") else {}
-    pair = MANY if name == "kl" else PAIR
-    method = build_method(MethodSettings(name=name, weight=0.25, **options), pair=pair)
-    assert (method.name, method.weight) == (name, 0.25)
-    assert getattr(method, "temperature", 3.0) == 3.0
+def test_every_method_teaches_the_student_and_not_the_teacher(name, autocast):
+    method = built(name)
+    assert (method.name, method.weight, method.warmup, method.until) == (name, 0.25, 0.0, 1.0)
+    student, seen = lesson(name)
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        loss = loss_of(method, student, seen)
+    assert loss.ndim == 0 and loss.isfinite() and loss.dtype == torch.float32
+    loss.backward()
+    reached = [value.grad for value in (student.logits, *student.features.values()) if value.grad is not None]
+    assert any(grad.abs().sum() > 0 for grad in reached)
+    theirs = [value for said in seen.teachers.values() for value in (said.logits, *said.features.values())]
+    assert all(value.requires_grad and value.grad is None for value in theirs)
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"crd"}))  # which draws anew at every step
+def test_every_methods_schedule(name):
+    """Linear up to its weight, nothing any more from ``until`` on."""
+    method = built(name, warmup=0.25, until=0.75)
+    full = built(name)
+    full.load_state_dict(method.state_dict())
+    student, seen = lesson(name)
+    method.eval(), full.eval()  # fmt: skip
+    whole = loss_of(full, student, seen).item()
+    expected = {0: 0.0, 10: 0.4 * whole, 25: whole, 74: whole, 75: 0.0, 99: 0.0}
+    for number, loss in expected.items():
+        found = loss_of(method, student, seen, Step(epoch=0, epochs=1, step=number, steps=100))
+        assert found.item() == pytest.approx(loss, rel=1e-4, abs=1e-6)
+        assert found.requires_grad is (number < 75)
+
+
+@pytest.mark.parametrize("name", sorted(set(METHODS) - {"label_smoothing", "mutual"}))
+def test_every_method_that_listens_wants_a_teacher(name):
+    with pytest.raises(EdgeproofError, match=f"{name} listens to no teacher, expected one"):
+        build(name, pair_of(MANY.task, names=()))
 
 
 def test_a_hint_takes_the_last_features_unless_told():

@@ -140,7 +140,10 @@ def test_timm_binary_logits_and_image_size():
 
 
 def test_names_and_options_that_do_not_exist():
-    assert failure("resnet") == f"unknown teacher 'resnet'; choose one of: {', '.join(TEACHERS)}, timm:<name>"
+    assert (
+        failure("resnet")
+        == f"unknown teacher 'resnet'; choose one of: {', '.join(sorted(TEACHERS))}, timm:<name>"
+    )
     assert failure("timm:resnet81").startswith("unknown timm model 'resnet81'; close matches: resnet18")
     assert failure("timm:zzzzzzzzzzzz").endswith("timm.list_models() lists them")
     assert failure("timm:test_vit", wide=1) == (

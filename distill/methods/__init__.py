@@ -3,12 +3,31 @@
 from typing import Any
 
 from distill.errors import EdgeproofError
+from distill.methods.attention_map import AttentionMap
+from distill.methods.attention_transfer import AttentionTransfer
+from distill.methods.box_distillation import FaceBoxDistillation
+from distill.methods.crd import CRD
+from distill.methods.dist import DIST
+from distill.methods.dkd import DKD
+from distill.methods.frequency import Frequency
+from distill.methods.fsp import FSP
 from distill.methods.hint import Hint
 from distill.methods.kl import KL
+from distill.methods.label_smoothing import LabelSmoothing
 from distill.methods.logit_mse import LogitMSE
+from distill.methods.logit_standardization import LogitStandardization
 from distill.methods.method import Method, Needs, features_of
+from distill.methods.mutual import Mutual
+from distill.methods.nst import NST
+from distill.methods.ofd import OFD
 from distill.methods.pair import Link, Pair
+from distill.methods.pkt import PKT
+from distill.methods.reviewkd import ReviewKD
+from distill.methods.rkd import RKD
+from distill.methods.several_teachers import SeveralTeachers
 from distill.methods.soft_bce import SoftBCE
+from distill.methods.sp import SP
+from distill.methods.vid import VID
 from distill.parts import find_part
 from distill.recipe import MethodSettings
 from distill.roster import TEACHER
@@ -16,7 +35,31 @@ from students.options import OptionError, check_options
 
 __all__ = ["METHODS", "Link", "Method", "Needs", "Pair", "build_method", "features_of", "heard_by"]
 
-METHODS: dict[str, type[Method]] = {"hint": Hint, "kl": KL, "logit_mse": LogitMSE, "soft_bce": SoftBCE}
+METHODS: dict[str, type[Method]] = {
+    "attention_map": AttentionMap,
+    "attention_transfer": AttentionTransfer,
+    "crd": CRD,
+    "dist": DIST,
+    "dkd": DKD,
+    "face_box": FaceBoxDistillation,
+    "frequency": Frequency,
+    "fsp": FSP,
+    "hint": Hint,
+    "kl": KL,
+    "label_smoothing": LabelSmoothing,
+    "logit_mse": LogitMSE,
+    "logit_standardization": LogitStandardization,
+    "mutual": Mutual,
+    "nst": NST,
+    "ofd": OFD,
+    "pkt": PKT,
+    "reviewkd": ReviewKD,
+    "rkd": RKD,
+    "several_teachers": SeveralTeachers,
+    "soft_bce": SoftBCE,
+    "sp": SP,
+    "vid": VID,
+}
 
 
 def build_method(settings: MethodSettings, *, pair: Pair) -> Method:

@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from distill.methods.method import Method, Pair
+from distill.methods.method import Method
 from distill.methods.objective import Batch, Step
+from distill.methods.pair import Pair
 from students.output import ModelOutput
 
 _EPSILON = 1e-8
@@ -16,7 +17,8 @@ def correlation(one: Tensor, other: Tensor) -> Tensor:
     """Pearson's r ``[N]`` of the rows of two ``[N, D]``; 0 where a row is constant. Products of norms are at least 1e-8."""
     one, other = (rows - rows.mean(dim=1, keepdim=True) for rows in (one, other))
     norms = one.norm(dim=1) * other.norm(dim=1)
-    return (one * other).sum(dim=1) / norms.clamp(min=_EPSILON)
+    found: Tensor = (one * other).sum(dim=1) / norms.clamp(min=_EPSILON)
+    return found
 
 
 def relations(student: Tensor, teacher: Tensor, *, temperature: float) -> tuple[Tensor, Tensor]:

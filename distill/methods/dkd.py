@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from distill.errors import EdgeproofError
 from distill.methods.kl import softened_kl
-from distill.methods.method import Method, Pair
+from distill.methods.method import Method
 from distill.methods.objective import Batch, Step
+from distill.methods.pair import Pair
 from students.output import ModelOutput
 
 
@@ -23,10 +24,10 @@ def decoupled(
     ``TCKD + (1 - p_target of the teacher) · NCKD``.
     """
     chosen = F.one_hot(target, student.shape[1]).bool()
-    binary = [_target_and_rest(logits / temperature, chosen) for logits in (student, teacher)]
-    kl = F.kl_div(*binary, log_target=True, reduction="batchmean")
-    others = [logits[~chosen].reshape(len(logits), -1) for logits in (student, teacher)]
-    return temperature**2 * kl, softened_kl(*others, temperature=temperature)
+    ours, theirs = (_target_and_rest(logits / temperature, chosen) for logits in (student, teacher))
+    kl = F.kl_div(ours, theirs, log_target=True, reduction="batchmean")
+    ours, theirs = (logits[~chosen].reshape(len(logits), -1) for logits in (student, teacher))
+    return temperature**2 * kl, softened_kl(ours, theirs, temperature=temperature)
 
 
 def _target_and_rest(logits: Tensor, chosen: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ class FaceBox(Objective):
         total = F.binary_cross_entropy_with_logits(output.box_logits[known].float(), present)
         faces = present.bool()
         if faces.any():
-            total = total + _giou(output.boxes[known][faces].float(), target[faces])
+            total = total + giou_loss(output.boxes[known][faces].float(), target[faces])
         return total + self._maps(output.auxiliary or {}, known, target, size=batch.images.shape[-1])
 
     def _maps(self, auxiliary: dict[str, Tensor], known: Tensor, target: Tensor, *, size: int) -> Tensor:
@@ -41,11 +41,12 @@ class FaceBox(Objective):
             boxes = auxiliary[name.replace("confidence", "box")][known].float().permute(0, 2, 3, 1)
             if inside.any():
                 wanted = target[:, None, None, :].expand_as(boxes)
-                total = total + _giou(boxes[inside], wanted[inside])
+                total = total + giou_loss(boxes[inside], wanted[inside])
         return total
 
 
-def _giou(boxes: Tensor, target: Tensor) -> Tensor:
+def giou_loss(boxes: Tensor, target: Tensor) -> Tensor:
+    """Mean of ``1 - GIoU`` of ``[N, 4]`` boxes, x1, y1, x2, y2 (Rezatofighi et al. 2019, arXiv 1902.09630)."""
     loss: Tensor = generalized_box_iou_loss(boxes, target, reduction="mean")
     return loss
 

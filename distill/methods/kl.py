@@ -2,13 +2,15 @@
 
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from distill.errors import EdgeproofError
-from distill.methods.method import Method, Pair
+from distill.methods.method import Method
 from distill.methods.objective import Batch, Step
+from distill.methods.pair import Pair
 from students.output import ModelOutput
 
 
@@ -17,6 +19,11 @@ def softened_kl(student: Tensor, teacher: Tensor, *, temperature: float) -> Tens
     log_student = F.log_softmax(student / temperature, dim=1)
     log_teacher = F.log_softmax(teacher / temperature, dim=1)
     return temperature**2 * F.kl_div(log_student, log_teacher, log_target=True, reduction="batchmean")
+
+
+def as_classes(logits: Tensor) -> Tensor:
+    """``[N, K]`` as they are; one logit ``[N]`` as the two classes that it stands for, ``[0, z]``."""
+    return logits if logits.ndim == 2 else torch.stack([torch.zeros_like(logits), logits], dim=1)
 
 
 class KL(Method):

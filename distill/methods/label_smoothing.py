@@ -9,8 +9,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from distill.methods.method import Method, Pair
+from distill.methods.method import Method
 from distill.methods.objective import Batch, Step
+from distill.methods.pair import Pair
 from students.output import ModelOutput
 
 

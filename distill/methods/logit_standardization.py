@@ -7,8 +7,9 @@ from torch import Tensor
 
 from distill.errors import EdgeproofError
 from distill.methods.kl import softened_kl
-from distill.methods.method import Method, Pair
+from distill.methods.method import Method
 from distill.methods.objective import Batch, Step
+from distill.methods.pair import Pair
 from students.output import ModelOutput
 
 _EPSILON = 1e-7

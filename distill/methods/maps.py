@@ -8,7 +8,8 @@ from torch.nn import functional as F
 
 from distill.methods.method import Method, Needs
 from distill.methods.objective import Batch, Step
-from distill.methods.pair import FeatureMap, Link, Pair
+from distill.methods.pair import Link, Pair
+from distill.probe import FeatureMap
 from students.output import ModelOutput
 
 Two = tuple[Tensor, Tensor]

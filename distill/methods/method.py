@@ -72,10 +72,11 @@ class Method(Objective):
         return self.said(batch, self.teachers[0])
 
     def said(self, batch: Batch, name: str) -> ModelOutput:
-        """What one of its teachers said of the batch."""
+        """What one of its teachers said of the batch; no gradient goes back to it."""
         if name not in batch.teachers:
             raise ValueError(f"{self.name} needs what {name} said, but the batch holds {[*batch.teachers]}")
-        return batch.teachers[name]
+        found = batch.teachers[name]
+        return found._replace(logits=found.logits.detach())
 
     def read(self, batch: Batch, name: str) -> Tensor:
         """One of the things that it reads of its first teacher."""
@@ -84,7 +85,7 @@ class Method(Objective):
             raise ValueError(
                 f"{self.name} needs the feature {name!r} of {self.teachers[0]}, but the batch holds {[*features]}"
             )
-        return features[name].float()
+        return features[name].detach().float()
 
 
 def features_of(methods: Iterable[Method]) -> dict[str, tuple[str, ...]]:

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from distill.errors import EdgeproofError
-from distill.methods.method import Method, Pair
+from distill.methods.method import Method
 from distill.methods.objective import Batch, Step
+from distill.methods.pair import Pair
 from students.output import ModelOutput
 
 

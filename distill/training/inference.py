@@ -45,8 +45,9 @@ def write_cache(
     """Ask the teacher once of every image in every view, for :class:`distill.training.teachers.Cached` to read.
 
     The file holds ``logits`` float32 ``[N, V]`` or ``[N, V, K]``, what else was asked for in float16 (a feature map as
-    ``[N, V, C, H, W]``), and ``draws`` int64 ``[N, V]``, the seeds of the views' augmentations. Of augmented views it also holds ``clean``
-    float32 ``[N, 1]`` (or ``[N, 1, K]``), what the teacher says of the images as they are: by that it can be judged.
+    ``[N, V, C, H, W]``), and ``draws`` int64 ``[N, V]``, the seeds of the views' augmentations. Of augmented views it
+    also holds ``clean`` float32 ``[N, 1]`` (or ``[N, 1, K]``), what the teacher says of the images as they are: by that
+    it can be judged.
     No more than a batch is held in memory.
     """
     device, total, count = next(teacher.parameters()).device, len(pixels), key.views.count
