@@ -100,7 +100,7 @@ def student_stages(
 ) -> list[Stage]:
     """Each seed of one arm, then the choice of what is deployed."""
     candidates = roster.trainings_of(student)
-    heard = heard_in(recipe, student, sources)
+    heard = heard_in(recipe, roster, student, sources)
     shown = views if heard else fresh_views(recipe)
     stages = [_training_stage(recipe, model, sources=heard, views=shown) for model in candidates]
     choice = Stage(
@@ -116,7 +116,7 @@ def student_stages(
 def cost_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
     """What a teacher costs the first student's training; it has the machine to itself."""
     model, views = roster.trainings_of(roster.distilled[0])[0], shown_views(recipe, roster)
-    sources = heard_in(recipe, model, sources_of(recipe, roster))
+    sources = heard_in(recipe, roster, model, sources_of(recipe, roster))
     return [
         Stage(
             "distillation-cost", "bench", measure_cost,

@@ -1,7 +1,7 @@
 """Which teachers students listen to, what is read of them, and which views of an image both see."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distill.check import pair_of
 from distill.methods import Method, build_method, features_of, heard_by
@@ -16,7 +16,8 @@ class Source:
 
     Attributes:
         teacher: the model.
-        features: names of what is read of it beside its logits.
+        features: names of what is read of it beside its logits, in whatever arm.
+        reads: those of them that are read; in one arm see :func:`heard_in`.
         cached: asked once for every view; otherwise at every step.
         clean: it sees images before augmentation.
         views: those that it is asked for where it is cached.
@@ -24,6 +25,7 @@ class Source:
 
     teacher: Model
     features: tuple[str, ...]
+    reads: tuple[str, ...]
     cached: bool
     clean: bool
     views: Views
@@ -47,13 +49,16 @@ def sources_of(recipe: Recipe, roster: Roster) -> tuple[Source, ...]:
     )
 
 
-def heard_in(recipe: Recipe, student: Model, sources: Iterable[Source]) -> tuple[Source, ...]:
-    """The teachers that a student listens to in its arm."""
+def heard_in(recipe: Recipe, roster: Roster, student: Model, sources: Iterable[Source]) -> tuple[Source, ...]:
+    """The teachers that a student listens to in its arm, and what its methods read of each."""
     if student.is_control:
         return ()
-    methods = recipe.distillation.lesson(student.arm).methods
-    heard = {name for method in methods for name in heard_by(method)}
-    return tuple(source for source in sources if source.teacher.name in heard)
+    heard = features_of(methods_for(recipe, student, roster.teachers))
+    return tuple(
+        replace(source, reads=heard[source.teacher.name])
+        for source in sources
+        if source.teacher.name in heard
+    )
 
 
 def shown_views(recipe: Recipe, roster: Roster) -> Views:
@@ -95,6 +100,7 @@ def _source(recipe: Recipe, roster: Roster, teacher: Model, features: tuple[str,
     return Source(
         teacher=teacher,
         features=features,
+        reads=features,
         cached=settings.source == "cached",
         clean=clean,
         views=Views(count=2 if flips else 1, flips=flips) if clean else shown,

@@ -81,11 +81,13 @@ def open_sources(run: Run, sources: tuple[Source, ...], *, student: Model) -> An
     for source in sources:
         teacher = source.teacher
         if source.cached:
-            found.cached[teacher.name] = Cached(run.folder / source.outputs, key=cache_key(run, source))
+            found.cached[teacher.name] = Cached(
+                run.folder / source.outputs, key=cache_key(run, source), reads=source.reads
+            )
             continue
         network = load_model(run.recipe, teacher, run.folder / teacher.folder / WEIGHTS)
         found.online[teacher.name] = Online(
-            on_device(run, network), spec=teacher.preprocess, features=source.features
+            on_device(run, network), spec=teacher.preprocess, features=source.reads
         )
         pixels = taught_pixels(run, spec=teacher.preprocess)
         _check(run, teacher, found.online[teacher.name], pixels)

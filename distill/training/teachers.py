@@ -69,20 +69,22 @@ class Cached:
     Args:
         path: the file that :class:`CacheWriter` wrote.
         key: what it must belong to.
+        reads: names of what is read beside the logits; everything that is kept unless given.
 
     Raises:
         EdgeproofError: a damaged file, or outputs of another teacher, data set or view.
     """
 
-    def __init__(self, path: Path, *, key: CacheKey) -> None:
+    def __init__(self, path: Path, *, key: CacheKey, reads: tuple[str, ...] | None = None) -> None:
         self.path, self.key = path, key
+        self.reads = key.features if reads is None else reads
         self._open()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "key": self.key}
+        return {"path": self.path, "key": self.key, "reads": self.reads}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"], key=state["key"])  # type: ignore[misc]
+        self.__init__(**state)  # type: ignore[misc]
 
     def outputs(self, indices: Rows, numbers: Rows) -> ModelOutput:
         """Logits float32 ``[N]`` or ``[N, K]`` and what else was asked for, in float16, of the views ``numbers``."""
@@ -108,9 +110,7 @@ class Cached:
             )
         self._logits = arrays["logits"]
         self._clean = arrays.get("clean", self._logits)
-        self._features = {
-            name.removeprefix(_FEATURE): array for name, array in arrays.items() if name.startswith(_FEATURE)
-        }
+        self._features = {name: arrays[_FEATURE + name] for name in self.reads}
 
 
 class Online:
