@@ -30,6 +30,21 @@ def check_names(recipe: Recipe, roster: Roster) -> None:
         raise EdgeproofError("\n".join(problems))
 
 
+def lessons(recipe: Recipe, learner: Model) -> tuple[MethodSettings, ...]:
+    """The methods that a network is taught by: a student's in its arm, or an assistant's, who listens to its own teacher."""
+    if learner.is_control:
+        return ()
+    if not learner.is_teacher:
+        return recipe.distillation.lesson(learner.arm).methods
+    methods = recipe.distillation.methods
+    other = recipe.all_teachers[learner.name].learns_from
+    return tuple(
+        method.model_copy(update={"teachers": (other,)}) if heard_by(method) else method
+        for method in methods
+        if other
+    )
+
+
 def pair_of(recipe: Recipe, method: MethodSettings, *, student: Model, teachers: Iterable[Model]) -> Pair:
     """What a method stands between; of the teachers, those that it listens to."""
     named = {teacher.name: teacher for teacher in teachers}
@@ -87,7 +102,8 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
     if not unknown:
         yield from _cached_for_mixup(recipe)
     if not unknown and sound.issuperset(roster.teachers):
-        yield from _misfits(recipe, roster, [model for model in roster.distilled if model in sound])
+        names = {model.name for model in sound}
+        yield from _misfits(recipe, roster, [model for model in roster.models if model.name in names])
     yield from _impossible_precision(recipe)
     if recipe.data.path and recipe.data.layout not in ("auto", *LAYOUTS):
         yield unknown_name(kind="layout", given=recipe.data.layout, choices=["auto", *LAYOUTS])
@@ -142,14 +158,20 @@ def _unknown_method(method: MethodSettings) -> EdgeproofError | None:
     return None
 
 
-def _misfits(recipe: Recipe, roster: Roster, students: list[Model]) -> Iterator[EdgeproofError]:
-    """Methods that do not fit between a student and its teachers."""
-    for student in students:
-        for method in recipe.distillation.every_method:
+def _misfits(recipe: Recipe, roster: Roster, learners: list[Model]) -> Iterator[EdgeproofError]:
+    """Methods that do not fit between a student, or an assistant, and its teachers."""
+    for learner in learners:
+        methods = lessons(recipe, learner)
+        for method in methods:
             try:
-                build_method(method, pair=pair_of(recipe, method, student=student, teachers=roster.teachers))
+                build_method(method, pair=pair_of(recipe, method, student=learner, teachers=roster.teachers))
             except EdgeproofError as error:
-                yield error
+                yield EdgeproofError(f"{learner.section}: {error}") if learner.is_teacher else error
+        other = learner.is_teacher and recipe.all_teachers[learner.name].learns_from
+        if other and not any(map(heard_by, methods)):
+            yield EdgeproofError(
+                f"{learner.section}.learns_from: given {other!r}, found no method that listens to a teacher; expected one"
+            )
 
 
 def _cached_for_mixup(recipe: Recipe) -> Iterator[EdgeproofError]:

@@ -93,6 +93,9 @@ class TeacherSettings(ModelSettings):
     ``data`` are labelled images of its own to learn from, which students never see; it is judged on the run's.
     ``preprocess`` is its own where it sees more of an image than the student, ``sees`` "clean" shows it the image
     before augmentation. ``source`` "cached" asks it once for every view, "online" at every step.
+
+    ``learns_from`` names another teacher from whom it learns, by the recipe's methods, before it teaches: a teaching
+    assistant (Mirzadeh et al. 2019, arXiv 1902.03393).
     """
 
     name: str = "efficientnet_fpn_cbam"
@@ -102,6 +105,7 @@ class TeacherSettings(ModelSettings):
     preprocess: PreprocessSpec | None = None
     source: Literal["cached", "online"] = "cached"
     sees: Literal["view", "clean"] = "view"
+    learns_from: str = ""
 
     @model_validator(mode="before")
     @classmethod
@@ -292,6 +296,27 @@ class Recipe(Section):
                         f"distillation.methods: {method.name} listens to {teacher!r}; "
                         f"choose among: {', '.join(self.all_teachers)}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _assistants_learn_from_teachers(self) -> "Recipe":
+        teachers = self.all_teachers
+        for name, settings in teachers.items():
+            key = "teacher" if name == "teacher" else f"teachers.{name}"
+            chain = [name]
+            while other := teachers[chain[-1]].learns_from:
+                if other not in teachers or other in chain:
+                    choices = ", ".join(each for each in teachers if each not in chain) or "no other teacher"
+                    raise ValueError(
+                        f"{key}.learns_from: given {teachers[chain[-1]].learns_from!r} after {' from '.join(chain)}, expected "
+                        f"a teacher that does not learn from this one; choose among: {choices}"
+                    )
+                chain.append(other)
+            if settings.learns_from and (settings.weights or settings.data):
+                raise ValueError(
+                    f"{key}.learns_from: given {settings.learns_from!r} beside {'weights' if settings.weights else 'data'}; an "
+                    "assistant is trained, and on the images that its teacher is asked about: expected one of them"
+                )
         return self
 
     @model_validator(mode="after")

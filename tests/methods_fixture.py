@@ -38,9 +38,10 @@ MANY = pair_of(THREE)
 
 
 def build(name, pair=PAIR, *, samples=0, **options):
-    """A method as a recipe would have it, told of so many samples (labels 0, 1, 0, 1, ...)."""
+    """A method as a recipe would have it, told of so many samples (labels 0, 1, 0, 1, ...), if any."""
     method = build_method(MethodSettings(name=name, **options), pair=pair)
-    method.prepare([Sample(path=f"{i}.png", label=i % 2) for i in range(samples)])
+    if samples:
+        method.prepare([Sample(path=f"{i}.png", label=i % 2) for i in range(samples)])
     return method
 
 

@@ -20,8 +20,8 @@ from distill.pipeline.stage import Run
 from distill.preprocess import PreprocessSpec
 from distill.recipe import load_recipe
 from distill.roster import roster_of
+from distill.stages.listening import open_sources
 from distill.stages.sources import shown_views, sources_of
-from distill.stages.student import open_sources
 from distill.stages.teacher import cache_outputs
 from distill.stages.training import taught_pixels
 from distill.training.batches import BatchDataset, plain_loader

@@ -301,9 +301,9 @@ def test_an_objective_is_told_how_far_the_training_is(data, tmp_path):
             return output.logits.sum()
 
     train(tmp_path, data, objectives=[Watching()])
-    assert [entry[:3] for entry in told] == [(number // 4, 3, number) for number in range(12)]
+    assert [entry[:4] for entry in told] == [(number // 4, 3, number, 12) for number in range(12)]
     for epoch in range(3):
-        seen = [index for entry in told[4 * epoch : 4 * epoch + 4] for index in entry[3]]
+        seen = [index for entry in told[4 * epoch : 4 * epoch + 4] for index in entry[4]]
         assert sorted(seen) == list(range(32))
 
 

@@ -9,7 +9,7 @@ from distill.roster import TEACHER, Model, Roster
 from distill.stages.controls import check_pool
 from distill.stages.cost import COST, measure_cost
 from distill.stages.data import audit_data, data_state, make_data
-from distill.stages.sources import Source, fresh_views, heard_in, shown_views, sources_of
+from distill.stages.sources import Source, all_sources, fresh_views, shown_views, sources_for, sources_of
 from distill.stages.student import train_student
 from distill.stages.teacher import cache_outputs, train_teacher, weights_state
 from distill.stages.training import choose
@@ -27,16 +27,16 @@ _SCHEDULE = tuple(ModelSettings.model_fields)
 
 def distill_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
     """Everything up to the students that will be deployed."""
-    sources, views = sources_of(recipe, roster), shown_views(recipe, roster)
     owners = [teacher for teacher in roster.teachers if teacher.own_data]
     stages = [stage for owner in (None, *owners) for stage in data_stages(owner)]
     if "pool" in recipe.distillation.controls:  # before anything trains
         stages.append(Stage(_POOL, "distill", check_pool, needs=("data",)))
-    for teacher in roster.teachers:
-        stages += teacher_stages(recipe, teacher)
-    stages += [_outputs_stage(source) for source in sources if source.cached]
+    asked = {source.teacher: source for source in all_sources(recipe, roster) if source.cached}
+    for teacher in _assistants_last(recipe, roster):
+        stages += teacher_stages(recipe, roster, teacher)
+        stages += [_outputs_stage(asked[teacher])] if teacher in asked else []
     for student in roster.students:
-        stages += student_stages(recipe, roster, student, sources=sources, views=views)
+        stages += student_stages(recipe, roster, student)
     return stages
 
 
@@ -69,18 +69,37 @@ def _homed(owner: Model | None, names: tuple[str, ...]) -> tuple[str, ...]:
     return _in(owner, names) if owner else names
 
 
-def teacher_stages(recipe: Recipe, teacher: Model) -> list[Stage]:
-    """One training, or weights that are adopted; then its calibration."""
+def _assistants_last(recipe: Recipe, roster: Roster) -> list[Model]:
+    """The teachers, each after the one that it learns from."""
+
+    def depth(name: str) -> int:
+        other = recipe.all_teachers[name].learns_from
+        return 1 + depth(other) if other else 0
+
+    return sorted(roster.teachers, key=lambda teacher: depth(teacher.name))
+
+
+def teacher_stages(recipe: Recipe, roster: Roster, teacher: Model) -> list[Stage]:
+    """One training (an assistant's on what its teacher says), or weights that are adopted; then its calibration."""
+    learns = bool(recipe.all_teachers[teacher.name].learns_from)
+    sources = sources_for(recipe, roster, teacher) if learns else ()
+    lesson = {"sources": sources, "views": shown_views(recipe, roster, learner=teacher)} if learns else {}
     return [
         Stage(
             _teaching(teacher), "teach", train_teacher,
-            arguments={"model": teacher},
+            arguments={"model": teacher, **lesson},
             reads=(
                 *_TRAINING, *_fields("training", _KNOBS), "seed",
                 *_fields(teacher.section, (*_SCHEDULE, "weights", "box_weight")),
+                *(
+                    (*_fields("distillation", ("label_weight", "methods")), f"{teacher.section}.learns_from")
+                    if learns else ()
+                ),
             ),
             # what it learns from, and what every model is judged on
-            needs=tuple(dict.fromkeys(("audit", _data_names(teacher if teacher.own_data else None)[1]))),
+            needs=tuple(dict.fromkeys(
+                ("audit", _data_names(teacher if teacher.own_data else None)[1], *_heard(sources))
+            )),
             state=partial(weights_state, model=teacher),
             outputs=(*_in(teacher, TRAINED), teacher.logits),
             cost=12.0 * recipe.all_teachers[teacher.name].epochs,
@@ -95,13 +114,11 @@ def teacher_stages(recipe: Recipe, teacher: Model) -> list[Stage]:
     ]  # fmt: skip
 
 
-def student_stages(
-    recipe: Recipe, roster: Roster, student: Model, *, sources: tuple[Source, ...], views: Views
-) -> list[Stage]:
+def student_stages(recipe: Recipe, roster: Roster, student: Model) -> list[Stage]:
     """Each seed of one arm, then the choice of what is deployed."""
     candidates = roster.trainings_of(student)
-    heard = heard_in(recipe, roster, student, sources)
-    shown = views if heard else fresh_views(recipe)
+    heard = sources_for(recipe, roster, student)
+    shown = shown_views(recipe, roster, learner=student) if heard else fresh_views(recipe)
     stages = [_training_stage(recipe, model, sources=heard, views=shown) for model in candidates]
     choice = Stage(
         f"choose:{student.key}", "distill", choose,
@@ -115,8 +132,8 @@ def student_stages(
 
 def cost_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
     """What a teacher costs the first student's training; it has the machine to itself."""
-    model, views = roster.trainings_of(roster.distilled[0])[0], shown_views(recipe, roster)
-    sources = heard_in(recipe, roster, model, sources_of(recipe, roster))
+    sources, views = sources_of(recipe, roster), shown_views(recipe, roster)
+    model = roster.trainings_of(roster.distilled[0])[0]
     return [
         Stage(
             "distillation-cost", "bench", measure_cost,

@@ -10,8 +10,8 @@ from distill.data.samples import UNLABELLED_SPLIT
 from distill.pipeline.runfolder import WEIGHTS, load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Model
+from distill.stages.listening import open_sources
 from distill.stages.sources import Source, methods_for
-from distill.stages.student import open_sources
 from distill.stages.training import ground_truth, pixels_of, taught_pixels
 from distill.task import find_task
 from distill.training.cost import FORMS, DistillationCost, Form, costs_of

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from distill.check import pair_of
+from distill.check import lessons, pair_of
 from distill.methods import Method, build_method, features_of, heard_by
 from distill.recipe import Recipe
 from distill.roster import Model, Roster
@@ -16,8 +16,8 @@ class Source:
 
     Attributes:
         teacher: the model.
-        features: names of what is read of it beside its logits, in whatever arm.
-        reads: those of them that are read; in one arm see :func:`heard_in`.
+        features: names of what is read of it beside its logits, by whomever.
+        reads: those of them that are read by one learner.
         cached: asked once for every view; otherwise at every step.
         clean: it sees images before augmentation.
         views: those that it is asked for where it is cached.
@@ -37,41 +37,38 @@ class Source:
 
 
 def sources_of(recipe: Recipe, roster: Roster) -> tuple[Source, ...]:
-    """The teachers that the recipe's methods listen to."""
+    """The teachers that the first of the deployed students listens to."""
+    return sources_for(recipe, roster, roster.distilled[0])
+
+
+def sources_for(recipe: Recipe, roster: Roster, learner: Model) -> tuple[Source, ...]:
+    """The teachers that a student in its arm, or an assistant, listens to, and what is read of each."""
+    heard = features_of(methods_for(recipe, learner, roster.teachers))
+    return tuple(
+        replace(source, reads=heard[source.teacher.name])
+        for source in all_sources(recipe, roster)
+        if source.teacher.name in heard
+    )
+
+
+def all_sources(recipe: Recipe, roster: Roster) -> tuple[Source, ...]:
+    """The teachers that anybody listens to, each with all that is read of it."""
     heard: dict[str, set[str]] = {}
-    for student in (model for model in roster.students if not model.is_control):
-        for name, features in features_of(methods_for(recipe, student, roster.teachers)).items():
+    for learner in roster.models:
+        for name, features in features_of(methods_for(recipe, learner, roster.teachers)).items():
             heard.setdefault(name, set()).update(features)
     return tuple(
-        _source(recipe, roster, teacher, tuple(sorted(heard[teacher.name])))
+        _source(recipe, teacher, tuple(sorted(heard[teacher.name])))
         for teacher in roster.teachers
         if teacher.name in heard
     )
 
 
-def heard_in(recipe: Recipe, roster: Roster, student: Model, sources: Iterable[Source]) -> tuple[Source, ...]:
-    """The teachers that a student listens to in its arm, and what its methods read of each."""
-    if student.is_control:
-        return ()
-    heard = features_of(methods_for(recipe, student, roster.teachers))
-    return tuple(
-        replace(source, reads=heard[source.teacher.name])
-        for source in sources
-        if source.teacher.name in heard
-    )
-
-
-def shown_views(recipe: Recipe, roster: Roster) -> Views:
-    """The views that students are taught on."""
-    heard = {name for method in recipe.distillation.every_method for name in heard_by(method)}
+def shown_views(recipe: Recipe, roster: Roster, *, learner: Model | None = None) -> Views:
+    """The views that students, or an assistant, are taught on."""
+    heard = _heard(recipe, learner or roster.distilled[0])
     settings = [recipe.all_teachers[teacher.name] for teacher in roster.teachers if teacher.name in heard]
-    return views_of(
-        flips=recipe.training.horizontal_flip,
-        augmented=bool(recipe.augmentation.active),
-        cached=any(item.source == "cached" and item.sees == "view" for item in settings),
-        count=recipe.training.views,
-        seed=recipe.seed,
-    )
+    return _views(recipe, cached=any(item.source == "cached" and item.sees == "view" for item in settings))
 
 
 def fresh_views(recipe: Recipe) -> Views:
@@ -80,28 +77,45 @@ def fresh_views(recipe: Recipe) -> Views:
     Nothing ties it to the few views that a cache holds, of which it would tire early: a control must be as strong as it
     can be made.
     """
-    flips, augmented = recipe.training.horizontal_flip, bool(recipe.augmentation.active)
-    return views_of(flips=flips, augmented=augmented, cached=False, count=1, seed=recipe.seed)
+    return _views(recipe, cached=False)
+
+
+def _views(recipe: Recipe, *, cached: bool) -> Views:
+    return views_of(
+        flips=recipe.training.horizontal_flip,
+        augmented=bool(recipe.augmentation.active),
+        cached=cached,
+        count=recipe.training.views,
+        seed=recipe.seed,
+    )
+
+
+def _heard(recipe: Recipe, learner: Model) -> set[str]:
+    """Names of the teachers that a student, or an assistant, listens to."""
+    return {name for method in lessons(recipe, learner) for name in heard_by(method)}
 
 
 def methods_for(recipe: Recipe, student: Model, teachers: Iterable[Model]) -> list[Method]:
-    """The methods of a student's arm, built anew; projections draw their weights from torch's generator."""
+    """What a student (or an assistant) is taught by, built anew; projections draw their weights from torch's generator."""
     teachers = tuple(teachers)
     return [
         build_method(method, pair=pair_of(recipe, method, student=student, teachers=teachers))
-        for method in recipe.distillation.lesson(student.arm).methods
+        for method in lessons(recipe, student)
     ]
 
 
-def _source(recipe: Recipe, roster: Roster, teacher: Model, features: tuple[str, ...]) -> Source:
+def _source(recipe: Recipe, teacher: Model, features: tuple[str, ...]) -> Source:
     settings = recipe.all_teachers[teacher.name]
-    flips, clean = recipe.training.horizontal_flip, settings.sees == "clean"
-    shown = shown_views(recipe, roster)
+    flips, clean, cached = (
+        recipe.training.horizontal_flip,
+        settings.sees == "clean",
+        settings.source == "cached",
+    )
     return Source(
         teacher=teacher,
         features=features,
         reads=features,
-        cached=settings.source == "cached",
+        cached=cached,
         clean=clean,
-        views=Views(count=2 if flips else 1, flips=flips) if clean else shown,
+        views=Views(count=2 if flips else 1, flips=flips) if clean else _views(recipe, cached=cached),
     )

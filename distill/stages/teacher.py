@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 
 from distill.files import sha256, write_json
-from distill.pipeline.runfolder import SAMPLES, WEIGHTS, load_arrays
+from distill.pipeline.runfolder import WEIGHTS, load_arrays
 from distill.pipeline.stage import Progress, Run
 from distill.pretrained import find_weights
 from distill.recipe import Recipe
 from distill.roster import Model
-from distill.stages.sources import Source
+from distill.stages.listening import cache_key, open_sources
+from distill.stages.sources import Source, methods_for
 from distill.stages.teacher_check import check_outputs, labelled_rows
 from distill.stages.training import (
     data_name,
@@ -23,10 +24,18 @@ from distill.stages.training import (
     train,
 )
 from distill.task import find_task
+from distill.training.views import Views
 
 
-def train_teacher(run: Run, progress: Progress, *, model: Model) -> None:
-    """Train the teacher, or take the weights that the recipe names."""
+def train_teacher(
+    run: Run,
+    progress: Progress,
+    *,
+    model: Model,
+    sources: tuple[Source, ...] = (),
+    views: Views | None = None,
+) -> None:
+    """Train the teacher, on what other teachers say if there are ``sources``, or take the weights that the recipe names."""
     import torch
 
     from distill.methods.face_box import FaceBox
@@ -39,16 +48,29 @@ def train_teacher(run: Run, progress: Progress, *, model: Model) -> None:
         _adopt(run, model, network)
     else:
         box = [FaceBox(weight=settings.box_weight)] if settings.box_weight else []
+        pixels = taught_pixels(run, spec=model.preprocess) if sources else None
         train(
             run,
             network,
             model=model,
-            objectives=[ground_truth(run, owner=model), *box],
+            objectives=[*_lessons(run, model, sources=sources, pixels=pixels), *box],
             schedule=settings,
             progress=progress,
+            views=views,
+            teachers=open_sources(run, sources, student=model),
+            pixels=pixels,
         )
     logits_of_splits(run, model)
     _describe(run, model)
+
+
+def _lessons(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
+    """What a teacher learns: the labels, and what an assistant hears from the teacher before it."""
+    if not sources:
+        return [ground_truth(run, owner=model)]
+    labels = np.array([sample.label for sample in pixels.samples])
+    taught = methods_for(run.recipe, model, [source.teacher for source in sources])
+    return [ground_truth(run, weight=run.recipe.distillation.label_weight, labels=labels), *taught]
 
 
 def weights_state(recipe: Recipe, *, model: Model) -> str:
@@ -87,21 +109,6 @@ def cache_outputs(run: Run, progress: Progress, *, source: Source) -> None:
     labels = np.array([sample.label for sample in pixels.samples])
     rows = labelled_rows(labels, seed=run.recipe.seed)
     check_outputs(run, teacher, labels=labels[rows], logits=Cached(path, key=key).clean(rows), what=str(path))
-
-
-def cache_key(run: Run, source: Source) -> Any:
-    """Teacher, data and view: what cached outputs belong to."""
-    from distill.training.teachers import CacheKey
-
-    augmentation = run.recipe.augmentation
-    return CacheKey(
-        teacher=sha256(run.folder / source.teacher.folder / WEIGHTS),
-        samples=sha256(run.folder / SAMPLES),
-        spec=source.teacher.preprocess,
-        views=source.views,
-        augmentation=augmentation if augmentation.active and not source.clean else None,
-        features=source.features,
-    )
 
 
 def _adopt(run: Run, model: Model, network: Any) -> None:
