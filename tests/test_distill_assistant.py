@@ -8,6 +8,7 @@ import pytest
 from conftest import TINY
 from test_distill_reads import Recording, undeclared
 
+from distill import run
 from distill.check import check_names
 from distill.errors import EdgeproofError
 from distill.pipeline.runfolder import load_samples
@@ -15,7 +16,6 @@ from distill.pipeline.stage import Run
 from distill.pipeline.state import stage_keys
 from distill.recipe import load_recipe
 from distill.roster import roster_of
-from distill import run
 from distill.stages import distill_stages
 from distill.stages.sources import all_sources, sources_for, sources_of
 from distill.training.tensorfile import open_tensors
