@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from distill.check_task import task_problems
 from distill.data.layouts import LAYOUTS
 from distill.errors import EdgeproofError, unknown_name
 from distill.methods import METHODS, Pair, build_method
@@ -46,7 +47,8 @@ def check_weights(recipe: Recipe, model: Model) -> None:
     key = f"{model.section}.weights"
     path = find_weights(recipe.all_teachers[model.name].weights, key=key)
     about = read_about(path)
-    for name, given in (("architecture", model.architecture), ("task", recipe.task)):
+    task = find_task(recipe.task).described
+    for name, given in (("architecture", model.architecture), ("task", task)):
         if about.get(name, given) != given:
             raise EdgeproofError(f"{key}: {path}: {name} is {about[name]!r}, but the recipe says {given!r}")
     if "preprocess" in about:
@@ -61,11 +63,6 @@ def check_weights(recipe: Recipe, model: Model) -> None:
 
 
 def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
-    try:
-        find_task(recipe.task)
-    except EdgeproofError as error:
-        yield error
-        return
     unknown = [found for method in recipe.distillation.methods if (found := _unknown_method(method))]
     yield from unknown
     channels: dict[Model, dict[str, int]] = {}
@@ -75,6 +72,7 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
         except EdgeproofError as error:
             yield error
         yield from _missing_weights(recipe, model)
+    yield from task_problems(recipe, roster)
     yield from _misfits_of_size(recipe, roster)
     yield from _idle_controls(recipe)
     if not unknown and all(teacher in channels for teacher in roster.teachers):

@@ -46,19 +46,22 @@ def load_model(recipe: Recipe, model: Model, path: Path) -> nn.Module:
 
 def channels_of(recipe: Recipe, model: Model) -> dict[str, int]:
     """Feature name → channels, shallow to deep; no weights are read, downloaded or even allocated."""
+    return dict(skeleton_of(recipe, model).feature_channels)
+
+
+def skeleton_of(recipe: Recipe, model: Model) -> Any:
+    """The network without memory behind its tensors, as far as it allows that; raises as :func:`make_model` does."""
     settings = settings_of(recipe, model)
     options = json.dumps(settings.options, sort_keys=True, default=str)
     num_logits = find_task(recipe.task).num_logits
     try:
-        return dict(_skeleton_channels(model, options, settings.layers, num_logits))
+        return _skeleton(model, options, settings.layers, num_logits)
     except OptionError as error:  # a layer that gives no feature map
         raise EdgeproofError(f"{model.section}: {error}") from None
 
 
 @lru_cache(maxsize=64)
-def _skeleton_channels(
-    model: Model, options: str, layers: tuple[str, ...], num_logits: int
-) -> tuple[tuple[str, int], ...]:
+def _skeleton(model: Model, options: str, layers: tuple[str, ...], num_logits: int) -> nn.Module:
     settings = json.loads(options)
     try:
         takes = inspect.signature(_factory(model.role, model.architecture)).parameters
@@ -67,11 +70,16 @@ def _skeleton_channels(
     plain = {**settings, **{name: value for name, value in _WEIGHTS.items() if name in takes}}
     try:
         with torch.device("meta"):  # shapes without memory
-            found: Any = _build(model, options=plain, layers=layers, num_logits=num_logits)
-            return tuple(found.feature_channels.items())
+            return _with_channels(_build(model, options=plain, layers=layers, num_logits=num_logits))
     except (NotImplementedError, RuntimeError):  # a user's module may need real tensors
-        found = _build(model, options=plain, layers=layers, num_logits=num_logits)
-        return tuple(found.feature_channels.items())
+        return _with_channels(_build(model, options=plain, layers=layers, num_logits=num_logits))
+
+
+def _with_channels(module: nn.Module) -> nn.Module:
+    """The same; a module that finds its features by running finds them here."""
+    found: Any = module
+    dict(found.feature_channels)
+    return module
 
 
 def _build(

@@ -98,6 +98,15 @@ def binary_metrics(
     )
 
 
+def verdicts(probabilities: npt.ArrayLike, threshold: float | None) -> npt.NDArray[np.int64]:
+    """Number of the class ``[N]``: 1 where the probability of *generated* ``[N]`` reaches the threshold, else 0; or the
+    likeliest of K classes ``[N, K]``, which have no threshold.
+    """
+    scores = np.asarray(probabilities, dtype=np.float64)
+    found = scores.argmax(axis=1) if threshold is None else scores >= threshold
+    return np.asarray(found, dtype=np.int64)
+
+
 def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:
     """Area under the ROC curve of any scores (higher = more likely generated).
 

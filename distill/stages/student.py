@@ -21,6 +21,7 @@ from distill.stages.training import (
     taught_pixels,
     train,
 )
+from distill.task import find_task
 from distill.training.views import Views
 
 
@@ -63,8 +64,7 @@ def shown_pixels(run: Run, model: Model, *, taught: bool) -> Any:
 
 def _objectives(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
     if model.arm != "distilled":
-        labels = np.array([sample.label for sample in pixels.samples])
-        return [ground_truth(run, labels=labels)]
+        return [ground_truth(run, labels=find_task(run.recipe.task).targets(pixels.samples))]
     taught = methods_for(run.recipe, model, [source.teacher for source in sources])
     return [ground_truth(run, weight=run.recipe.distillation.label_weight), *taught]
 
