@@ -7,7 +7,7 @@ from distill.errors import EdgeproofError
 from distill.models import skeleton_of
 from distill.recipe import DataSettings, Recipe
 from distill.roster import Roster, settings_of
-from distill.task import Task, find_task
+from distill.task import Families, Task, find_task
 from distill.training.head import head_of
 
 
@@ -23,6 +23,11 @@ def task_problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
                 f"gates.teacher_auc: given {recipe.gates.teacher_auc:g} for {len(task.classes)} classes, expected 0: they "
                 "have no AUC of generated images"
             )
+    if isinstance(task, Families) and "pool" in recipe.distillation.controls:
+        yield EdgeproofError(
+            "distillation.controls: pool trains the unlabelled images with their true labels, which do not say what family "
+            "made them (task.kind = 'families'); expected no pool"
+        )
     yield from _no_head(recipe, roster)
 
 

@@ -141,13 +141,13 @@ def _check_names(accepted: Sequence[str]) -> None:
 
 def _check_groups(dataset: Dataset, facts: Facts, labels: Sequence[str]) -> None:
     names = labels or ("real", "generated")
-    groups = [
-        len(np.unique(facts.groups[facts.labelled & (facts.labels == number)]))
-        for number in range(len(names))
-    ]
-    if min(groups) < 2:
-        few = labels and [place for place, count in enumerate(groups) if count < 2]
-        said = " and ".join(f"{groups[place]} {names[place]}" for place in few or range(len(names)))
+    counts = {
+        name: len(np.unique(facts.groups[facts.labelled & (facts.labels == number)]))
+        for number, name in enumerate(names)
+    }
+    few = {name: count for name, count in counts.items() if count < 2 or not labels}
+    if min(counts.values()) < 2:
+        said = " and ".join(f"{count} {name}" for name, count in few.items())
         raise EdgeproofError(f"{dataset.root}: {said} groups, expected at least 2 of each to audit")
 
 

@@ -42,7 +42,7 @@ def class_findings(
 
 def class_notes(facts: Facts, labels: Sequence[str]) -> dict[str, Finding]:
     """How even the classes are, and what was not asked."""
-    why = f"{', '.join(NOT_ASKED)}: they ask what tells real images from generated ones, here are {len(labels)} classes"
+    why = f"{', '.join(NOT_ASKED)}: questions to the task binary alone, here are {len(labels)} classes"
     return {"class_balance": _balance(facts, labels), "not_asked": Finding(len(NOT_ASKED), why)}
 
 

@@ -64,7 +64,12 @@ def load(root: Path, *, columns: ManifestColumns = _DEFAULT, labels: Sequence[st
         split, generator, group = more[-3:]
         known = reader.read(number, label, path=path)
         made = (generator.strip() or UNNAMED) if known == GENERATED and not labels else ""
-        rows.add(number, _sample(table, number, path, known, split, made, group))
+        sample = _sample(table, number, path, known, split, made, group)
+        if labels and sample.split not in ("", *SPLITS):  # heldout and control are about generators
+            raise EdgeproofError(
+                f"{place(table, number)}: split {split!r}, expected {', '.join(SPLITS)}, or nothing"
+            )
+        rows.add(number, sample)
     reader.check()
     return table_dataset(table.parent, layout="manifest", samples=rows.samples, problems=rows.problems)
 
