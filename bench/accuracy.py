@@ -4,22 +4,22 @@ from collections.abc import Iterator, Mapping
 
 from bench.gate import accuracy_gate
 from bench.judged import Judged, Truth, flips, judged_models, truth_of
+from bench.judges import Judge, judge_of
 from bench.records.accuracy import (
     AccuracyRecord,
     Comparison,
     GeneratorMetrics,
     ModelAccuracy,
-    Reliability,
-    RocCurve,
     Step,
 )
 from bench.seeds import compare_seeds
 from distill.data.samples import GENERATED
-from distill.evaluation.metrics import binary_metrics, choose_threshold, reliability, roc_auc, roc_points
-from distill.evaluation.statistics import bootstrap_ci, paired_bootstrap
+from distill.evaluation.metrics import roc_auc
+from distill.evaluation.statistics import bootstrap_ci
 from distill.pipeline.runfolder import EVALUATED, load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Roster
+from distill.task import find_task
 
 # fewer where no claim rests on the interval: single generators, controls
 RESAMPLES, FEWER_RESAMPLES = 1000, 300
@@ -28,34 +28,36 @@ _WITH_GENERATORS = ("test", "heldout", "control")
 
 def measure_accuracy(run: Run, progress: Progress, *, roster: Roster) -> AccuracyRecord:
     """Judge every model of the roster; see the report for how it is read."""
-    dataset = load_samples(run.folder)
+    dataset, task = load_samples(run.folder), find_task(run.recipe.task)
+    judge = judge_of(task)
     truth = {split: truth_of(dataset.split(split)) for split in EVALUATED}
     judged = judged_models(run, roster)
     models = {}
     for number, (key, model) in enumerate(judged.items(), start=1):
-        models[key] = _judge(model, truth)
+        models[key] = _judge(model, truth, judge)
         progress(number, len(judged))
     return AccuracyRecord(
         simulated=dataset.layout == "simulated",
+        labels=task.labels,
+        positive=None if task.classes else "generated",
         models=models,
         distillation={
             student.name: compare_seeds(run, roster, student, truth) for student in roster.distilled
         },
-        comparisons=tuple(_comparisons(roster, judged, truth["test"])),
+        comparisons=tuple(_comparisons(roster, judged, truth["test"], judge)),
         gate=accuracy_gate(models, teacher=roster.teachers[0], limits=run.recipe.gates),
     )
 
 
-def _judge(model: Judged, truth: Mapping[str, Truth]) -> ModelAccuracy:
+def _judge(model: Judged, truth: Mapping[str, Truth], judge: Judge) -> ModelAccuracy:
     test, labels = model.probabilities["test"], truth["test"].labels
-    roc = roc_points(labels, test)
     return ModelAccuracy(
         identity=model.identity,
         threshold=model.threshold,
-        refit_threshold=choose_threshold(truth["valid"].labels, model.probabilities["valid"]),
+        refit_threshold=judge.refit(truth["valid"].labels, model.probabilities["valid"]),
         calibration=model.calibration,
         splits={
-            split: binary_metrics(
+            split: judge.metrics(
                 truth[split].labels,
                 probabilities,
                 threshold=model.threshold,
@@ -65,8 +67,8 @@ def _judge(model: Judged, truth: Mapping[str, Truth]) -> ModelAccuracy:
             for split, probabilities in model.probabilities.items()
         },
         generators=dict(_generators(model, truth)),
-        roc=RocCurve.model_validate(roc) if roc else None,
-        reliability=Reliability.model_validate(reliability(labels, test)),
+        roc=judge.roc(labels, test),
+        reliability=judge.reliability(labels, test),
     )
 
 
@@ -79,7 +81,7 @@ def _generators(model: Judged, truth: Mapping[str, Truth]) -> Iterator[tuple[str
     """AUC of each generator's images against all reals of the same split."""
     for split in _WITH_GENERATORS:
         samples = truth[split].samples
-        for generator in sorted({sample.generator for sample in samples if sample.label == GENERATED}):
+        for generator in sorted({sample.generator for sample in samples if sample.generator}):
             keep = [i for i, s in enumerate(samples) if s.label != GENERATED or s.generator == generator]
             chosen = truth[split].only(keep)
             if not 0 < chosen.labels.sum() < len(keep):
@@ -94,16 +96,19 @@ def _generators(model: Judged, truth: Mapping[str, Truth]) -> Iterator[tuple[str
             yield generator, metrics
 
 
-def _comparisons(roster: Roster, judged: Mapping[str, Judged], test: Truth) -> Iterator[Comparison]:
+def _comparisons(
+    roster: Roster, judged: Mapping[str, Judged], test: Truth, judge: Judge
+) -> Iterator[Comparison]:
     for step, a, b in _steps(roster):
         ours, theirs = judged[a], judged[b]
         scores, others = ours.probabilities["test"], theirs.probabilities["test"]
-        paired = paired_bootstrap(test.labels, scores, others, test.groups, n=RESAMPLES)
+        paired = judge.paired(test.labels, scores, others, test.groups, n=RESAMPLES)
         yield Comparison(
             step=step,
             a=a,
             b=b,
-            auc_difference=paired.difference,
+            auc_difference=paired.difference if judge.measure == "auc" else None,
+            accuracy_difference=paired.difference if judge.measure == "accuracy" else None,
             ci=paired.ci,
             flips=flips(ours.verdicts, theirs.verdicts),
         )

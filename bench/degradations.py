@@ -64,7 +64,7 @@ def measure_degradations(run: Run, progress: Progress, *, roster: Roster) -> Deg
     sweep = Sweep(
         outputs=outputs,
         truth=truth,
-        thresholds={item.key: choice_of(run.folder, _network(item)).threshold for item in swept},
+        thresholds={item.key: _threshold(run, _network(item)) for item in swept},
     )
     models = {}
     for number, item in enumerate(swept, start=1):
@@ -88,6 +88,13 @@ def measure_degradations(run: Run, progress: Progress, *, roster: Roster) -> Deg
 def swept_models(roster: Roster) -> list[Model | Artifact]:
     """Every network, and every INT8 artifact at its own input size."""
     return [*roster.models, *(artifact for artifact in roster.judged if artifact.precision == "int8")]
+
+
+def _threshold(run: Run, model: Model) -> float:
+    found = choice_of(run.folder, model).threshold
+    if found is None:
+        raise ValueError(f"{model.key} has no threshold: K classes are not swept")
+    return found
 
 
 def _network(item: Model | Artifact) -> Model:

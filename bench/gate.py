@@ -9,6 +9,7 @@ from distill.roster import Model
 _TITLES: dict[Measure, str] = {
     "auc_drop": "AUC drop",
     "tpr_at_5fpr_drop": "TPR at 5 % FPR drop",
+    "accuracy_drop": "accuracy drop",
     "identity_auc": "identity generator |AUC - 0.5|",
     "teacher_auc": "AUC",
 }
@@ -46,6 +47,7 @@ def _int8(models: Mapping[str, ModelAccuracy], limits: GateSettings) -> Iterator
         pairs: tuple[tuple[Measure, float | None, float | None, float], ...] = (
             ("auc_drop", before.auc, after.auc, limits.auc_drop),
             ("tpr_at_5fpr_drop", before.tpr_at_5fpr, after.tpr_at_5fpr, limits.tpr_at_5fpr_drop),
+            ("accuracy_drop", before.accuracy, after.accuracy, limits.accuracy_drop),
         )
         for measure, old, new, limit in pairs:
             if old is not None and new is not None:

@@ -5,6 +5,7 @@ Every model left its calibrated probabilities in the run folder; nothing is run 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from deploy.artifact import read_manifest
 from distill.data.samples import Sample
 from distill.evaluation.calibration import Calibration
 from distill.evaluation.choice import choice_of
+from distill.evaluation.metrics import verdicts
 from distill.pipeline.runfolder import load_arrays
 from distill.pipeline.stage import Run
 from distill.roster import Roster
@@ -24,17 +26,17 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Judged:
-    """One model's probabilities of *generated*, ``[N]`` for each split that has images."""
+    """One model's probabilities of *generated* ``[N]``, or of K classes ``[N, K]``, for each split that has images."""
 
     identity: Identity
-    threshold: float
+    threshold: float | None
     calibration: Calibration
     probabilities: dict[str, Scores]
 
     @property
-    def verdicts(self) -> npt.NDArray[np.bool_]:
-        """Whether each test image was called generated, ``[N]``."""
-        return self.probabilities["test"] >= self.threshold
+    def verdicts(self) -> npt.NDArray[np.int64]:
+        """The class that each test image was given, ``[N]``."""
+        return verdicts(self.probabilities["test"], self.threshold)
 
 
 def judged_models(run: Run, roster: Roster) -> dict[str, Judged]:
@@ -57,7 +59,7 @@ def _judged(run: Run, roster: Roster) -> Iterator[Judged]:
         )
 
 
-def flips(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> Flips:
+def flips(ours: npt.NDArray[Any], theirs: npt.NDArray[Any]) -> Flips:
     """How many of two models' verdicts ``[N]`` differ."""
     count = int((ours != theirs).sum())
     return Flips(count=count, share=count / len(ours))
@@ -65,7 +67,7 @@ def flips(ours: npt.NDArray[np.bool_], theirs: npt.NDArray[np.bool_]) -> Flips:
 
 @dataclass(frozen=True)
 class Truth:
-    """The samples of a split, their labels ``[N]`` (1 = generated), and the groups ``[N]`` that intervals draw."""
+    """The samples of a split, their labels ``[N]`` (1 = generated, or numbers of K classes), and groups ``[N]`` for intervals."""
 
     samples: tuple[Sample, ...]
     labels: npt.NDArray[np.int64]

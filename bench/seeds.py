@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from bench.judged import Truth, truth_of
+from bench.judges import Judge, judge_of
 from bench.records.distillation import (
     ArmComparison,
     ArmScores,
@@ -26,16 +26,14 @@ from bench.records.distillation import (
     Statistic,
 )
 from distill.data.samples import GENERATED, REAL
-from distill.evaluation.arms import Resampled, arm_difference, resample
+from distill.evaluation.arms import Resampled, arm_difference
 from distill.pipeline.runfolder import load_arrays, load_samples
 from distill.pipeline.stage import Run
 from distill.roster import Arm, Model, Roster
+from distill.task import Task, find_task
 from distill.training.history import History
 
 SPLITS: tuple[Split, ...] = get_args(Split)
-STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
-# intervals of all statistics where claims are made; of the last epoch that of the AUC tells whether it held
-_COMPARED: dict[Epoch, tuple[Statistic, ...]] = {"best": STATISTICS, "last": ("auc",)}
 _PREFIX: dict[Epoch, str] = {"best": "", "last": "last_"}
 # what each pair tells apart stands in docs/distillation.md
 _PAIRS: tuple[tuple[Arm, Arm], ...] = (
@@ -50,7 +48,7 @@ class _Arm:
 
     name: Arm
     trainings: tuple[Model, ...]
-    statistics: dict[_Where, dict[str, Resampled]]
+    statistics: dict[_Where, dict[Statistic, Resampled]]
 
 
 def compare_all(run: Run, roster: Roster) -> DistillationRecord:
@@ -65,45 +63,39 @@ def compare_all(run: Run, roster: Roster) -> DistillationRecord:
 
 def compare_seeds(run: Run, roster: Roster, student: Model, truth: Mapping[str, Truth]) -> Distillation:
     """What distillation did for a student, over its paired seeds, on the splits that have both classes."""
-    splits = [split for split in SPLITS if set(truth[split].labels.tolist()) >= {REAL, GENERATED}]
+    task = find_task(run.recipe.task)
+    judge = judge_of(task)
+    splits = [split for split in SPLITS if judge.tells(truth[split].labels)]
     models = (student, *roster.controls_of(student))
     arms = {model.arm: _arm(run, roster, model, truth, splits) for model in models if model.arm}
     return Distillation(
-        images={split: _images(truth[split]) for split in splits},
+        measure=judge.measure,
+        images={split: _images(truth[split], task) for split in splits},
         arms=tuple(_arm_scores(run, arm, splits) for arm in arms.values()),
         comparisons=tuple(
             found
             for ours, theirs in _PAIRS
             if ours in arms and theirs in arms
-            for found in _comparisons(arms[ours], arms[theirs])
+            for found in _comparisons(arms[ours], arms[theirs], judge)
         ),
     )
 
 
 def _arm(run: Run, roster: Roster, model: Model, truth: Mapping[str, Truth], splits: list[Split]) -> _Arm:
-    trainings = roster.trainings_of(model)
+    trainings, task = roster.trainings_of(model), find_task(run.recipe.task)
     logits = [load_arrays(run.folder / training.logits) for training in trainings]
-    found = {}
+    judge, found = judge_of(task), {}
     for split in splits:
         for epoch, prefix in _PREFIX.items():
-            scores = np.stack([arrays[prefix + split] for arrays in logits])
-            found[split, epoch] = _resampled(truth[split], scores, epoch)
+            answers = np.stack([task.answers(arrays[prefix + split]) for arrays in logits])
+            found[split, epoch] = judge.resampled(truth[split].labels, answers, truth[split].groups, epoch)
     return _Arm(model.arm or "distilled", trainings, found)
 
 
-def _resampled(truth: Truth, scores: npt.NDArray[np.float64], epoch: Epoch) -> dict[str, Resampled]:
-    """Every statistic; replicates of those that are compared. All go by order: logits need no calibration."""
-    compared = resample(truth.labels, scores, truth.groups, statistics=_COMPARED[epoch])
-    others = [name for name in STATISTICS if name not in compared]
-    return {**compared, **resample(truth.labels, scores, truth.groups, statistics=others, n=0)}
-
-
-def _images(truth: Truth) -> SplitImages:
-    return SplitImages(
-        n_real=int((truth.labels == REAL).sum()),
-        n_fake=int((truth.labels == GENERATED).sum()),
-        groups=len(set(truth.groups)),
-    )
+def _images(truth: Truth, task: Task) -> SplitImages:
+    counts = np.bincount(truth.labels, minlength=2).tolist()
+    real, fake = (None, None) if task.classes else (counts[REAL], counts[GENERATED])
+    return SplitImages(n=len(truth.labels), n_real=real, n_fake=fake, groups=len(set(truth.groups)))
 
 
 def _arm_scores(run: Run, arm: _Arm, splits: list[Split]) -> ArmScores:
@@ -131,21 +123,21 @@ def _seed_scores(run: Run, arm: _Arm, place: int, splits: list[Split]) -> SeedSc
     )
 
 
-def _scores(statistics: Mapping[str, Resampled], place: int) -> Scores:
-    return Scores(**{name: float(statistics[name].values[place]) for name in STATISTICS})
+def _scores(statistics: Mapping[Statistic, Resampled], place: int) -> Scores:
+    return Scores(**{name: float(found.values[place]) for name, found in statistics.items()})
 
 
 def _spreads(arm: _Arm) -> Iterator[Spread]:
     for (split, epoch), statistics in arm.statistics.items():
-        for name in STATISTICS:
-            values = statistics[name].values
+        for name, resampled in statistics.items():
+            values = resampled.values
             sd = float(values.std(ddof=1)) if values.size > 1 else None
             yield Spread(split=split, epoch=epoch, statistic=name, mean=float(values.mean()), sd=sd)
 
 
-def _comparisons(ours: _Arm, theirs: _Arm) -> Iterator[ArmComparison]:
+def _comparisons(ours: _Arm, theirs: _Arm, judge: Judge) -> Iterator[ArmComparison]:
     for (split, epoch), statistics in ours.statistics.items():
-        for name in _COMPARED[epoch]:
+        for name in judge.compared[epoch]:
             difference = arm_difference(statistics[name], theirs.statistics[split, epoch][name])
             if difference:
                 yield ArmComparison(

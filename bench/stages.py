@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from bench.degradations import swept_models
 from deploy.artifact import MANIFEST_NAME
+from deploy.stages import sweeps
 from deploy.stages.degradations import OUTPUTS
 from distill.errors import GateFailedError
 from distill.pipeline.runfolder import WEIGHTS
@@ -25,7 +26,7 @@ def bench_stages(recipe: Recipe, roster: Roster, stages: Sequence[Stage]) -> lis
     Raises:
         ValueError: none of ``stages`` leaves a file that is read here.
     """
-    sweep = [_sweep_stage(roster, stages)] if recipe.degradations.samples else []
+    sweep = [_sweep_stage(roster, stages)] if sweeps(recipe) else []
     report = Stage("report", "report", make_report, outputs=REPORT, cost=8, always=True, alone=True)
     return [_accuracy_stage(roster, stages), *sweep, _bench_stage(recipe, roster, stages), report]
 
@@ -37,12 +38,12 @@ def _accuracy_stage(roster: Roster, stages: Sequence[Stage]) -> Stage:
         *(training.logits for training in judged.trainings),
         *(f for artifact in judged.artifacts for f in (artifact.predictions, _manifest(artifact))),
     ]
-    limits = ("auc_drop", "tpr_at_5fpr_drop", "identity_auc", "teacher_auc", "accept")
+    limits = ("auc_drop", "tpr_at_5fpr_drop", "accuracy_drop", "identity_auc", "teacher_auc", "accept")
     return Stage(
         "accuracy",
         "evaluate",
         check_accuracy,
-        reads=tuple(f"gates.{name}" for name in limits),
+        reads=("task", *(f"gates.{name}" for name in limits)),
         needs=makers(stages, files),
         outputs=(ACCURACY,),
         cost=25,

@@ -83,7 +83,12 @@ class QuantizationRecord(_Frozen):
 
 
 class Manifest(_Frozen):
-    """``manifest.json``. Label 0 is real; ``threshold`` is on the probability of *generated*."""
+    """``manifest.json``: what the model takes, answers and was made from.
+
+    A binary one answers the probability of *generated* (label 1), on which ``threshold`` is; so does a model that learned
+    generator families: its graph adds them up. One of K classes answers a probability for each of ``labels``, in their
+    order; its verdict is the likeliest, and ``threshold`` is null.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: Annotated[str, Field(min_length=1)]
@@ -92,7 +97,7 @@ class Manifest(_Frozen):
     input: InputSpec
     outputs: tuple[str, str]
     preprocess: PreprocessSpec
-    threshold: Annotated[float, Field(ge=0.0, le=1.0)]
+    threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None
     calibration: Calibration
     precision: Precision
     files: Annotated[dict[FileName, FileRecord], Field(min_length=1)]
@@ -112,6 +117,9 @@ class Manifest(_Frozen):
             )
         if self.task == "binary" and len(self.labels) != 2:
             raise ValueError(f"{len(self.labels)} labels, expected 2 for task binary")
+        if (self.threshold is None) == (self.task == "binary"):
+            expected = "a number" if self.task == "binary" else "null: the verdict is the likeliest class"
+            raise ValueError(f"threshold is {self.threshold}, expected {expected} for task {self.task}")
         if self.input.shape != (1, size, size, 3):
             raise ValueError(f"input.shape is {list(self.input.shape)}, expected {[1, size, size, 3]}")
         if not self.runtimes:
@@ -130,7 +138,7 @@ def write_artifact(
     name: str,
     files: Mapping[str, Path],
     preprocess: PreprocessSpec,
-    threshold: float,
+    threshold: float | None,
     calibration: Calibration,
     precision: str,
     task: Task = BINARY,

@@ -28,7 +28,7 @@ def export(
     *,
     out: str | Path | Mapping[str, str | Path],
     calibration: Calibration = _UNCALIBRATED,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     task: Task = BINARY,
     name: str = "model",
     data: str = "unknown",
@@ -41,7 +41,7 @@ def export(
         spec: how images become its input.
         out: the artifact's folder, with models for ONNX Runtime and OpenVINO; or a folder for each runtime.
         calibration: of its logits.
-        threshold: on the probability of *generated*.
+        threshold: on the probability of *generated*, 0.5 unless given; K classes have none.
         task: what it answers.
         name: what the manifest calls it.
         data: what it was trained on.
@@ -56,6 +56,8 @@ def export(
     from deploy.onnx_graph import export_onnx, export_openvino
     from distill.wrapped import wrap
 
+    if threshold is None and task.kind == "binary":
+        threshold = 0.5
     folders = dict(out) if isinstance(out, Mapping) else {runtime: out for runtime in MODEL_FILES}
     network = wrap(module, image_size=spec.size)
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as temporary:
@@ -144,8 +146,8 @@ def quantize(
     return Path(out)
 
 
-def set_threshold(artifact: str | Path, threshold: float) -> None:
-    """Write an artifact anew with another threshold; its models stay as they are, byte for byte."""
+def set_threshold(artifact: str | Path, threshold: float | None) -> None:
+    """Write an artifact anew with another threshold (None for K classes); its models stay as they are, byte for byte."""
     folder = Path(artifact)
     found = read_manifest(folder)
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as temporary:

@@ -32,7 +32,8 @@ class DeployGraph(nn.Module):
     """uint8 ``[1, S, S, 3]`` → ``(probability, logit)``, each ``[1]``; K classes: ``[1, K]``.
 
     The logit is the calibrated one, ``model's logit / temperature + bias``, so that
-    ``probability = sigmoid(logit)`` (K classes: softmax; calibration there has no bias).
+    ``probability = sigmoid(logit)`` (K classes: softmax; calibration there has no bias). Of generator families the
+    model's logit is the log-odds of all of them together.
     """
 
     mean: Tensor
@@ -42,12 +43,12 @@ class DeployGraph(nn.Module):
         self, model: nn.Module, *, preprocess: PreprocessSpec, calibration: Calibration, task: Task
     ) -> None:
         super().__init__()
-        if task.num_logits > 1 and calibration.bias != 0.0:
+        if task.kind == "multiclass" and calibration.bias != 0.0:
             raise EdgeproofError(
                 f"calibration.bias: found {calibration.bias} for {task.num_logits} classes, expected 0"
             )
         self.model = model
-        self.num_logits = task.num_logits
+        self.task = task
         self.temperature = calibration.temperature
         self.shift = calibration.bias * calibration.temperature
         mean = torch.tensor(preprocess.mean, dtype=torch.float64).reshape(1, 3, 1, 1)
@@ -61,12 +62,9 @@ class DeployGraph(nn.Module):
         # Sub/Mul/Div, never Add: ONNX Runtime's quantizer quantizes every Add, as it must residual ones.
         planes = image.permute(0, 3, 1, 2).contiguous().float()
         raw = self.model((planes - self.mean) * self.scale).logits
-        logit = (raw.reshape(self._shape()) - (-self.shift)) / self.temperature
-        probability = torch.sigmoid(logit) if self.num_logits == 1 else torch.softmax(logit, dim=1)
+        logit = (self.task.deployed(raw) - (-self.shift)) / self.temperature
+        probability = torch.sigmoid(logit) if logit.ndim == 1 else torch.softmax(logit, dim=1)
         return probability, logit
-
-    def _shape(self) -> tuple[int, ...]:
-        return (1,) if self.num_logits == 1 else (1, self.num_logits)
 
 
 def export_onnx(
@@ -109,7 +107,7 @@ def export_onnx(
         raise EdgeproofError(f"{path}: torch.onnx.export returned no program for {type(model).__name__}")
     proto = program.model_proto
     _strip(proto)
-    _check(proto, path=path, size=preprocess.size, outputs=outputs, num_logits=task.num_logits)
+    _check(proto, path=path, size=preprocess.size, task=task)
     write_bytes(path, proto.SerializeToString())
 
 
@@ -129,9 +127,7 @@ def _strip(proto: "onnx.ModelProto") -> None:
         part.doc_string = ""
 
 
-def _check(
-    proto: "onnx.ModelProto", *, path: Path, size: int, outputs: tuple[str, str], num_logits: int
-) -> None:
+def _check(proto: "onnx.ModelProto", *, path: Path, size: int, task: Task) -> None:
     import onnx
 
     if proto.ByteSize() > MAX_PROTO_BYTES:
@@ -142,7 +138,8 @@ def _check(
         raise EdgeproofError(f"{path}: exported with opsets {opsets}, expected {{'': {OPSET}}}")
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):
         raise EdgeproofError(f"{path}: weights are in another file, expected one file")
-    scores = [1] if num_logits == 1 else [1, num_logits]
+    outputs = OUTPUTS[task.kind]
+    scores = [1] if task.kind == "binary" else [1, len(task.labels)]
     expected = {"image": [1, size, size, 3], outputs[0]: scores, outputs[1]: scores}
     found = {
         value.name: [dimension.dim_value for dimension in value.type.tensor_type.shape.dim]

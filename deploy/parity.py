@@ -7,6 +7,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from distill.errors import EdgeproofError
+from distill.evaluation.metrics import verdicts
 from distill.record import Frozen, Record
 
 FP32_LIMIT = 1e-3
@@ -54,14 +55,14 @@ class ParityRecord(Record):
 
 
 def compare(
-    a: npt.ArrayLike, b: npt.ArrayLike, *, threshold: float, limit: float | None = FP32_LIMIT
+    a: npt.ArrayLike, b: npt.ArrayLike, *, threshold: float | None, limit: float | None = FP32_LIMIT
 ) -> ParityReport:
     """Compare probabilities of the same images.
 
     Args:
         a: ``[N]`` (binary: probability of *generated*) or ``[N, K]``.
         b: the same shape, the same images in the same order.
-        threshold: verdict of binary probabilities; ``[N, K]`` flips where the argmax changes.
+        threshold: verdict of binary probabilities; None for ``[N, K]``, which flips where the argmax changes.
         limit: largest difference that passes; None passes any finite difference.
 
     Raises:
@@ -72,13 +73,9 @@ def compare(
         raise EdgeproofError(
             f"parity: found shapes {list(left.shape)} and {list(right.shape)}, expected equal [N] or [N, K]"
         )
-    flips = int(np.count_nonzero(_verdict(left, threshold) != _verdict(right, threshold)))
+    flips = int(np.count_nonzero(verdicts(left, threshold) != verdicts(right, threshold)))
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         return ParityReport(max_abs_probability=None, flips=flips, n=len(left), limit=limit, passed=False)
     largest = float(np.abs(left - right).max())
     passed = limit is None or largest <= limit
     return ParityReport(max_abs_probability=largest, flips=flips, n=len(left), limit=limit, passed=passed)
-
-
-def _verdict(probabilities: npt.NDArray[np.float64], threshold: float) -> npt.NDArray[np.generic]:
-    return probabilities >= threshold if probabilities.ndim == 1 else probabilities.argmax(axis=1)

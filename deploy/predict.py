@@ -31,9 +31,10 @@ def print_answers(answers: Sequence[dict[str, Any]], *, as_json: bool, csv: Path
     """As a table for people, JSON or CSV for programs."""
     if csv is not None:
         buffer = io.StringIO()
-        writer = csv_writer.DictWriter(buffer, fieldnames=COLUMNS, lineterminator="\n")
+        classes = [f"probability of {name}" for name in _labels(answers)]
+        writer = csv_writer.DictWriter(buffer, fieldnames=(*COLUMNS, *classes), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(answers)
+        writer.writerows(map(_row, answers))
         write_text(csv, buffer.getvalue())
     if as_json:
         print(json.dumps(answers))
@@ -45,8 +46,22 @@ def print_answers(answers: Sequence[dict[str, Any]], *, as_json: bool, csv: Path
 def _verdict(answer: dict[str, Any]) -> str:
     if answer["error"]:
         return f"error: {answer['error']}"
+    if answer["threshold"] is None:
+        return f"{answer['label']} (probability {answer['probability']:.3f})"
     numbers = f"probability of generated {answer['probability']:.3f}, threshold {answer['threshold']:.3f}"
     return f"{answer['label']} ({numbers})"
+
+
+def _labels(answers: Sequence[dict[str, Any]]) -> list[str]:
+    """The names of K classes, where an answer holds their probabilities."""
+    return next((list(found) for answer in answers if (found := answer.get("probabilities"))), [])
+
+
+def _row(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer as a line of CSV: the probability of each class in a column of its own."""
+    classes = answer.get("probabilities") or {}
+    plain = {key: value for key, value in answer.items() if key in COLUMNS}
+    return {**plain, **{f"probability of {name}": value for name, value in classes.items()}}
 
 
 def _photos(path: Path) -> list[Path]:
@@ -66,6 +81,8 @@ def _answer(detector: Detector, photo: Path) -> dict[str, Any]:
         prediction = detector.predict(photo)
     except EdgeproofError as error:
         return {**empty, "path": str(photo), "error": str(error).removeprefix(f"{photo}: ")}
+    scores = prediction.probabilities
+    classes = {} if scores is None else dict(zip(detector.manifest.labels, scores, strict=True))
     return {
         "path": str(photo),
         "label": prediction.label,
@@ -73,4 +90,5 @@ def _answer(detector: Detector, photo: Path) -> dict[str, Any]:
         "logit": prediction.logit,
         "threshold": prediction.threshold,
         "error": None,
+        **({"probabilities": classes} if classes else {}),
     }

@@ -25,19 +25,19 @@ class Prediction:
     """What the detector says about one image.
 
     Attributes:
-        probability: calibrated probability that the image is generated, in [0, 1].
-        logit: its log-odds; the mean over the crops where the policy is ``tiles``.
-        label: the manifest's label; of K classes the likeliest one on the side of the verdict.
-        threshold: the artifact's frozen threshold.
-        generated: the verdict, ``probability >= threshold``.
+        probability: calibrated probability that the image is generated, in [0, 1]; of K classes that of ``label``.
+        logit: its log-odds; from the mean over the crops where the policy is ``tiles``.
+        label: the manifest's label; of K classes the likeliest.
+        threshold: the artifact's frozen threshold; None for K classes.
+        generated: the verdict, ``probability >= threshold``; None for K classes.
         probabilities: K classes only, in the order of the manifest's labels.
     """
 
     probability: float
     logit: float
     label: str
-    threshold: float
-    generated: bool
+    threshold: float | None
+    generated: bool | None
     probabilities: tuple[float, ...] | None = None
 
 
@@ -132,7 +132,7 @@ class Detector:
         return self._task.probabilities(logits)  # the graph has calibrated them
 
     def generated(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Logits of :meth:`run` → probability of *generated* ``[N]``."""
+        """Logits of :meth:`run` → probability of *generated* ``[N]``; raises :class:`EdgeproofError` for K classes."""
         return self._task.generated(self.probabilities(logits))
 
     def _judge(self, images: list[ImageLike]) -> list[Prediction]:
@@ -145,17 +145,14 @@ class Detector:
     def _prediction(self, logit: npt.NDArray[np.float64]) -> Prediction:
         labels, threshold = self.manifest.labels, self.manifest.threshold
         scores = self.probabilities(logit)
-        if self.manifest.task == "binary":
+        if threshold is not None:
             probability = float(scores)
             generated = probability >= threshold
             return Prediction(probability, float(logit), labels[generated], threshold, generated)
-        # Class 0 is real: the log-odds of everything else against it.
-        log_odds = float(np.logaddexp.reduce(logit[1:]) - logit[0])
-        probability = float(scores[1:].sum())
-        generated = probability >= threshold
-        label = labels[1 + int(scores[1:].argmax())] if generated else labels[0]
+        best = int(scores.argmax())
+        log_odds = float(logit[best] - np.logaddexp.reduce(np.delete(logit, best)))
         classes = tuple(float(score) for score in scores)
-        return Prediction(probability, log_odds, label, threshold, generated, classes)
+        return Prediction(classes[best], log_odds, labels[best], None, None, classes)
 
 
 def _choose(folder: Path, present: tuple[str, ...], *, wanted: str | None) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from distill.check_task import task_problems
 from distill.data.layouts import LAYOUTS
 from distill.errors import EdgeproofError, unknown_name
 from distill.methods import METHODS, Pair, build_method, heard_by
@@ -67,7 +68,8 @@ def check_weights(recipe: Recipe, model: Model) -> None:
     key = f"{model.section}.weights"
     path = find_weights(recipe.all_teachers[model.name].weights, key=key)
     about = read_about(path)
-    for name, given in (("architecture", model.architecture), ("task", recipe.task)):
+    task = find_task(recipe.task).described
+    for name, given in (("architecture", model.architecture), ("task", task)):
         if about.get(name, given) != given:
             raise EdgeproofError(f"{key}: {path}: {name} is {about[name]!r}, but the recipe says {given!r}")
     if "preprocess" in about:
@@ -82,11 +84,6 @@ def check_weights(recipe: Recipe, model: Model) -> None:
 
 
 def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
-    try:
-        find_task(recipe.task)
-    except EdgeproofError as error:
-        yield error
-        return
     unknown = [found for method in recipe.distillation.every_method if (found := _unknown_method(method))]
     yield from unknown
     sound: set[Model] = set()
@@ -97,6 +94,7 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
         except EdgeproofError as error:
             yield error
         yield from _missing_weights(recipe, model)
+    yield from task_problems(recipe, roster)
     yield from _misfits_of_size(recipe, roster)
     yield from _idle_controls(recipe)
     if not unknown:

@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import ValidationError
 from torch import nn
@@ -50,7 +48,7 @@ class Distilled:
         preprocess: how images become its input.
         task: what it answers.
         calibration: of its logits, fitted on the validation images.
-        threshold: on the probability of *generated*, chosen on them.
+        threshold: on the probability of *generated*, chosen on them; None for K classes.
         history: every epoch; ``history.epochs[i].valid_score``.
     """
 
@@ -58,7 +56,7 @@ class Distilled:
     preprocess: PreprocessSpec
     task: Task
     calibration: Calibration
-    threshold: float
+    threshold: float | None
     history: History
 
 
@@ -85,7 +83,8 @@ def distil(
         student: normalized float ``[N, 3, S, S]`` → logits ``[N]``, ``[N, 1]`` or ``[N, K]``, or a
             ``ModelOutput``; see :func:`distill.wrap` for features. It is trained in place.
         data: a folder in any layout that ``edgeproof list layouts`` names, or a torch ``Dataset`` of (image, label):
-            Pillow images, uint8 arrays ``[H, W, 3]`` or tensors ``[3, H, W]``; label 0 is real.
+            Pillow images, uint8 arrays ``[H, W, 3]`` or tensors ``[3, H, W]``; label 0 is real, or the first of the
+            task's classes.
         teacher: one module, or several by name (methods then name theirs in ``teachers``); frozen, and asked once of
             every view. Without one the student learns from the labels, and from methods that need no teacher.
         methods: names, or mappings such as ``{"name": "soft_bce", "temperature": 4.0, "weight": 0.5}``.
@@ -112,10 +111,9 @@ def distil(
         methods if teachers else [item for item in map(_settings, methods) if not heard_by(item)],
         network, teachers, task=task, sees=(spec, teacher_preprocess or spec),
     )  # fmt: skip
-    source = _open(data, valid_share=valid_share, seed=seed)
-    truth = task.ground_truth(
-        LossSettings(), labels=source.labels("train"), weight=label_weight if terms else 1.0
-    )
+    source = _open(data, task=task, valid_share=valid_share, seed=seed)
+    targets = task.targets(source.listed.split("train"))
+    truth = task.ground_truth(LossSettings(), labels=targets, weight=label_weight if terms else 1.0)
     with ExitStack() as stack:
         folder = (
             Path(out) if out else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgeproof-")))
@@ -125,7 +123,7 @@ def distil(
         cached = _ask(
             teachers, terms, source, spec=teacher_preprocess or spec, views=views, folder=folder, knobs=knobs
         )
-        train = BatchDataset(source.pixels("train", spec), teachers=cached, views=views)
+        train = BatchDataset(source.pixels("train", spec), teachers=cached, views=views, targets=targets)
         valid = source.pixels("valid", spec)
         history = fit(
             network,
@@ -155,9 +153,6 @@ class _Data:
     listed: Dataset
     items: Any
 
-    def labels(self, split: str) -> npt.NDArray[np.int64]:
-        return np.array([sample.label for sample in self.listed.split(split)])
-
     def pixels(self, split: str, spec: PreprocessSpec) -> PixelSource:
         samples = self.listed.split(split)
         if self.items is not None:
@@ -165,17 +160,19 @@ class _Data:
         return open_pixels(self.listed.root, samples, spec=spec, memory_mb=_MEMORY_MB)
 
 
-def _open(data: str | Path | Any, *, valid_share: float, seed: int) -> _Data:
+def _open(data: str | Path | Any, *, task: Task, valid_share: float, seed: int) -> _Data:
     from distill.data.layouts import load_dataset
     from distill.data.splits import with_splits
 
+    labels = task.classes
     if not isinstance(data, str | Path):
-        return _Data(split_items(data, valid_share=valid_share, seed=seed), items=data)
-    listed = load_dataset(Path(data).expanduser())
+        return _Data(split_items(data, valid_share=valid_share, seed=seed, labels=labels), items=data)
+    listed = load_dataset(Path(data).expanduser(), labels=labels)
     wanted = ("train", "valid")
-    return _Data(
-        with_splits(listed, valid_share=valid_share, test_share=0.0, seed=seed, wanted=wanted), items=None
+    split = with_splits(
+        listed, valid_share=valid_share, test_share=0.0, seed=seed, wanted=wanted, labels=labels
     )
+    return _Data(split, items=None)
 
 
 def _named(teacher: nn.Module | Mapping[str, nn.Module] | None) -> Mapping[str, nn.Module]:

@@ -48,25 +48,32 @@ def load_model(recipe: Recipe, model: Model, path: Path) -> nn.Module:
 
 
 def parts_of(recipe: Recipe, model: Model) -> Parts:
-    """What a network gives, as one pass of zeros tells; no weights are read, downloaded or, where possible, allocated.
+    """What a network gives, as one pass of zeros tells; raises as :func:`skeleton_of`."""
+    return _skeleton_and_parts(recipe, model)[1]
+
+
+def skeleton_of(recipe: Recipe, model: Model) -> nn.Module:
+    """The network without its weights: none are read, downloaded or, where possible, allocated.
 
     Raises:
         EdgeproofError: an unknown name, option or layer, or a network that cannot take images of the recipe's size.
     """
+    return _skeleton_and_parts(recipe, model)[0]
+
+
+def _skeleton_and_parts(recipe: Recipe, model: Model) -> tuple[nn.Module, Parts]:
+    settings = settings_of(recipe, model)
+    options = json.dumps(settings.options, sort_keys=True, default=str)
     try:
-        return _probed(model, *_key(recipe, model))
+        return _skeleton(model, options, settings.layers, find_task(recipe.task).num_logits)
     except OptionError as error:  # a layer that gives no feature map
         raise EdgeproofError(f"{model.section}: {error}") from None
 
 
-def _key(recipe: Recipe, model: Model) -> tuple[str, tuple[str, ...], int]:
-    settings = settings_of(recipe, model)
-    options = json.dumps(settings.options, sort_keys=True, default=str)
-    return options, settings.layers, find_task(recipe.task).num_logits
-
-
 @lru_cache(maxsize=64)
-def _probed(model: Model, options: str, layers: tuple[str, ...], num_logits: int) -> Parts:
+def _skeleton(
+    model: Model, options: str, layers: tuple[str, ...], num_logits: int
+) -> tuple[nn.Module, Parts]:
     settings = json.loads(options)
     try:
         takes = inspect.signature(_factory(model.role, model.architecture)).parameters
@@ -75,14 +82,16 @@ def _probed(model: Model, options: str, layers: tuple[str, ...], num_logits: int
     plain = {**settings, **{name: value for name, value in _WEIGHTS.items() if name in takes}}
     try:
         with torch.device("meta"):  # shapes without memory
-            return _parts(model, options=plain, layers=layers, num_logits=num_logits)
+            return _probed(model, options=plain, layers=layers, num_logits=num_logits)
     except (NotImplementedError, RuntimeError, AssertionError):  # a user's module may need real tensors
-        return _parts(model, options=plain, layers=layers, num_logits=num_logits)
+        return _probed(model, options=plain, layers=layers, num_logits=num_logits)
 
 
-def _parts(model: Model, *, options: Mapping[str, Any], layers: tuple[str, ...], num_logits: int) -> Parts:
+def _probed(
+    model: Model, *, options: Mapping[str, Any], layers: tuple[str, ...], num_logits: int
+) -> tuple[nn.Module, Parts]:
     module = _build(model, options=options, layers=layers, num_logits=num_logits)
-    return probe.parts_of(module, size=model.preprocess.size)
+    return module, probe.parts_of(module, size=model.preprocess.size)
 
 
 def _build(

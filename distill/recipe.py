@@ -31,6 +31,8 @@ from distill.overrides import apply_override
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import resolve_shipped
 from distill.section import Count, NonNegative, Positive, Section, Share
+from distill.task_settings import TaskSettings as TaskSettings
+from distill.task_settings import with_families
 from distill.training.settings import LossSettings as LossSettings
 from distill.training.settings import Schedule as Schedule
 from distill.training.settings import TrainingSettings as TrainingSettings
@@ -220,11 +222,13 @@ class DegradationSettings(Section):
 class GateSettings(Section):
     """What must hold, otherwise exit 1 (with the report written all the same).
 
-    ``accept`` names checks that may fail (``metadata``, ``near_duplicates_across_splits``, ...).
+    An INT8 student is held to ``auc_drop`` and ``tpr_at_5fpr_drop``, one of K classes to ``accuracy_drop``. ``accept``
+    names checks that may fail (``metadata``, ``near_duplicates_across_splits``, ...).
     """
 
     auc_drop: NonNegative = 0.02
     tpr_at_5fpr_drop: NonNegative = 0.10
+    accuracy_drop: NonNegative = 0.02
     parity_fp32: Positive = 1e-3
     metadata_auc: Share = 0.05
     flip_drop: Share = 0.10
@@ -253,7 +257,7 @@ class Recipe(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     data: DataSettings
     preprocess: PreprocessSpec = PreprocessSpec()
-    task: str = "binary"
+    task: TaskSettings = TaskSettings()
     teacher: TeacherSettings = TeacherSettings()
     teachers: dict[Name, TeacherSettings] = {}
     students: Annotated[dict[Name, StudentSettings], Field(min_length=1)]
@@ -268,6 +272,11 @@ class Recipe(Section):
     degradations: DegradationSettings = DegradationSettings()
     gates: GateSettings = GateSettings()
     bench: BenchSettings = BenchSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _labels_of_the_simulation(cls, values: Any) -> Any:
+        return with_families(values) if isinstance(values, Mapping) else values
 
     def seeds_of(self, student: str) -> tuple[int, ...]:
         """The seeds that a student is trained with, in every arm."""

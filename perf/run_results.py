@@ -31,7 +31,7 @@ def collect(folder: Path) -> dict[str, Any]:
         "teacher": _teacher(folder),
         "models": {
             key: {
-                split: {"auc": found.auc, "auc_ci": found.auc_ci, "n": found.n_real + found.n_fake}
+                split: {"auc": found.auc, "auc_ci": found.auc_ci, "n": found.n}
                 for split, found in model.splits.items()
             }
             for key, model in accuracy.models.items()

@@ -13,8 +13,8 @@ from distill.page.formats import NONE
 RIVAL = "rival"
 
 
-def _candidate(name: str, *, p50: float, auc: float) -> Candidate:
-    return Candidate(item=_Named(name), row=None, auc=auc, p50=p50, drop=None)  # type: ignore[arg-type]
+def _candidate(name: str, *, p50: float, score: float) -> Candidate:
+    return Candidate(item=_Named(name), row=None, score=score, p50=p50, drop=None)  # type: ignore[arg-type]
 
 
 class _Named:
@@ -34,7 +34,7 @@ class _Named:
 def test_the_front_holds_those_that_none_beats(
     points: dict[str, tuple[float, float]], expected: list[str]
 ) -> None:
-    found = [_candidate(name, p50=p50, auc=auc) for name, (p50, auc) in points.items()]
+    found = [_candidate(name, p50=p50, score=score) for name, (p50, score) in points.items()]
     assert [candidate.name for candidate in front(found)] == expected
 
 
@@ -66,7 +66,7 @@ def test_each_student_stands_in_its_fastest_int8_form(two: Records, tmp_path: Pa
     found = {candidate.name: candidate for candidate in candidates(run)}
     assert [*found] == [STUDENT, RIVAL]
     best = found[STUDENT]
-    assert best.item.key == NNCF and best.row.input_size == LARGE and best.auc == 0.930
+    assert best.item.key == NNCF and best.row.input_size == LARGE and best.score == 0.930
     assert best.drop == pytest.approx(0.001)
     two = two.with_rows(
         lambda row: {"p50_ms": 0.01}, model=STUDENT, quantizer="ort", input_size=LARGE, scope="model"

@@ -4,17 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from deploy_fixture import CALIBRATION, SIZE, SPEC, THRESHOLD, Deployed, build_deployed, tiny_detector
+from deploy_fixture import CALIBRATION, SIZE, SPEC, THRESHOLD, Deployed, build_deployed
 from PIL import Image
 
 from deploy import runtime as runtime_module
 from deploy.artifact import write_artifact
-from deploy.onnx_graph import export_onnx
 from deploy.runtime import Detector
 from distill.errors import EdgeproofError
-from distill.evaluation.calibration import Calibration
 from distill.preprocess import PreprocessSpec
-from distill.task import MultiClass
 
 RUNTIMES = ("openvino", "onnxruntime")
 
@@ -118,36 +115,6 @@ def test_tiles_average_the_logits(deployed: Deployed, tmp_path) -> None:
     mean = deployed.logits[:2].mean()
     assert prediction.logit == pytest.approx(mean, abs=1e-4)
     assert prediction.probability == pytest.approx(sigmoid(mean), abs=1e-4)
-
-
-def test_several_classes(deployed: Deployed, tmp_path) -> None:
-    calibration, task = Calibration(temperature=2.0), MultiClass(labels=("real", "gan", "diffusion"))
-    path = tmp_path / "multi.onnx"
-    export_onnx(tiny_detector(3), preprocess=SPEC, calibration=calibration, task=task, path=path)
-    write_artifact(
-        tmp_path / "multi",
-        name="tiny",
-        files={"model.onnx": path},
-        preprocess=SPEC,
-        threshold=0.5,
-        calibration=calibration,
-        precision="fp32",
-        task=task,
-    )
-    detector = Detector.load(tmp_path / "multi", threads=1)
-    logits = detector.run(deployed.pixels)
-    assert logits.shape == (24, 3)
-    exponents = np.exp(logits.astype(np.float64))
-    expected = exponents / exponents.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(detector.probabilities(logits), expected)
-    for prediction, row in zip(detector.predict(deployed.pixels), expected, strict=True):
-        assert prediction.probabilities == pytest.approx(row)
-        assert prediction.probability == pytest.approx(row[1] + row[2])
-        assert sigmoid(prediction.logit) == pytest.approx(prediction.probability)
-        assert prediction.generated == (row[1] + row[2] >= 0.5)
-        assert prediction.label == (
-            ("gan", "diffusion")[row[1:].argmax()] if prediction.generated else "real"
-        )
 
 
 # --- which runtime ----------------------------------------------------------------------------------------

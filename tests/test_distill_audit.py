@@ -182,9 +182,9 @@ def test_summary_by_hand(clean):
         "layout": "class_folders",
         "simulated": False,
         "splits": {
-            "train": {"real": 16, "fake": 16, "unlabelled": 0},
-            "valid": {"real": 7, "fake": 7, "unlabelled": 0},
-            "test": {"real": 7, "fake": 7, "unlabelled": 0},
+            "train": {"real": 16, "fake": 16, "unlabelled": 0, "classes": None},
+            "valid": {"real": 7, "fake": 7, "unlabelled": 0, "classes": None},
+            "test": {"real": 7, "fake": 7, "unlabelled": 0, "classes": None},
         },
         "generators": {"noise": {"splits": ["test", "train", "valid"], "count": 30}},
         "held_out": ["blend"],

@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from distill.data.samples import Sample
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import MAX_TEMPERATURE, Calibration
 from distill.methods.objective import Batch, Step
-from distill.recipe import LossSettings
-from distill.task import BINARY, TASKS, Binary, MultiClass, find_task, task_of_labels
+from distill.recipe import LossSettings, TaskSettings
+from distill.task import BINARY, Binary, Families, MultiClass, find_task, task_of_labels
 from students.output import ModelOutput
 
 THREE = MultiClass(labels=("real", "gan", "diffusion"))
+FAMILIES = Families(families=("gan", "diffusion"))
 STEP = Step(epoch=0, epochs=1, step=0)
 
 
@@ -23,9 +25,18 @@ def test_what_each_task_is():
     assert (BINARY.num_logits, BINARY.kind, BINARY.metric) == (1, "binary", "AUC")
     assert BINARY.labels == ("real", "generated")
     assert (THREE.num_logits, THREE.kind, THREE.metric) == (3, "multiclass", "accuracy")
-    assert find_task("binary") is BINARY and list(TASKS) == ["binary"]
-    with pytest.raises(EdgeproofError, match="unknown task 'binray'; choose one of: binary"):
-        find_task("binray")
+    assert find_task(TaskSettings()) is BINARY
+    three = TaskSettings(kind="multiclass", labels=THREE.labels)
+    assert find_task(three) == THREE
+    kinds = find_task(TaskSettings(kind="families", labels=("real", "gan", "diffusion")))
+    assert kinds == FAMILIES and (kinds.num_logits, kinds.kind, kinds.metric) == (3, "binary", "AUC")
+    assert kinds.labels == BINARY.labels, "what its samples' labels number, and what it is judged by"
+
+
+def test_what_a_sidecar_says_of_each_task_tells_them_apart():
+    assert BINARY.described == "binary"
+    assert THREE.described == {"kind": "multiclass", "labels": ["real", "gan", "diffusion"]}
+    assert FAMILIES.described == {"kind": "families", "labels": ["real", "gan", "diffusion"]}
 
 
 def test_a_task_from_a_manifest():
@@ -48,18 +59,55 @@ def test_the_softmax_by_hand():
     hot = THREE.probabilities(2 * logits, calibration=Calibration(temperature=2.0))
     np.testing.assert_allclose(hot, THREE.probabilities(logits))
     np.testing.assert_allclose(THREE.probabilities([1e4, 0.0, -1e4]), [1, 0, 0])
-    np.testing.assert_allclose(THREE.generated(THREE.probabilities(logits)), [7 / 8, 1 / 2])
+    with pytest.raises(
+        EdgeproofError, match="the classes real, gan, diffusion do not tell whether an image is gen"
+    ):
+        THREE.generated(THREE.probabilities(logits))
 
 
-def test_two_classes_with_two_logits_are_two_with_one():
-    logits = np.array([1.5, -0.3, 0.0])
-    pair = MultiClass(labels=("real", "generated"))
-    both = np.stack([np.zeros(3), logits], axis=1)
-    np.testing.assert_allclose(pair.generated(pair.probabilities(both)), BINARY.probabilities(logits))
-    labels = torch.tensor([1.0, 0.0, 1.0])
-    assert pair.loss(torch.from_numpy(both), labels) == pytest.approx(
-        BINARY.loss(torch.from_numpy(logits), labels.double())
+@pytest.mark.parametrize("families", [("gan",), ("gan", "diffusion", "other")])
+def test_the_binary_score_of_families_is_the_sum_of_their_soft_labels(families):
+    task = Families(families=families)
+    logits = np.random.default_rng(0).normal(0, 4, (50, 1 + len(families)))
+    shares = MultiClass(("real", *families)).probabilities(logits)
+    found = task.generated(task.probabilities(logits))
+    np.testing.assert_allclose(found, shares[:, 1:].sum(axis=1), rtol=1e-9)
+    np.testing.assert_allclose(BINARY.probabilities(task.answers(logits)), found, rtol=1e-12)
+    tensor = torch.from_numpy(logits)
+    one_by_one = torch.cat([task.deployed(row[None]) for row in tensor])
+    np.testing.assert_allclose(one_by_one, task.answers(logits), rtol=1e-12)
+    far = np.array([[0.0, *(1e4 for _ in families)], [1e4, *(0.0 for _ in families)]])
+    assert task.probabilities(far).tolist() == pytest.approx([1.0, 0.0])
+    assert torch.isfinite(task.deployed(torch.from_numpy(far[:1]))).all()
+
+
+def test_families_are_judged_as_real_or_generated():
+    logits = np.log([[5.0, 1.0, 2.0], [2.0, 3.0, 3.0], [1.0, 1.0, 1.0]])
+    generated = BINARY.probabilities(FAMILIES.answers(logits))  # 3/8, 6/8, 2/3
+    assert FAMILIES.score([0, 1, 1], logits) == BINARY.score([0, 1, 1], generated) == 1.0
+    assert FAMILIES.score([0, 2, 1], logits) == 1.0, "a family's number is a generated one too"
+    assert FAMILIES.loss(torch.from_numpy(logits), torch.tensor([0.0, 1.0, 1.0])) == pytest.approx(
+        -(math.log(5 / 8) + math.log(6 / 8) + math.log(2 / 3)) / 3
     )
+    assert FAMILIES.threshold([0, 1, 1], FAMILIES.probabilities(logits)) == pytest.approx((3 / 8 + 2 / 3) / 2)
+    random = np.random.default_rng(0)
+    many, labels = random.normal(0, 2, (500, 3)), random.integers(0, 2, 500)
+    assert FAMILIES.calibrate(labels, many) == BINARY.calibrate(labels, FAMILIES.answers(many))
+
+
+def test_what_families_learn_is_the_generator():
+    samples = [
+        Sample("a", 1, generator="diffusion"), Sample("b", 0), Sample("c", -1), Sample("d", 1, generator="gan"),
+    ]  # fmt: skip
+    assert FAMILIES.targets(samples).tolist() == [2, 0, -1, 1]
+    assert BINARY.targets(samples).tolist() == [1, 0, -1, 1]
+    objective = FAMILIES.ground_truth(LossSettings(), labels=np.array([0, 1, 2]))
+    logits = torch.tensor([[1.0, 2.0, 5.0]]).log()
+    assert objective(ModelOutput(logits, {}), batch([2.0]), STEP).item() == pytest.approx(math.log(8 / 5))
+    with pytest.raises(
+        EdgeproofError, match="e.png: generator 'x' to train on, expected one of gan, diffusion"
+    ):
+        FAMILIES.targets([Sample("e.png", 1, generator="x")])
 
 
 def test_losses_by_hand():
@@ -101,10 +149,9 @@ def test_a_temperature_stays_in_its_bounds():
 
 
 def test_thresholds_are_on_the_probability_of_generated():
-    """The one that parts the classes; other than class 0 is generated, whichever it is."""
+    """The one that parts the classes; K classes have none."""
     assert 0.2 < BINARY.threshold([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.9]) <= 0.3
-    probabilities = [[0.9, 0.1, 0.0], [0.8, 0.0, 0.2], [0.7, 0.3, 0.0], [0.1, 0.1, 0.8]]
-    assert 0.2 < THREE.threshold([0, 0, 1, 2], probabilities) <= 0.3
+    assert THREE.threshold([0, 1], [[0.9, 0.1, 0.0], [0.1, 0.8, 0.1]]) is None
 
 
 def batch(labels):

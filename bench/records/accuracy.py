@@ -5,12 +5,12 @@ from typing import ClassVar, Literal
 from bench.records.distillation import Distillation
 from bench.records.identity import Identity
 from distill.evaluation.calibration import Calibration
-from distill.evaluation.metrics import BinaryMetrics
+from distill.evaluation.metrics import Metrics
 from distill.evaluation.statistics import Interval
 from distill.record import Frozen, Record
 
 Step = Literal["distillation", "size", "export", "int8"]
-Measure = Literal["auc_drop", "tpr_at_5fpr_drop", "identity_auc", "teacher_auc"]
+Measure = Literal["auc_drop", "tpr_at_5fpr_drop", "accuracy_drop", "identity_auc", "teacher_auc"]
 
 
 class Flips(Frozen):
@@ -47,7 +47,10 @@ class RocCurve(Frozen):
 
 
 class Reliability(Frozen):
-    """Equal-width bins of P(generated): mean probability, share that is generated (None if empty), images."""
+    """Equal-width bins of P(generated): mean probability, share that is generated (None if empty), images.
+
+    Of K classes: bins of the likeliest one's probability, its mean, and the share that is right.
+    """
 
     confidence: tuple[float | None, ...]
     accuracy: tuple[float | None, ...]
@@ -58,21 +61,22 @@ class ModelAccuracy(Frozen):
     """One model on every split, at one ``threshold`` that was frozen on the validation split.
 
     An artifact's is that of the network it was made from; ``refit_threshold`` would be its own. ``roc`` and
-    ``reliability`` are those of the test split, and ``generators`` holds every one that has images of both kinds.
+    ``reliability`` are those of the test split, and ``generators`` holds every one that has images of both kinds. K
+    classes have no thresholds, no ROC and no generators.
     """
 
     identity: Identity
-    threshold: float
-    refit_threshold: float
+    threshold: float | None
+    refit_threshold: float | None
     calibration: Calibration
-    splits: dict[str, BinaryMetrics]
+    splits: dict[str, Metrics]
     generators: dict[str, GeneratorMetrics]
     roc: RocCurve | None
     reliability: Reliability
 
 
 class Comparison(Frozen):
-    """AUC of ``a`` minus AUC of ``b`` on the test split, where ``step`` leads from ``b`` to ``a`` (both keys).
+    """AUC (of K classes: accuracy) of ``a`` minus that of ``b`` on the test split, where ``step`` leads from ``b`` to ``a``.
 
     A step ``distillation`` leads from each control arm of a student to the distilled one.
     ``flips`` are the verdicts that differ, each model at its own frozen threshold.
@@ -82,8 +86,14 @@ class Comparison(Frozen):
     a: str
     b: str
     auc_difference: float | None
+    accuracy_difference: float | None = None
     ci: Interval | None
     flips: Flips
+
+    @property
+    def difference(self) -> float | None:
+        """Of whichever measure the task has."""
+        return self.auc_difference if self.accuracy_difference is None else self.accuracy_difference
 
 
 class AccuracyCheck(Frozen):
@@ -109,10 +119,14 @@ class AccuracyGate(Frozen):
 
 
 class AccuracyRecord(Record):
-    """``models`` by their key, in the roster's order; ``distillation`` by the student's name."""
+    """``models`` by their key, in the roster's order; ``distillation`` by the student's name.
 
-    version: ClassVar[int] = 2
-    positive: Literal["generated"] = "generated"
+    ``labels`` names the classes by number; of two, ``positive`` is the one that rates are about.
+    """
+
+    version: ClassVar[int] = 3
+    labels: tuple[str, ...]
+    positive: Literal["generated"] | None = "generated"
     simulated: bool
     models: dict[str, ModelAccuracy]
     distillation: dict[str, Distillation]

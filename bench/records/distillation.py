@@ -8,15 +8,21 @@ from distill.roster import Arm
 
 Split = Literal["test", "heldout"]
 Epoch = Literal["best", "last"]
-Statistic = Literal["auc", "tpr_at_5fpr", "tpr_at_1fpr"]
+Statistic = Literal["auc", "tpr_at_5fpr", "tpr_at_1fpr", "accuracy"]
 
 
 class Scores(Frozen):
-    """One training at one epoch on one split."""
+    """One training at one epoch on one split; what its task does not have is None."""
 
-    auc: float
-    tpr_at_5fpr: float
-    tpr_at_1fpr: float
+    auc: float | None = None
+    tpr_at_5fpr: float | None = None
+    tpr_at_1fpr: float | None = None
+    accuracy: float | None = None
+
+    def value(self, statistic: Statistic) -> float | None:
+        """One of them by its name."""
+        found: float | None = getattr(self, statistic)
+        return found
 
 
 class EpochScores(Frozen):
@@ -70,16 +76,21 @@ class ArmComparison(Frozen):
 
 
 class SplitImages(Frozen):
-    """The images of a split, and the groups that intervals draw."""
+    """The images of a split (of two classes also each), and the groups that intervals draw."""
 
-    n_real: int
-    n_fake: int
+    n: int
+    n_real: int | None
+    n_fake: int | None
     groups: int
 
 
 class Distillation(Frozen):
-    """One student in every arm, distilled first; only splits with both classes are there."""
+    """One student in every arm, distilled first; only splits with both classes are there.
 
+    ``measure`` is the statistic that claims are about.
+    """
+
+    measure: Statistic = "auc"
     images: dict[Split, SplitImages]
     arms: tuple[ArmScores, ...]
     comparisons: tuple[ArmComparison, ...]
@@ -102,14 +113,14 @@ class Distillation(Frozen):
     def difference(
         self,
         split: Split,
-        statistic: Statistic = "auc",
+        statistic: Statistic | None = None,
         *,
         arm: Arm = "distilled",
         against: Arm = "alone",
         epoch: Epoch = "best",
     ) -> ArmDifference | None:
-        """One arm minus another; None where they were not compared."""
-        wanted = (arm, against, split, epoch, statistic)
+        """One arm minus another, of :attr:`measure` unless another is named; None where they were not compared."""
+        wanted = (arm, against, split, epoch, statistic or self.measure)
         for found in self.comparisons:
             if (found.arm, found.against, found.split, found.epoch, found.statistic) == wanted:
                 return found.difference

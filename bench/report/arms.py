@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from bench.records.distillation import ArmScores, Distillation, Epoch, EpochScores, Split, Spread, Statistic
 from bench.report.data import RunData
-from bench.report.distillation import GAINS, MEASURES, SPLITS, interval, verdict_words
+from bench.report.distillation import GAINS, SPLITS, interval, verdict_words
+from bench.report.measures import BY_STATISTIC
 from bench.report.tables import table
 from distill.evaluation.arms import MIN_GROUPS, ArmDifference
 from distill.page.blocks import Column, Table, columns
@@ -18,15 +19,6 @@ ARMS: dict[Arm, str] = {
     "distilled": "distilled",
 }
 MANY_REALS = 1000
-_Column = tuple[str, Split, Statistic, Epoch]
-_COLUMNS: tuple[_Column, ...] = (
-    ("AUC test", "test", "auc", "best"),
-    ("AUC held-out", "heldout", "auc", "best"),
-    ("TPR at 5\u00a0% FPR", "test", "tpr_at_5fpr", "best"),
-    ("TPR at 1\u00a0% FPR", "test", "tpr_at_1fpr", "best"),
-    ("AUC test, last epoch", "test", "auc", "last"),
-    ("AUC held-out, last epoch", "heldout", "auc", "last"),
-)
 _DIFFERENCES = (
     *columns(
         "What gave it", "Measure", "Difference", "Scenes and seeds [95\u00a0% CI]", "Seeds [95\u00a0% CI]",
@@ -38,17 +30,17 @@ _DIFFERENCES = (
 
 def arms(student: str, found: Distillation) -> Table:
     """Mean and standard deviation over the seeds of every arm, distilled last."""
-    scores = {arm.arm: arm for arm in found.arms}
+    scores, wanted = {arm.arm: arm for arm in found.arms}, BY_STATISTIC[found.measure].arms
     rows = tuple(
         (
             title,
-            *(spread(scores[arm].spread(split, name, epoch=epoch)) for _, split, name, epoch in _COLUMNS),
+            *(spread(scores[arm].spread(split, name, epoch=epoch)) for _, split, name, epoch in wanted),
             ", ".join(str(seed.best_epoch) for seed in scores[arm].seeds),
         )
         for arm, title in ARMS.items()
         if arm in scores
     )
-    titles = (column[0] for column in _COLUMNS)
+    titles = (column[0] for column in wanted)
     seeds = len(found.seeds)
     note = (
         f"Mean ± standard deviation over {seeds} seed{'s' * (seeds != 1)}, at the best epoch on validation unless the "
@@ -67,7 +59,7 @@ def spread(found: Spread | None) -> str:
 
 def _few_reals(found: Distillation) -> str:
     images = found.images.get("test")
-    if images is None or images.n_real >= MANY_REALS:
+    if images is None or images.n_real is None or images.n_real >= MANY_REALS:
         return ""
     reals, few = count(images.n_real), count(MANY_REALS)
     return f" The test split has {reals} real images, fewer than {few}: TPR at 1\u00a0% FPR is coarse."
@@ -78,7 +70,7 @@ def differences(student: str, found: Distillation) -> Table:
     compared = [
         (pair, title, found.difference(split, name, arm=pair[0], against=pair[1], epoch=epoch))
         for pair in found.pairs
-        for title, split, name, epoch in _COLUMNS
+        for title, split, name, epoch in BY_STATISTIC[found.measure].arms
     ]
     known = [(pair, title, difference) for pair, title, difference in compared if difference]
     rows = tuple(
@@ -112,40 +104,28 @@ def _difference(found: ArmDifference) -> tuple[str, ...]:
 def seeds(run: RunData) -> Table:
     """Every seed of every student in every arm, best and last epoch."""
     found = run.accuracy.distillation if run.accuracy else {}
+    wanted = run.measures.seeds
     rows = [
         row
         for name, student in found.items()
         for arm in sorted(student.arms, key=lambda arm: [*ARMS].index(arm.arm))
-        for row in _seed_rows(name, arm)
+        for row in _seed_rows(name, arm, wanted)
     ]
-    titles = (
-        "Student",
-        "Arm",
-        "Seed",
-        "Epoch",
-        "AUC test",
-        "AUC held-out",
-        MEASURES["tpr_at_5fpr"],
-        MEASURES["tpr_at_1fpr"],
-    )
+    titles = ("Student", "Arm", "Seed", "Epoch", *(title for title, _, _ in wanted))
     return table("Seeds: all of them", titles, rows)
 
 
-def _seed_rows(student: str, arm: ArmScores) -> Iterator[tuple[str, ...]]:
+def _seed_rows(
+    student: str, arm: ArmScores, wanted: tuple[tuple[str, Split, Statistic], ...]
+) -> Iterator[tuple[str, ...]]:
     for training in arm.seeds:
-        test, unseen = (training.splits.get(split) for split in SPLITS)
         epochs: tuple[tuple[Epoch, int], ...] = (("best", training.best_epoch), ("last", training.last_epoch))
         for epoch, number in epochs:
-            cells = (
-                _score(test, epoch, "auc"), _score(unseen, epoch, "auc"),
-                _score(test, epoch, "tpr_at_5fpr"), _score(test, epoch, "tpr_at_1fpr"),
-            )  # fmt: skip
+            cells = (_score(training.splits.get(split), epoch, name) for _, split, name in wanted)
             yield student, arm.arm, str(training.seed), f"{epoch}, {number}", *map(fixed, cells)
 
 
 def _score(scores: EpochScores | None, epoch: Epoch, statistic: Statistic) -> float | None:
     if scores is None:
         return None
-    found = scores.best if epoch == "best" else scores.last
-    value: float = getattr(found, statistic)
-    return value
+    return (scores.best if epoch == "best" else scores.last).value(statistic)

@@ -48,29 +48,30 @@ def _bytes(run: RunData, row: Row) -> Iterator[str]:
 
 def accuracy_claim(run: RunData, chosen: Entry | None) -> str:
     """How good the chosen model is, and what each step cost it."""
-    teacher = run.teacher
+    teacher, name = run.teacher, run.measures.name
     if chosen is None:
-        known = f"; the teacher has AUC {_auc(teacher, 'test')}" if teacher else ""
+        known = f"; the teacher has {name} {_score(teacher, 'test')}" if teacher else ""
         return f"no INT8 student was evaluated{known}."
-    text = f"AUC {_auc(chosen, 'test')} where 1 is perfect and 0.5 is guessing"
+    meaning = f" {run.measures.meaning(chosen.test)}" if chosen.test else ""
+    text = f"{name} {_score(chosen, 'test')}{meaning}"
     if teacher:
-        text += f"; the teacher {_auc(teacher, 'test')}, so {_difference(run, chosen, teacher)} in all"
+        text += f"; the teacher {_score(teacher, 'test')}, so {_difference(run, chosen, teacher)} in all"
     parent = run.entry(chosen.identity.parent)
     if parent:
         text += f", of which INT8 {_difference(run, chosen, parent)}"
     if chosen.split("heldout"):
-        text += f". On generators it never saw: AUC {_auc(chosen, 'heldout')}"
+        text += f". On generators it never saw: {name} {_score(chosen, 'heldout')}"
     return text + "."
 
 
-def _auc(item: Entry, split: str) -> str:
+def _score(item: Entry, split: str) -> str:
     found = item.split(split)
-    return with_interval(found.auc if found else None, found.auc_ci if found else None)
+    return with_interval(found.score if found else None, found.score_ci if found else None)
 
 
 def _difference(run: RunData, after: Entry, before: Entry) -> str:
     for compared in run.accuracy.comparisons if run.accuracy else ():
-        if (compared.a, compared.b) == (after.key, before.key) and compared.auc_difference is not None:
-            return with_interval(compared.auc_difference, compared.ci, sign=True)
-    ours, theirs = after.auc, before.auc
+        if (compared.a, compared.b) == (after.key, before.key) and compared.difference is not None:
+            return with_interval(compared.difference, compared.ci, sign=True)
+    ours, theirs = after.score, before.score
     return signed(ours - theirs) if ours is not None and theirs is not None else "not known"

@@ -18,19 +18,14 @@ _STEPS: dict[Step, str] = {
 
 def costs(run: RunData) -> Table:
     """One row a step, from the earlier model to the later one."""
-    titles = (
-        "Step",
-        "From",
-        "To",
-        "AUC change [95 % CI]",
-        "Verdicts flipped",
-        "Threshold drift",
-        "File size",
-    )
+    measures = run.measures
+    drift = ("Threshold drift",) if measures.detects else ()
+    change = f"{measures.title} change"
+    titles = ("Step", "From", "To", f"{change} [95 % CI]", "Verdicts flipped", *drift, "File size")
     note = (
-        "AUC change: the later model minus the earlier one on the test split, paired bootstrap by group "
-        "(scene); an interval that holds 0 shows no difference. Flips: images whose verdict changed at the "
-        "frozen threshold. Drift: threshold refitted on validation minus the frozen one."
+        f"{change}: the later model minus the earlier one on the test split, paired bootstrap by group "
+        f"(scene); an interval that holds 0 shows no difference. Flips: {measures.flips}."
+        + (" Drift: threshold refitted on validation minus the frozen one." if drift else "")
     )
     return Table("Step by step", columns(*titles, left=3), tuple(_rows(run)), note)
 
@@ -38,16 +33,16 @@ def costs(run: RunData) -> Table:
 def _rows(run: RunData) -> Iterator[tuple[str, ...]]:
     for compared in run.accuracy.comparisons if run.accuracy else ():
         after, before = run.entry(compared.a), run.entry(compared.b)
-        if after is None or before is None or compared.auc_difference is None:
+        if after is None or before is None or compared.difference is None:
             continue
         yield (
             _STEPS[compared.step]
             + (f", against {CONTROLS[arm]}" if (arm := before.identity.arm) in CONTROLS else ""),
             before.short,
             after.short,
-            with_interval(compared.auc_difference, compared.ci, sign=True),
+            with_interval(compared.difference, compared.ci, sign=True),
             flipped(compared.flips),
-            _drift(after),
+            *([_drift(after)] if run.measures.detects else []),
             _size_change(run, after, before),
         )
 
@@ -58,9 +53,10 @@ def flipped(flips: Flips) -> str:
 
 
 def _drift(item: Entry) -> str:
-    if not item.is_artifact or item.accuracy is None:
+    found = item.accuracy if item.is_artifact else None
+    if found is None or found.refit_threshold is None or found.threshold is None:
         return NONE
-    return signed(item.accuracy.refit_threshold - item.accuracy.threshold)
+    return signed(found.refit_threshold - found.threshold)
 
 
 def _size_change(run: RunData, item: Entry, parent: Entry) -> str:

@@ -13,12 +13,14 @@ from bench.records.identity import Identity, Runtime
 from bench.records.latency import BenchRecord, Row, Scope
 from bench.report.entry import CONTROLS, PRECISIONS, RUNTIMES, Entry, precision_title
 from bench.report.files import RunFiles, Training, history_file
+from bench.report.measures import BINARY, CLASSES, Measures
 from deploy.parity import ParityRecord
 from distill.data.audit.report import AuditReport
 from distill.data.summary import DataSummary
 from distill.errors import EdgeproofError
 from distill.recipe import Recipe
 from distill.roster import Arm, Precision, Roster, artifact_key, roster_of
+from distill.task import find_task
 from distill.training.cost import DistillationCost
 
 REFERENCE_SIZE = 224
@@ -58,6 +60,13 @@ class RunData:
         said = (self.accuracy and self.accuracy.simulated, self.summary and self.summary.simulated)
         layouts = (self.summary and self.summary.layout, self.recipe and self.recipe.data.layout)
         return any(said) or _SIMULATED in layouts
+
+    @property
+    def measures(self) -> Measures:
+        """How its models are told apart: by AUC, or by accuracy where there are K classes."""
+        if self.accuracy:
+            return BINARY if self.accuracy.positive else CLASSES
+        return CLASSES if self.recipe and find_task(self.recipe.task).classes else BINARY
 
     @property
     def histories(self) -> tuple[str, ...]:

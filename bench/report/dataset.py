@@ -2,7 +2,8 @@
 
 from bench.report.data import RunData
 from bench.report.tables import mark, table
-from distill.page.blocks import Table
+from distill.data.summary import DataSummary
+from distill.page.blocks import Table, columns
 from distill.page.formats import NONE, count, fixed, percent, with_interval
 
 _MOST_SKIPPED = 50
@@ -18,10 +19,10 @@ def audit(run: RunData) -> Table:
         (check.name, fixed(check.value), fixed(check.limit), mark(check.passed), check.note or NONE)
         for check in run.audit.checks
     ]
-    auc = with_interval(run.audit.metadata_auc, run.audit.metadata_ci)
-    note = (
-        f"A classifier that sees only metadata reaches AUC {auc}; 0.5 means that metadata gives nothing away."
-    )
+    note = ""
+    if run.audit.metadata_auc is not None:
+        auc = with_interval(run.audit.metadata_auc, run.audit.metadata_ci)
+        note = f"A classifier that sees only metadata reaches AUC {auc}; 0.5 means that metadata gives nothing away."
     return table("Data audit", titles, rows, note=note)
 
 
@@ -30,6 +31,8 @@ def images(run: RunData) -> Table:
     titles = ("Split", "Real", "Generated", "Share generated")
     if run.summary is None:
         return table("Images", titles, ())
+    if any(split.classes for split in run.summary.splits.values()):
+        return _images_of_classes(run.summary)
     rows = []
     for name, split in run.summary.splits.items():
         both = split.real + split.fake
@@ -37,6 +40,17 @@ def images(run: RunData) -> Table:
         rows.append((name, count(split.real), count(split.fake), percent(share)))
     simulated = " The images are simulated." if run.simulated else ""
     return table("Images", titles, rows, note=f"Layout: {run.summary.layout}.{simulated}")
+
+
+def _images_of_classes(summary: DataSummary) -> Table:
+    """A row for each class, a column for each split."""
+    splits = summary.splits.values()
+    names = dict.fromkeys(name for split in splits for name in split.classes or {})
+    rows = [(name, *(count((split.classes or {}).get(name, 0)) for split in splits)) for name in names]
+    rows.append(("all", *(count(split.labelled) for split in splits)))
+    if any(split.unlabelled for split in splits):
+        rows.append(("without a label", *(count(split.unlabelled) for split in splits)))
+    return Table("Images", columns("Class", *summary.splits), tuple(rows), f"Layout: {summary.layout}.")
 
 
 def generator_counts(run: RunData) -> Table:

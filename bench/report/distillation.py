@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bench.records.distillation import Distillation, Split, Statistic
 from bench.report.data import RunData
+from bench.report.measures import NAMES
 from distill.evaluation.arms import MIN_GROUPS, ArmDifference
 from distill.evaluation.statistics import MIN_SEEDS
 from distill.page.formats import NONE, count, fixed, signed, with_interval
@@ -15,11 +16,6 @@ GAINS: dict[tuple[Arm, Arm], str] = {
     ("distilled", "plain"): "Distillation and augmentation together",
     ("pool", "alone"): "More labelled images",
     ("alone", "plain"): "Augmentation",
-}
-MEASURES: dict[Statistic, str] = {
-    "auc": "AUC",
-    "tpr_at_5fpr": "TPR at 5\u00a0% FPR",
-    "tpr_at_1fpr": "TPR at 1\u00a0% FPR",
 }
 SPLITS: dict[Split, str] = {"test": "test", "heldout": "held-out generators"}
 
@@ -33,18 +29,18 @@ def claims(run: RunData) -> str:
 
 
 def claim(found: Distillation) -> Iterator[str]:
-    """The sentences on one student's AUC; only the first of them where there are too few seeds for any."""
+    """The sentences on one student's AUC or accuracy; only the first of them where there are too few seeds for any."""
     yield sentence(found)
     unseen, test = found.difference("heldout"), found.difference("test")
     if unseen and test and test.verdict != "too few seeds":
-        yield f"On generators it never saw: {brief(unseen)}."
+        yield f"On generators it never saw: {brief(unseen, measure=NAMES[found.measure])}."
 
 
 def sentence(
     found: Distillation,
     *,
     split: Split = "test",
-    statistic: Statistic = "auc",
+    statistic: Statistic | None = None,
     pair: tuple[Arm, Arm] = ("distilled", "alone"),
 ) -> str:
     """What the first arm gave over the second, both intervals and their verdict, in plain words."""
@@ -57,14 +53,14 @@ def sentence(
     over_both, over_seeds = (interval(ci) for ci in (difference.ci, difference.seeds_ci))
     gave = "did harm:" if difference.verdict == "harm shown" else "gave"
     return (
-        f"{what} {gave} {signed(difference.mean)} {MEASURES[statistic]} {over_both} over scenes and seeds, "
+        f"{what} {gave} {signed(difference.mean)} {NAMES[statistic or found.measure]} {over_both} over scenes and seeds, "
         f"{over_seeds} over seeds alone; {_reading(difference)}. {could_have_shown(difference)}"
     )
 
 
-def brief(difference: ArmDifference) -> str:
-    """The difference in AUC, its interval over scenes and seeds, and its verdict."""
-    change = f"AUC {with_interval(difference.mean, difference.ci, sign=True)}"
+def brief(difference: ArmDifference, *, measure: str) -> str:
+    """The difference in a measure, its interval over scenes and seeds, and its verdict."""
+    change = f"{measure} {with_interval(difference.mean, difference.ci, sign=True)}"
     return f"{change}, {verdict_words(difference)}"
 
 

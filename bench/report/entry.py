@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from bench.records.accuracy import ModelAccuracy
 from bench.records.identity import Identity, Runtime
-from distill.evaluation.metrics import BinaryMetrics
+from distill.evaluation.metrics import Metrics
 from distill.roster import Arm, Precision
 
 RUNTIMES: dict[Runtime, str] = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -84,16 +84,16 @@ class Entry:
         return self.label if known else f"{self.label} {self.form}"
 
     @property
-    def test(self) -> BinaryMetrics | None:
+    def test(self) -> Metrics | None:
         """What it does on the test split."""
         return self.split("test")
 
     @property
-    def auc(self) -> float | None:
-        """Its AUC on the test split."""
-        return self.test.auc if self.test else None
+    def score(self) -> float | None:
+        """Its AUC, or of K classes its accuracy, on the test split."""
+        return self.test.score if self.test else None
 
-    def split(self, name: str) -> BinaryMetrics | None:
+    def split(self, name: str) -> Metrics | None:
         """What it does on a split."""
         return self.accuracy.splits.get(name) if self.accuracy else None
 

@@ -1,4 +1,4 @@
-"""The picture of the students' front: AUC as INT8 against latency, and which of them none beats on both."""
+"""The picture of the students' front: accuracy as INT8 against latency, and which of them none beats on both."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,10 +22,10 @@ def students_front(run: RunData) -> Picture | None:
 
     def draw(figure: Any) -> None:
         pixels = f"{run.large}×{run.large}"
-        ax = axes(figure, x=f"Latency p50 of INT8 at {pixels}, ms (log scale)", y="AUC on test, INT8")
+        ax = axes(figure, x=f"Latency p50 of INT8 at {pixels}, ms (log scale)", y=f"{run.measures.title} on test, INT8")
         ax.set_xscale("log")
         ax.step(
-            [c.p50 for c in best], [c.auc for c in best], where="post", color=FAINT, linewidth=1.2, zorder=1
+            [c.p50 for c in best], [c.score for c in best], where="post", color=FAINT, linewidth=1.2, zorder=1
         )
         for candidate in found:
             _mark(ax, run, candidate, in_front=candidate in best)
@@ -44,13 +44,13 @@ def _finding(best: Sequence[Candidate]) -> str:
 def _mark(ax: Any, run: RunData, candidate: Candidate, *, in_front: bool) -> None:
     colour = colour_of(run, candidate.name)
     test = candidate.item.test
-    if test and test.auc_ci:
-        ax.plot([candidate.p50] * 2, test.auc_ci, color=colour, linewidth=1.0, alpha=0.5, zorder=2)
+    if test and test.score_ci:
+        ax.plot([candidate.p50] * 2, test.score_ci, color=colour, linewidth=1.0, alpha=0.5, zorder=2)
     ax.scatter(
-        candidate.p50, candidate.auc, s=64, marker=marker_of(candidate.item), zorder=3, linewidths=1.5,
+        candidate.p50, candidate.score, s=64, marker=marker_of(candidate.item), zorder=3, linewidths=1.5,
         facecolors=colour if in_front else "none", edgecolors=colour,
     )  # fmt: skip
     ax.annotate(
-        plain(candidate.name), (candidate.p50, candidate.auc), xytext=(_LIFT, _LIFT), textcoords="offset points",
+        plain(candidate.name), (candidate.p50, candidate.score), xytext=(_LIFT, _LIFT), textcoords="offset points",
         fontsize=8.5, color=colour,
     )  # fmt: skip

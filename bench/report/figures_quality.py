@@ -1,14 +1,13 @@
-"""Pictures of one student beside its teacher, itself without one, and INT8: ROC, confusion, calibration."""
+"""Pictures of one student beside its teacher, itself without one, and INT8: ROC and calibration."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from bench.report.data import RunData
 from bench.report.entry import Entry
-from bench.report.style import MAP_HIGH, MAP_LOW, marker_of, picture, slug, style_of
+from bench.report.style import marker_of, picture, slug, style_of
 from distill.page.blocks import Picture
-from distill.page.charts import FAINT, GRID, INK, axes, legend, plain
-from distill.page.formats import fixed, percent
+from distill.page.charts import FAINT, GRID, axes, legend, plain
+from distill.page.formats import fixed
 
 
 def team(run: RunData, student: str, int8: Entry | None) -> list[Entry]:
@@ -27,7 +26,7 @@ def roc(run: RunData, student: str, int8: Entry | None) -> Picture | None:
         ax = axes(figure, x="False positive rate (real called generated)", y="True positive rate")
         ax.plot([0, 1], [0, 1], color=GRID, linewidth=1.2)
         for item, curve in curves:
-            label = f"{plain(item.short)}  {fixed(item.auc)}"
+            label = f"{plain(item.short)}  {fixed(item.score)}"
             ax.plot(curve.fpr, curve.tpr, label=label, **style_of(run, item))
         ax.set_aspect("equal")
         legend(ax, loc="lower right", title="AUC")
@@ -38,50 +37,9 @@ def roc(run: RunData, student: str, int8: Entry | None) -> Picture | None:
 
 def _against_fp32(run: RunData, student: str, int8: Entry | None) -> str:
     fp32 = run.student(student)
-    if int8 is None or fp32 is None or int8.auc is None or fp32.auc is None:
+    if int8 is None or fp32 is None or int8.score is None or fp32.score is None:
         return ""
-    return f"AUC {int8.auc:.3f} in INT8, {fp32.auc:.3f} in FP32"
-
-
-def confusion(run: RunData, student: str, int8: Entry | None) -> Picture | None:
-    """Confusion matrices at the frozen threshold, shaded by share of the true class."""
-    items = [(item, item.test.confusion) for item in team(run, student, int8) if item.test]
-    if not items:
-        return None
-
-    def draw(figure: Any) -> None:
-        grid = list(figure.subplots(2, 2, squeeze=False).flat)
-        for ax in grid[len(items) :]:
-            ax.set_visible(False)
-        for ax, (item, cells) in zip(grid, items, strict=False):
-            _matrix(ax, cells, item.short)
-
-    item, ((tn, fp), (fn, tp)) = items[-1]
-    missed, flagged = (percent(part / max(whole, 1), 0) for part, whole in ((fn, fn + tp), (fp, tn + fp)))
-    finding = f"{student} {item.precision} misses {missed} of generated, flags {flagged} of real"
-    return picture(f"confusion_{slug(student)}", finding=finding, draw=draw, height=5.4)
-
-
-def _matrix(ax: Any, cells: Sequence[Sequence[int]], title: str) -> None:
-    from matplotlib.colors import LinearSegmentedColormap
-
-    shares = [[n / max(sum(line), 1) for n in line] for line in cells]
-    ax.imshow(
-        shares,
-        vmin=0,
-        vmax=1,
-        cmap=LinearSegmentedColormap.from_list("shares", [MAP_LOW, MAP_HIGH]),
-    )
-    for row in range(2):
-        for column in range(2):
-            text = f"{cells[row][column]:,.0f}\n{percent(shares[row][column])}"
-            ax.text(column, row, text, ha="center", va="center", fontsize=9.5, color=INK)
-    ax.set_title(plain(title), fontsize=9, color=INK)
-    ax.set_xticks([0, 1], ["said real", "said generated"])
-    ax.set_yticks([0, 1], ["real", "generated"], rotation=90, va="center")
-    ax.tick_params(colors=FAINT, labelsize=8.5, length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)
+    return f"{run.measures.name} {int8.score:.3f} in INT8, {fp32.score:.3f} in FP32"
 
 
 def reliability(run: RunData, student: str, int8: Entry | None) -> Picture | None:
@@ -91,7 +49,7 @@ def reliability(run: RunData, student: str, int8: Entry | None) -> Picture | Non
         return None
 
     def draw(figure: Any) -> None:
-        ax = axes(figure, x="Predicted probability of generated", y="Share that is generated")
+        ax = axes(figure, x=run.measures.said, y=run.measures.so)
         ax.plot([0, 1], [0, 1], color=FAINT, linewidth=1.0)
         for item, points in items:
             x, y = zip(*points, strict=True)

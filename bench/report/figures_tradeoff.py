@@ -19,7 +19,7 @@ _LABEL_SIZE = 8.5
 class _Point:
     item: Entry
     p50: float
-    auc: float
+    score: float
     area: float
 
 
@@ -30,14 +30,14 @@ def tradeoff(run: RunData, chosen: Entry | None) -> Picture | None:
         return None
 
     def draw(figure: Any) -> None:
-        ax = axes(figure, x="Latency p50, ms, model only (log scale)", y="AUC on test")
+        ax = axes(figure, x="Latency p50, ms, model only (log scale)", y=f"{run.measures.title} on test")
         ax.set_xscale("log")
         for point in points:
             colour = colour_of(run, point.item.name)
             fill = colour if point.item.is_int8 else "none"
             marker = marker_of(point.item)
             style = {"facecolors": fill, "edgecolors": colour, "linewidths": 1.5, "alpha": 0.85}
-            ax.scatter(point.p50, point.auc, s=point.area, marker=marker, **style)
+            ax.scatter(point.p50, point.score, s=point.area, marker=marker, **style)
         ax.margins(x=0.12, y=0.16)
         plain_log(ax)
         _trade_key(ax)
@@ -47,7 +47,7 @@ def tradeoff(run: RunData, chosen: Entry | None) -> Picture | None:
     best = next((p for p in points if p.item == chosen), None)
     finding = "Accuracy against latency"
     if best:
-        finding = f"{best.item.short}: AUC {best.auc:.3f} at {milliseconds(best.p50)} ms"
+        finding = f"{best.item.short}: {run.measures.name} {best.score:.3f} at {milliseconds(best.p50)} ms"
     return picture("accuracy_latency", finding=finding, draw=draw, width=8.6, height=5.0)
 
 
@@ -56,9 +56,9 @@ def _points(run: RunData) -> list[_Point]:
     most = max((row.bytes or 0 for _, row in rows), default=0) or 1
     found = []
     for item, row in rows:
-        if row.p50_ms and item.auc is not None:
+        if row.p50_ms and item.score is not None:
             area = _AREA[0] + (_AREA[1] - _AREA[0]) * (row.bytes or 0) / most
-            found.append(_Point(item, row.p50_ms, item.auc, area))
+            found.append(_Point(item, row.p50_ms, item.score, area))
     return found
 
 
@@ -68,7 +68,7 @@ def _label_points(ax: Any, run: RunData, points: list[_Point]) -> None:
     The marker tells the runtime, so close models that differ in nothing else share one name.
     """
     pixel = ax.figure.dpi / 72
-    centres = [tuple(ax.transData.transform((p.p50, p.auc))) for p in points]
+    centres = [tuple(ax.transData.transform((p.p50, p.score))) for p in points]
     sides = [1.2 * p.area**0.5 * pixel for p in points]
     boxes = [box(centre, side, side) for centre, side in zip(centres, sides, strict=True)]
     taken = [*boxes, ax.get_legend().get_window_extent().extents]

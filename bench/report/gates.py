@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bench.records.accuracy import AccuracyCheck
 from bench.report.data import RunData
+from distill.data.audit.report import AuditReport
 from distill.page.formats import fixed, listing, with_interval
 
 
@@ -39,8 +40,16 @@ def _audit_gate(run: RunData) -> Gate:
     if run.audit is None:
         return Gate("Data audit", None, "no audit.json")
     bad = [check.name for check in run.audit.checks if not check.passed]
-    auc = with_interval(run.audit.metadata_auc, run.audit.metadata_ci)
-    return Gate("Data audit", run.audit.passed, f"AUC from metadata alone {auc}, 0.5 is right{_failed(bad)}")
+    return Gate("Data audit", run.audit.passed, _metadata(run.audit) + _failed(bad))
+
+
+def _metadata(audit: AuditReport) -> str:
+    """What metadata alone tell of the class."""
+    if audit.metadata_auc is None:
+        return next(
+            (check.note for check in audit.checks if check.name == "metadata"), "metadata were not looked at"
+        )
+    return f"AUC from metadata alone {with_interval(audit.metadata_auc, audit.metadata_ci)}, 0.5 is right"
 
 
 def _parity_gate(run: RunData) -> Gate:

@@ -4,24 +4,12 @@ from bench.records.latency import Row
 from bench.report.cells import IN_SPREAD, latency, speedups, where
 from bench.report.data import RunData
 from bench.report.entry import Entry
+from bench.report.measures import cells, titles
 from distill.page.blocks import Table, columns
-from distill.page.formats import NONE, fixed, size, with_interval
+from distill.page.formats import NONE, size
 
-COLUMNS = columns(
-    "Model",
-    "Runtime",
-    "Precision",
-    "AUC [95\u00a0% CI]",
-    "TPR at 5\u00a0% FPR",
-    "F1",
-    "p50 ms",
-    "p99 ms",
-    "End-to-end p50 ms",
-    "File",
-    "vs 0.458 s",
-    "vs ResNet18 here",
-    left=3,
-)
+_LEFT = ("Model", "Runtime", "Precision")
+_RIGHT = ("p50 ms", "p99 ms", "End-to-end p50 ms", "File", "vs 0.458 s", "vs ResNet18 here")
 
 
 def headline(run: RunData, *, chosen: Entry | None) -> Table:
@@ -43,7 +31,8 @@ def headline(run: RunData, *, chosen: Entry | None) -> Table:
         f"on other hardware; {here}. “{IN_SPREAD}”: the measured ranges overlap, so no ratio is claimed; "
         f"~ marks a noisy measurement; {NONE} not measured."
     )
-    return Table("The one table", COLUMNS, tuple(rows), note, frozenset(strong))
+    heads = columns(*_LEFT, *titles(run.measures.headline), *_RIGHT, left=len(_LEFT))
+    return Table("The one table", heads, tuple(rows), note, frozenset(strong))
 
 
 def _sizes(run: RunData) -> str:
@@ -52,13 +41,11 @@ def _sizes(run: RunData) -> str:
 
 
 def _row(run: RunData, item: Entry) -> tuple[str, ...]:
-    test, row, whole = item.test, run.timing(item), run.timing(item, scope="end_to_end")
+    row, whole = run.timing(item), run.timing(item, scope="end_to_end")
     return (
         item.label,
         *where(item.identity.runtime, item.precision),
-        with_interval(item.auc, test.auc_ci if test else None),
-        fixed(test.tpr_at_5fpr if test else None),
-        fixed(test.f1 if test else None),
+        *cells(item.test, run.measures.headline),
         *_measures(run, row, whole),
     )
 
@@ -84,6 +71,6 @@ def _reference_row(run: RunData, row: Row) -> tuple[str, ...]:
     return (
         f"ResNet18 at {row.input_size}×{row.input_size} (reference)",
         *where(row.runtime, run.precision(row)),
-        *(NONE,) * 3,
+        *cells(None, run.measures.headline),
         *_measures(run, row, whole),
     )

@@ -49,4 +49,4 @@ def _students(run: RunData) -> str:
         return ""
     train, further = run.summary.splits["train"], run.summary.splits.get("unlabelled")
     shown = count(further.unlabelled) if further and further.unlabelled else "none"
-    return f"; the student has {count(train.real + train.fake)} labelled and {shown} without a label"
+    return f"; the student has {count(train.labelled)} labelled and {shown} without a label"

@@ -12,6 +12,7 @@ from bench.report.entry import Entry
 from bench.report.environment import command, machine, stages
 from bench.report.families import families, shown
 from bench.report.figures_arms import paired_seeds
+from bench.report.figures_confusion import confusion
 from bench.report.figures_degradations import sweep
 from bench.report.figures_front import students_front
 from bench.report.figures_generators import generators
@@ -30,15 +31,10 @@ from distill.page.blocks import Block, Code, Gallery, Picture, Points, Section, 
 from distill.page.formats import listing
 from distill.roster import Arm
 
-_TERMS = Terms(
-    (
-        ("AUC", "chance that a generated image scores higher than a real one; 1 is perfect, 0.5 is guessing"),
-        ("TPR at 5 % FPR", "share of generated images caught when 5 % of real ones are wrongly flagged"),
-        ("F1", "balance of precision and recall for generated images at the frozen threshold"),
-        ("95 % CI", "range that holds the value in 95 of 100 resamplings of the test scenes"),
-        ("p50, p99", "half, and 99 of 100, of the timed calls took at most this long"),
-        ("Alone", "the same small network trained the same way, without a teacher"),
-    )
+_TERMS = (
+    ("95 % CI", "range that holds the value in 95 of 100 resamplings of the test scenes"),
+    ("p50, p99", "half, and 99 of 100, of the timed calls took at most this long"),
+    ("Alone", "the same small network trained the same way, without a teacher"),
 )
 _CONTROLS: dict[Arm, tuple[str, str]] = {
     "alone": ("Alone", "no teacher: labelled images and augmentation, as many steps, the same first weights"),
@@ -60,9 +56,8 @@ _ECE = Terms(
 
 def all_sections(run: RunData, verdict: Verdict) -> list[Section]:
     """Every section of the report."""
-    parts = (
-        _results, _curves, _quality, _families, _degradations, _costs, _proofs, _data, _machine, _reproduce,
-    )  # fmt: skip
+    detection = (_families, _degradations) if run.measures.detects else ()
+    parts = (_results, _curves, _quality, *detection, _costs, _proofs, _data, _machine, _reproduce)
     return [part(run, verdict) for part in parts]
 
 
@@ -109,7 +104,7 @@ def _results(run: RunData, verdict: Verdict) -> Section:
     blocks = _filled(
         run,
         headline(run, chosen=verdict.chosen),
-        _TERMS,
+        Terms((*run.measures.terms, *_TERMS)),
         *_gallery(lambda: tradeoff(run, verdict.chosen)),
         *([found] if (found := students(run)) else []),
         *_gallery(lambda: students_front(run)),
@@ -145,7 +140,7 @@ def _arms(run: RunData) -> Iterator[Block]:
 
 
 def _quality(run: RunData, verdict: Verdict) -> Section:
-    draw = (figures_quality.roc, figures_quality.confusion, figures_quality.reliability)
+    draw = (figures_quality.roc, confusion, figures_quality.reliability)
     blocks = _filled(run, *_per_student(run, verdict, *draw), thresholds(run), _ECE, files=("accuracy.json",))
     return Section("Verdicts and calibration", blocks)
 

@@ -17,16 +17,16 @@ class Candidate:
     """A student in its fastest INT8 form.
 
     Attributes:
-        item: that form; its AUC is of the size it was trained at.
+        item: that form; its score is of the size it was trained at.
         row: its latency at the size where every network is timed.
-        auc: of the form on the test split.
+        score: AUC, or of K classes accuracy, of the form on the test split.
         p50: milliseconds.
-        drop: AUC that INT8 cost; None where the FP32 network was not judged.
+        drop: of the score, that INT8 cost; None where the FP32 network was not judged.
     """
 
     item: Entry
     row: Row
-    auc: float
+    score: float
     p50: float
     drop: float | None
 
@@ -43,10 +43,10 @@ def candidates(run: RunData) -> list[Candidate]:
 
 
 def front(found: Sequence[Candidate]) -> list[Candidate]:
-    """Those that no other beats in AUC without being slower, fastest first."""
+    """Those that no other beats in score without being slower, fastest first."""
     best: list[Candidate] = []
-    for candidate in sorted(found, key=lambda c: (c.p50, -c.auc)):
-        if not best or candidate.auc > best[-1].auc:
+    for candidate in sorted(found, key=lambda c: (c.p50, -c.score)):
+        if not best or candidate.score > best[-1].score:
             best.append(candidate)
     return best
 
@@ -56,16 +56,16 @@ def students(run: RunData) -> Table | None:
     found = candidates(run)
     if len(found) < 2:
         return None
-    best = front(found)
+    best, name = front(found), run.measures.title
     rows = tuple(_cells(run, candidate, best) for candidate in found)
     strong = frozenset(i for i, candidate in enumerate(found) if candidate in best)
     note = (
-        f"INT8 in the runtime where it is fastest. AUC of seeds: mean ± standard deviation of the FP32 network, at "
+        f"INT8 in the runtime where it is fastest. Over seeds: mean ± standard deviation of the FP32 network, at "
         f"{_trained(run)}; latency at {run.large}×{run.large}. In bold: the front, where no other student is both as fast "
         "and better."
     )
     titles = (
-        "Student", "AUC alone, seeds", "AUC distilled, seeds", "AUC INT8 [95\u00a0% CI]", "INT8 cost", "Runtime",
+        "Student", f"{name} alone, seeds", f"{name} distilled, seeds", f"{name} INT8 [95\u00a0% CI]", "INT8 cost", "Runtime",
         "p50 ms", "min ms", "vs 0.458 s", "vs ResNet18 here", "MMAC", "Parameters", "File", "Beaten by",
     )  # fmt: skip
     return Table("Students beside each other", columns(*titles), rows, note, strong)
@@ -73,9 +73,9 @@ def students(run: RunData) -> Table | None:
 
 def _fastest(run: RunData, name: str) -> Candidate | None:
     found = [
-        Candidate(item, row, item.auc, row.p50_ms, _drop(run, item))
+        Candidate(item, row, item.score, row.p50_ms, _drop(run, item))
         for item in run.entries
-        if item.name == name and item.is_int8 and item.auc is not None
+        if item.name == name and item.is_int8 and item.score is not None
         if (row := run.timing(item, size=run.large)) and row.p50_ms is not None
     ]
     return min(found, key=lambda candidate: candidate.p50, default=None)
@@ -83,18 +83,18 @@ def _fastest(run: RunData, name: str) -> Candidate | None:
 
 def _drop(run: RunData, item: Entry) -> float | None:
     whole = run.student(item.name)
-    return None if whole is None or whole.auc is None or item.auc is None else whole.auc - item.auc
+    return None if whole is None or whole.score is None or item.score is None else whole.score - item.score
 
 
 def _cells(run: RunData, candidate: Candidate, best: Sequence[Candidate]) -> tuple[str, ...]:
     item, row, test = candidate.item, candidate.row, candidate.item.test
     arms = run.accuracy.distillation[item.name].arms if run.accuracy else ()
-    seeds = {arm.arm: spread(arm.spread("test", "auc")) for arm in arms}
+    seeds = {arm.arm: spread(arm.spread("test", run.measures.statistic)) for arm in arms}
     return (
         item.name,
         seeds.get("alone", NONE),
         seeds.get("distilled", NONE),
-        with_interval(candidate.auc, test.auc_ci if test else None),
+        with_interval(candidate.score, test.score_ci if test else None),
         NONE if candidate.drop is None else signed(-candidate.drop),
         RUNTIMES[item.identity.runtime],
         latency(row, lambda found: found.p50_ms),
@@ -111,7 +111,7 @@ def _rival(candidate: Candidate, best: Sequence[Candidate]) -> str:
     """The most accurate student of the front that is as fast; a dash for one of the front."""
     if candidate in best:
         return NONE
-    return max((c for c in best if c.p50 <= candidate.p50), key=lambda c: c.auc).name
+    return max((c for c in best if c.p50 <= candidate.p50), key=lambda c: c.score).name
 
 
 def _trained(run: RunData) -> str:

@@ -10,14 +10,15 @@ from bench.report.cells import latency, speedups, where
 from bench.report.data import RunData, load_run
 from bench.report.distillation import SPLITS, claim, interval
 from bench.report.entry import Entry
+from bench.report.measures import BY_STATISTIC, cells, titles
 from bench.report.verdict import choose
-from distill.page.formats import fixed, signed, size
+from distill.page.formats import signed, size
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 _LEFT = ("Model", "Runtime", "Prec.")
-_RIGHT = ("AUC", "TPR at 5\u00a0% FPR", "p50 ms", "File", "vs 0.458 s", "vs ResNet18 here")
+_RIGHT = ("p50 ms", "File", "vs 0.458 s", "vs ResNet18 here")
 
 
 def headline_table(folder: Path) -> "Table":
@@ -29,7 +30,8 @@ def headline_table(folder: Path) -> "Table":
     from rich.text import Text
 
     run = load_run(folder)
-    out = _table(run.name, simulated=run.simulated, left=_LEFT, right=_RIGHT)
+    right = (*titles(run.measures.brief), *_RIGHT)
+    out = _table(run.name, simulated=run.simulated, left=_LEFT, right=right)
     chosen = choose(run)
     if run.reference:
         out.add_row(*map(Text, _reference(run)))
@@ -43,8 +45,7 @@ def _row(run: RunData, item: Entry) -> tuple[str, ...]:
     return (
         f"{item.name} {item.identity.arm}" if item.is_control else item.name,
         *where(item.identity.runtime, item.precision),
-        fixed(item.auc),
-        fixed(item.test.tpr_at_5fpr if item.test else None),
+        *cells(item.test, run.measures.brief),
         latency(row, lambda found: found.p50_ms),
         size(row.bytes if row else None),
         *speedups(run, row),
@@ -60,8 +61,7 @@ def _reference(run: RunData) -> tuple[str, ...]:
     return (
         "ResNet18 (reference)",
         *place,
-        fixed(None),
-        fixed(None),
+        *cells(None, run.measures.brief),
         p50,
         size(row.bytes),
         *speedups(run, row),
@@ -72,9 +72,10 @@ def arms_tables(record: DistillationRecord) -> "Iterator[Table | str]":
     """Of every student each pair of arms on test and held-out generators, and then the same in a sentence or two."""
     from rich.text import Text
 
-    left, right = ("On", "Arms"), ("AUC", "against", "Change", "Scenes and seeds", "Seeds alone")
+    left, right = ("On", "Arms"), ("against", "Change", "Scenes and seeds", "Seeds alone")
     for name, found in record.students.items():
-        out = _table(name, simulated=record.simulated, left=left, right=right)
+        title = BY_STATISTIC[found.measure].title
+        out = _table(name, simulated=record.simulated, left=left, right=(title, *right))
         for column in out.columns:
             column.no_wrap = True  # the verdict alone has words to break at
         out.add_column("Verdict")
@@ -90,7 +91,9 @@ def _pairs(found: Distillation) -> Iterator[tuple[str, ...]]:
         for split in SPLITS:
             difference = found.difference(split, arm=ours, against=theirs)
             if difference:
-                means = (spread(arms[arm].spread(split, "auc")).replace(" ", "") for arm in (ours, theirs))
+                means = (
+                    spread(arms[arm].spread(split, found.measure)).replace(" ", "") for arm in (ours, theirs)
+                )
                 intervals = map(interval, (difference.ci, difference.seeds_ci))
                 change = signed(difference.mean)
                 yield split, f"{ours} − {theirs}", *means, change, *intervals, difference.verdict

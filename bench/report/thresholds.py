@@ -1,29 +1,30 @@
-"""Every model's verdicts at its frozen threshold."""
+"""Every model's verdicts: at its frozen threshold, or the likeliest of K classes."""
+
+from collections.abc import Iterator
 
 from bench.report.data import RunData
+from bench.report.entry import Entry
+from bench.report.measures import cells, titles
 from bench.report.tables import table
 from distill.page.blocks import Table
 from distill.page.formats import count, fixed
 
+_COUNTS = ("Real kept", "Real flagged", "Generated missed", "Generated caught")
+
 
 def thresholds(run: RunData) -> Table:
-    """Confusion counts and error measures of every model at its frozen threshold, on test."""
-    rows = []
-    for item in run.entries:
-        test = item.test
-        if item.accuracy is None or test is None:
-            continue
-        (tn, fp), (fn, tp) = test.confusion
-        measures = (test.balanced_accuracy, test.tpr_at_1fpr, test.ece, test.nll, test.brier)
-        rows.append(
-            (
-                item.short,
-                fixed(item.accuracy.threshold),
-                *(count(n) for n in (tn, fp, fn, tp)),
-                *map(fixed, measures),
-            )
-        )
-    names = ("Real kept", "Real flagged", "Generated missed", "Generated caught")
-    titles = ("Model", "Threshold", *names, "Balanced accuracy", "TPR at 1 % FPR", "ECE", "NLL", "Brier")
-    note = "One threshold per model, frozen on clean validation images before the test split was read."
-    return table("Verdicts at the frozen threshold", titles, rows, note=note)
+    """Error measures of every model on test; of two classes with the threshold and the confusion counts."""
+    measures = run.measures
+    rows = tuple(
+        (item.short, *(_at_threshold(item) if measures.detects else ()), *cells(item.test, measures.verdicts))
+        for item in run.entries
+        if item.test
+    )
+    own = ("Threshold", *_COUNTS) if measures.detects else ()
+    heads = ("Model", *own, *titles(measures.verdicts))
+    return table(measures.verdicts_title, heads, rows, note=measures.verdicts_note)
+
+
+def _at_threshold(item: Entry) -> Iterator[str]:
+    yield fixed(item.accuracy.threshold if item.accuracy else None)
+    yield from (count(number) for row in (item.test.confusion if item.test else ()) for number in row)

@@ -12,8 +12,8 @@ from bench.report.distillation import claims
 from bench.report.entry import Entry
 from bench.report.gates import Gate, accuracy_checks, all_gates
 
-# Artifacts this close in validation AUC count as equal, and the faster one is taken.
-EQUAL_AUC = 0.005
+# Artifacts this close in validation AUC (of K classes: accuracy) count as equal, and the faster one is taken.
+EQUAL_SCORE = 0.005
 Status = Literal["passed", "failed", "incomplete"]
 
 
@@ -95,15 +95,15 @@ def _findings(run: RunData, gates: tuple[Gate, ...], chosen: Entry | None) -> _F
 def choose(run: RunData) -> Entry | None:
     """The INT8 artifact that the verdict speaks of.
 
-    Gate passers come first, then validation AUC (never test, which would flatter it); among those within
-    ``EQUAL_AUC`` of the best, the fastest.
+    Gate passers come first, then validation AUC or accuracy (never test, which would flatter it); among those within
+    ``EQUAL_SCORE`` of the best, the fastest.
     """
     int8 = [item for item in run.entries if item.is_int8 and not item.is_teacher and item.accuracy]
     passing = [item for item in int8 if not failed_checks(run, item)] or int8
     if not passing:
         return None
-    best = max(_valid_auc(item) for item in passing)
-    equal = [item for item in passing if _valid_auc(item) >= best - EQUAL_AUC]
+    best = max(_valid_score(item) for item in passing)
+    equal = [item for item in passing if _valid_score(item) >= best - EQUAL_SCORE]
     return min(equal, key=lambda item: _p50(run, item))
 
 
@@ -112,9 +112,9 @@ def failed_checks(run: RunData, item: Entry) -> list[AccuracyCheck]:
     return [check for check in accuracy_checks(run) if check.model == item.key and not check.passed]
 
 
-def _valid_auc(item: Entry) -> float:
+def _valid_score(item: Entry) -> float:
     valid = item.split("valid")
-    return (valid.auc if valid else None) or 0.0
+    return (valid.score if valid else None) or 0.0
 
 
 def _p50(run: RunData, item: Entry) -> float:
@@ -123,8 +123,8 @@ def _p50(run: RunData, item: Entry) -> float:
 
 
 def _no_better_than_guessing(item: Entry) -> bool:
-    interval = item.test.auc_ci if item.test else None
-    return interval is not None and interval[0] <= 0.5
+    interval = item.test.score_ci if item.test else None
+    return item.test is not None and interval is not None and interval[0] <= item.test.guess
 
 
 def _points(run: RunData, found: _Findings) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from deploy.stages.quantize import quantize_model
 from distill.pipeline.stage import Stage, makers
 from distill.recipe import Recipe
 from distill.roster import Artifact, Model, Roster
+from distill.task import find_task
 
 _SECONDS_A_SAMPLE = 0.08  # of the sweep, in the demo
 
@@ -78,9 +79,14 @@ def _files(artifact: Artifact) -> tuple[str, ...]:
     return (*(f"{artifact.folder}/{name}" for name in names), *said)
 
 
+def sweeps(recipe: Recipe) -> bool:
+    """Whether a run shows degraded images: real and generated ones, if the recipe asks for some."""
+    return recipe.degradations.samples > 0 and not find_task(recipe.task).classes
+
+
 def _sweep_stages(recipe: Recipe, roster: Roster, before: Sequence[Stage]) -> list[Stage]:
-    """What every model says of degraded images; judged in ``bench``."""
-    if recipe.degradations.samples == 0:
+    """What every model says of degraded images; judged in ``bench``. The questions are about real and generated ones."""
+    if not sweeps(recipe):
         return []
     int8 = tuple(artifact for artifact in roster.judged if artifact.precision == "int8")
     files = [f"{artifact.folder}/{MANIFEST_NAME}" for artifact in int8]

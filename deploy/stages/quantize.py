@@ -1,5 +1,7 @@
 """The work of a quantization stage: one INT8 artifact; its threshold is fitted again on validation images."""
 
+from itertools import zip_longest
+
 import numpy as np
 
 from deploy.stages.export import keep_predictions
@@ -49,5 +51,5 @@ def calibration_images(run: Run, *, spec: PreprocessSpec, wanted: int) -> list[P
         samples = [sample for sample in dataset.split("train") if sample.label == label]
         picks = random.permutation(len(samples))[: (wanted + classes - 1 - label) // classes]
         chosen.append([samples[index] for index in picks])
-    mixed = [sample for pair in zip(*chosen, strict=False) for sample in pair]
+    mixed = [sample for turn in zip_longest(*chosen) for sample in turn if sample is not None]
     return [decode(dataset.root, sample, spec=spec) for sample in mixed]

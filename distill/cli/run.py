@@ -204,12 +204,14 @@ def _resolve(
 def _checked_stages(recipe: "Recipe", *, verb: str) -> list["Stage"]:
     """The verb's stages, after everything that can be checked before any work."""
     from distill.data.layouts import find_layout
+    from distill.task import find_task
 
     _require_training()
     _check_names(recipe)
     stages = stages_of(recipe, verb=verb)
     if recipe.data.path:  # complain about the place and layout before a run folder is made
-        find_layout(Path(recipe.data.path).expanduser(), layout=recipe.data.layout)
+        labels = find_task(recipe.task).classes
+        find_layout(Path(recipe.data.path).expanduser(), layout=recipe.data.layout, labels=labels)
     return stages
 
 

@@ -1,5 +1,6 @@
 """A torch ``Dataset`` of (image, label) pairs as a data set of ours: split by item, read when asked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,8 @@ def open_items(items: Any, *, spec: PreprocessSpec, samples: tuple[Sample, ...])
     return ItemPixels(root=Path(), samples=samples, spec=spec, cache=None, items=items)
 
 
-def split_items(items: Any, *, valid_share: float, seed: int) -> Dataset:
-    """Every item as a sample of its own; each is read once for its label.
+def split_items(items: Any, *, valid_share: float, seed: int, labels: Sequence[str] = ()) -> Dataset:
+    """Every item as a sample of its own; each is read once for its label. ``labels`` names K classes.
 
     Raises:
         EdgeproofError: no items, or an item that is no pair of image and label.
@@ -48,7 +49,9 @@ def split_items(items: Any, *, valid_share: float, seed: int) -> Dataset:
         raise EdgeproofError("data: found no items, expected pairs of image and label")
     listed = Dataset(root=Path(), layout="items", samples=tuple(samples))
     wanted = ("train", "valid")
-    return with_splits(listed, valid_share=valid_share, test_share=0.0, seed=seed, wanted=wanted)
+    return with_splits(
+        listed, valid_share=valid_share, test_share=0.0, seed=seed, wanted=wanted, labels=labels
+    )
 
 
 def _image(value: Any, number: int) -> Image.Image:

@@ -16,15 +16,16 @@ def with_splits(
     test_share: float,
     seed: int,
     wanted: Sequence[str] = ("train", "valid", "test"),
+    labels: Sequence[str] = (),
 ) -> Dataset:
     """Give every sample a split, keeping those that the layout states.
 
     A missing ``valid`` (CIFAKE has none) is cut from ``train``, a missing ``test`` likewise. A group's place
     depends on the seed and its own name alone, so adding images moves no other image. Unlabelled images stay
-    where they are.
+    where they are. ``labels`` names K classes, if they are not real and generated.
 
     Raises:
-        EdgeproofError: a split that is wanted would lack real or generated images.
+        EdgeproofError: a split that is wanted would lack a class.
     """
     stated = {sample.split for sample in dataset.samples}
     cuts = [
@@ -32,15 +33,33 @@ def with_splits(
         ("test", 0.0 if "test" in stated else test_share),
     ]
     samples = tuple(_assign(sample, cuts=cuts, seed=seed) for sample in dataset.samples)
-    counts = Counter((sample.split, sample.label > REAL) for sample in samples if sample.label != UNLABELLED)
-    for split in wanted:
-        real, fake = counts[split, False], counts[split, True]
-        if min(real, fake) == 0:
-            raise EdgeproofError(
-                f"{dataset.root}: split {split!r} has {real} real and {fake} fake images, "
-                "expected both classes; add images or change data.valid_share / data.test_share"
-            )
+    _check_classes(dataset, samples, wanted=wanted, labels=labels)
     return replace(dataset, samples=samples)
+
+
+def _check_classes(
+    dataset: Dataset, samples: Sequence[Sample], *, wanted: Sequence[str], labels: Sequence[str]
+) -> None:
+    """Count real and generated images of each split, or those of every label."""
+    counts: Counter[tuple[str, int]] = Counter()
+    for sample in samples:
+        if labels and sample.label >= len(labels):
+            raise EdgeproofError(
+                f"{dataset.root / sample.path}: label {sample.label}, expected 0 to {len(labels) - 1} ({', '.join(labels)})"
+            )
+        if sample.label != UNLABELLED:
+            counts[sample.split, sample.label if labels else int(sample.label > REAL)] += 1
+    for split in wanted:
+        found = [counts[split, number] for number in range(len(labels) or 2)]
+        if min(found):
+            continue
+        said = f"{found[0]} real and {found[1]} fake images, expected both classes"
+        if labels:
+            lost = ", ".join(name for name, count in zip(labels, found, strict=True) if not count)
+            said = f"no images of {lost}, expected every class"
+        raise EdgeproofError(
+            f"{dataset.root}: split {split!r} has {said}; add images or change data.valid_share / data.test_share"
+        )
 
 
 def _assign(sample: Sample, *, cuts: list[tuple[str, float]], seed: int) -> Sample:

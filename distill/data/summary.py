@@ -1,6 +1,6 @@
 """Counts of a data set: ``data/summary.json``. Torch-free."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from distill.data.samples import GENERATED, REAL, UNLABELLED, Dataset
@@ -8,11 +8,17 @@ from distill.record import Frozen, Record
 
 
 class SplitCounts(Frozen):
-    """Images of one split."""
+    """Images of one split: real, fake, or of each of K ``classes`` by its name."""
 
     real: int = 0
     fake: int = 0
     unlabelled: int = 0
+    classes: dict[str, int] | None = None
+
+    @property
+    def labelled(self) -> int:
+        """All whose label is known."""
+        return self.real + self.fake + sum((self.classes or {}).values())
 
 
 class GeneratorCounts(Frozen):
@@ -40,23 +46,18 @@ class DataSummary(Record):
     skipped: tuple[LeftOut, ...]
 
 
-_CLASSES = {REAL: "real", GENERATED: "fake", UNLABELLED: "unlabelled"}
-
-
-def summarise(dataset: Dataset, *, held_out: Sequence[str]) -> DataSummary:
-    """Counts per split, class and generator, and what was left out."""
-    splits: dict[str, dict[str, int]] = {}
+def summarise(dataset: Dataset, *, held_out: Sequence[str], labels: Sequence[str] = ()) -> DataSummary:
+    """Counts per split, class (one of ``labels``, if they are not real and generated) and generator, and what was left out."""
+    splits: dict[str, Counter[int]] = defaultdict(Counter)
     generators: dict[str, list[str]] = defaultdict(list)
     for sample in dataset.samples:
-        counts = splits.setdefault(sample.split, {})
-        name = _CLASSES[sample.label]
-        counts[name] = counts.get(name, 0) + 1
-        if sample.label == GENERATED:
+        splits[sample.split][sample.label] += 1
+        if sample.label == GENERATED and not labels:
             generators[sample.generator].append(sample.split)
     return DataSummary(
         layout=dataset.layout,
         simulated=dataset.layout == "simulated",
-        splits={name: SplitCounts(**counts) for name, counts in splits.items()},
+        splits={name: _counts(found, labels) for name, found in splits.items()},
         generators={
             name: GeneratorCounts(splits=tuple(sorted(set(where))), count=len(where))
             for name, where in generators.items()
@@ -64,3 +65,11 @@ def summarise(dataset: Dataset, *, held_out: Sequence[str]) -> DataSummary:
         held_out=tuple(held_out),
         skipped=tuple(LeftOut(path=item.path, reason=item.reason) for item in dataset.skipped),
     )
+
+
+def _counts(found: Counter[int], labels: Sequence[str]) -> SplitCounts:
+    unlabelled = found[UNLABELLED]
+    if labels:
+        classes = {name: found[number] for number, name in enumerate(labels)}
+        return SplitCounts(unlabelled=unlabelled, classes=classes)
+    return SplitCounts(real=found[REAL], fake=found[GENERATED], unlabelled=unlabelled)

@@ -25,6 +25,7 @@ from distill.evaluation.statistics import (
     find_statistic,
     group_counts,
     group_index,
+    mean_draws,
     percentile_interval,
     seed_difference,
 )
@@ -126,6 +127,29 @@ def resample(
         )
         for place, name in enumerate(measures)
     }
+
+
+def resample_means(
+    values: npt.ArrayLike,
+    groups: Sequence[Any] | npt.NDArray[Any] | None = None,
+    *,
+    n: int = RESAMPLES,
+    seed: int = 0,
+) -> Resampled:
+    """The mean of ``values`` ``[S, N]`` (1 = a right answer: the accuracy) of an arm's seeds, as :func:`resample` does it.
+
+    Raises:
+        EdgeproofError: no seeds.
+    """
+    rows = np.asarray(values, dtype=np.float64)
+    if rows.ndim != 2 or not len(rows):
+        raise EdgeproofError(f"values {rows.shape}: expected [S, N] with a row for each of one or more seeds")
+    group = group_index(groups, rows.shape[1])
+    return Resampled(
+        values=rows.mean(axis=1),
+        replicates=np.stack([mean_draws(row, group, n=n, seed=seed) for row in rows]),
+        groups=int(group.max(initial=-1)) + 1,
+    )
 
 
 def arm_difference(distilled: Resampled, control: Resampled, *, seed: int = 0) -> ArmDifference | None:

@@ -8,11 +8,14 @@ from distill.roster import Model
 
 
 class Choice(Record):
-    """The seed with the best validation score, its calibration and one threshold; ``weights`` is their SHA-256."""
+    """The seed with the best validation score, its calibration and one threshold (None for K classes).
+
+    ``weights`` is their SHA-256.
+    """
 
     seed: int
     calibration: Calibration
-    threshold: float
+    threshold: float | None
     weights: str
 
 

@@ -1,4 +1,4 @@
-"""The metrics of a binary detector at one frozen threshold, and the curves a report draws. NumPy only.
+"""The metrics of a split: of a binary detector at one frozen threshold, with the curves a report draws. NumPy only.
 
 The positive class is *generated* (1); a sample is called generated when ``probability >= threshold``.
 A value that a split cannot give (AUC with one class, TPR without fakes) is None, never an error and never
@@ -22,31 +22,65 @@ OBJECTIVES = ("balanced_accuracy", "f1")
 
 
 @dataclass(frozen=True)
-class BinaryMetrics:
-    """What one model does on one split; ``confusion`` is ``[[tn, fp], [fn, tp]]``, ``ece`` has 15 bins."""
+class Metrics:
+    """What one model does on one split; what its task does not have is None.
+
+    Attributes:
+        n: images.
+        n_real, n_fake: of them, for two classes.
+        auc, auc_ci, ap, eer: of the probability of *generated*, for two classes.
+        accuracy, accuracy_ci: of the likeliest of K classes.
+        balanced_accuracy: mean of the classes' recalls.
+        tpr, tnr, f1, tpr_at_1fpr, tpr_at_5fpr: for two classes.
+        macro_f1, macro_auc: means over K classes, the latter of each against the rest.
+        ece: expected calibration error with 15 bins, of the probability of *generated* or of the likeliest class.
+        nll: mean negative log-likelihood (log loss), in nats.
+        brier: of the probability of *generated*.
+        confusion: true classes in rows: ``[[tn, fp], [fn, tp]]``, or ``[K][K]``.
+    """
 
     n: int
-    n_real: int
-    n_fake: int
-    auc: float | None
-    auc_ci: tuple[float, float] | None
-    ap: float | None
-    eer: float | None
-    balanced_accuracy: float | None
-    tpr: float | None
-    tnr: float | None
-    f1: float | None
-    tpr_at_1fpr: float | None
-    tpr_at_5fpr: float | None
     ece: float | None
     nll: float | None
-    brier: float | None
-    confusion: tuple[tuple[int, int], tuple[int, int]]
+    balanced_accuracy: float | None
+    confusion: tuple[tuple[int, ...], ...]
+    n_real: int | None = None
+    n_fake: int | None = None
+    auc: float | None = None
+    auc_ci: tuple[float, float] | None = None
+    accuracy: float | None = None
+    accuracy_ci: tuple[float, float] | None = None
+    ap: float | None = None
+    eer: float | None = None
+    tpr: float | None = None
+    tnr: float | None = None
+    f1: float | None = None
+    tpr_at_1fpr: float | None = None
+    tpr_at_5fpr: float | None = None
+    macro_f1: float | None = None
+    macro_auc: float | None = None
+    brier: float | None = None
+
+    @property
+    def score(self) -> float | None:
+        """The measure that models are compared by: AUC of two classes, accuracy of K."""
+        return self.auc if self.accuracy is None else self.accuracy
+
+    @property
+    def score_ci(self) -> tuple[float, float] | None:
+        """Its 95 % interval."""
+        return self.auc_ci if self.accuracy is None else self.accuracy_ci
+
+    @property
+    def guess(self) -> float:
+        """What guessing scores: an AUC of 0.5, or the accuracy of always naming the commonest class."""
+        return 0.5 if self.accuracy is None else max(map(sum, self.confusion)) / self.n
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it: intervals and the confusion matrix as lists."""
         values = asdict(self)
-        values["auc_ci"] = None if self.auc_ci is None else list(self.auc_ci)
+        for name in ("auc_ci", "accuracy_ci"):
+            values[name] = None if values[name] is None else list(values[name])
         values["confusion"] = [list(row) for row in self.confusion]
         return values
 
@@ -59,7 +93,7 @@ def binary_metrics(
     groups: Sequence[Any] | None = None,
     resamples: int = 1000,
     seed: int = 0,
-) -> BinaryMetrics:
+) -> Metrics:
     """Every metric of a split.
 
     Args:
@@ -79,8 +113,8 @@ def binary_metrics(
     confusion = _confusion(truth, scores >= threshold)
     (tn, fp), (fn, tp) = confusion
     tpr, tnr = _share(tp, tp + fn), _share(tn, tn + fp)
-    ranked = {name: _number(statistic(curve)[0]) for name, statistic in STATISTICS.items()}
-    return BinaryMetrics(
+    ranked: dict[str, Any] = {name: _number(statistic(curve)[0]) for name, statistic in STATISTICS.items()}
+    return Metrics(
         n=truth.size,
         n_real=tn + fp,
         n_fake=tp + fn,
@@ -96,6 +130,15 @@ def binary_metrics(
         confusion=confusion,
         **ranked,
     )
+
+
+def verdicts(probabilities: npt.ArrayLike, threshold: float | None) -> npt.NDArray[np.int64]:
+    """Number of the class ``[N]``: 1 where the probability of *generated* ``[N]`` reaches the threshold, else 0; or the
+    likeliest of K classes ``[N, K]``, which have no threshold.
+    """
+    scores = np.asarray(probabilities, dtype=np.float64)
+    found = scores.argmax(axis=1) if threshold is None else scores >= threshold
+    return np.asarray(found, dtype=np.int64)
 
 
 def roc_auc(labels: npt.ArrayLike, scores: npt.ArrayLike) -> float:

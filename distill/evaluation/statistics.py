@@ -176,6 +176,39 @@ def bootstrap_ci(
     )
 
 
+def bootstrap_mean(
+    values: npt.ArrayLike,
+    groups: Sequence[Any] | npt.NDArray[Any] | None = None,
+    *,
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval | None:
+    """Percentile interval of the mean of ``values`` ``[N]``, by drawing whole groups with replacement.
+
+    The mean of right answers is an accuracy, that of two models' differences in them a paired difference of accuracies.
+    The draws are those of :func:`bootstrap_ci` with the same ``seed`` and groups; None where there is no value.
+
+    Raises:
+        EdgeproofError: another number of groups than values.
+    """
+    return percentile_interval([mean_draws(values, groups, n=n, seed=seed)], level)
+
+
+def mean_draws(
+    values: npt.ArrayLike, groups: Sequence[Any] | npt.NDArray[Any] | None, *, n: int, seed: int
+) -> Floats:
+    """The mean of ``values`` ``[N]`` on each of ``n`` draws of groups."""
+    numbers = np.asarray(values, dtype=np.float64)
+    group = group_index(groups, numbers.size)
+    sums, sizes = np.bincount(group, numbers), np.bincount(group).astype(np.float64)
+    draws = [
+        (counts @ sums) / (counts @ sizes)
+        for counts in group_counts(len(sizes), samples=numbers.size, n=n, seed=seed)
+    ]
+    return np.concatenate(draws) if draws else np.empty(0)
+
+
 def paired_bootstrap(
     labels: npt.ArrayLike,
     scores_a: npt.ArrayLike,

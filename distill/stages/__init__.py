@@ -48,14 +48,14 @@ def data_stages(owner: Model | None = None) -> list[Stage]:
         Stage(
             data, "data" if owner is None else "teach", make_data,
             arguments={"owner": owner} if owner else {},
-            reads=(f"{owner.section}.data" if owner else "data", "seed"),
+            reads=(f"{owner.section}.data" if owner else "data", "seed", "task"),
             state=partial(data_state, owner=owner),
             outputs=_homed(owner, (SAMPLES, SUMMARY, SCAN)), cost=90, alone=True,
         ),
         Stage(
             audit, "data" if owner is None else "teach", audit_data,
             arguments={"owner": owner} if owner else {},
-            reads=(*gates, "seed"), needs=(data,), outputs=_homed(owner, (AUDIT,)), cost=15, stops=True,
+            reads=(*gates, "seed", "task"), needs=(data,), outputs=_homed(owner, (AUDIT,)), cost=15, stops=True,
         ),
     ]  # fmt: skip
 

@@ -121,6 +121,7 @@ class Turns:
             sights=teachers.sights,
             augmentation=recipe.augmentation,
             views=views,
+            targets=find_task(recipe.task).targets(pixels.samples),
         )
         # no workers: they would go on for one form while another is timed
         loader = train_loader(

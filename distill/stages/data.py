@@ -11,6 +11,7 @@ from distill.pipeline.runfolder import AUDIT, SCAN, SUMMARY, load_samples, save_
 from distill.pipeline.stage import Progress, Run
 from distill.recipe import DataSettings, Recipe
 from distill.roster import Model
+from distill.task import Task, find_task
 
 
 @dataclass(frozen=True)
@@ -47,27 +48,30 @@ def make_data(run: Run, progress: Progress, *, owner: Model | None = None) -> No
     from distill.data.summary import summarise
     from distill.machine import thread_count
 
-    home = home_of(run, owner)
+    home, task = home_of(run, owner), find_task(run.recipe.task)
     settings = home.settings
-    found = _listed(settings) if settings.path else _simulate(home, progress)
+    found = _listed(settings, task) if settings.path else _simulate(home, progress)
     found = _with_unlabelled(found, settings.unlabelled)
     found, columns = scan(
         found, max_bad_share=settings.max_bad_share, workers=thread_count(0), progress=progress
     )
     if settings.path:  # last: a split must have both classes among the images that can be read
         found = with_splits(
-            found, valid_share=settings.valid_share, test_share=settings.test_share, seed=run.recipe.seed
-        )
+            found, valid_share=settings.valid_share, test_share=settings.test_share, seed=run.recipe.seed,
+            labels=task.classes,
+        )  # fmt: skip
+    task.targets(found.split("train"))  # raises for what no model could learn
     save_samples(found, home.folder)
     save_scan(columns, home.folder / SCAN)
     held_out = sorted({s.generator for s in found.split("heldout") if s.generator})
-    summarise(found, held_out=held_out).write(home.folder / SUMMARY)
+    summarise(found, held_out=held_out, labels=task.classes).write(home.folder / SUMMARY)
 
 
-def _listed(settings: DataSettings) -> Dataset:
+def _listed(settings: DataSettings, task: Task) -> Dataset:
     from distill.data.layouts import load_dataset
 
-    return load_dataset(Path(settings.path).expanduser(), layout=settings.layout, columns=settings.columns)
+    root = Path(settings.path).expanduser()
+    return load_dataset(root, layout=settings.layout, columns=settings.columns, labels=task.classes)
 
 
 def _with_unlabelled(dataset: Dataset, folder: str) -> Dataset:
@@ -98,7 +102,10 @@ def audit_data(run: Run, progress: Progress, *, owner: Model | None = None) -> N
 
     folder = home_of(run, owner).folder
     dataset, columns = load_samples(folder), load_scan(folder / SCAN)
-    report = audit(dataset, columns, gates=run.recipe.gates, seed=run.recipe.seed, progress=progress)
+    labels = find_task(run.recipe.task).classes
+    report = audit(
+        dataset, columns, gates=run.recipe.gates, seed=run.recipe.seed, labels=labels, progress=progress
+    )
     report.write(folder / AUDIT)
     require_passed(report, where=folder / AUDIT)
 

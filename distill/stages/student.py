@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from distill.data.samples import UNLABELLED_SPLIT
 from distill.data.transforms.settings import AugmentationSettings
 from distill.pipeline.runfolder import load_samples
@@ -19,6 +17,7 @@ from distill.stages.training import (
     taught_pixels,
     train,
 )
+from distill.task import find_task
 from distill.training.views import Views
 
 
@@ -61,7 +60,6 @@ def shown_pixels(run: Run, model: Model, *, taught: bool) -> Any:
 
 def _objectives(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
     if model.is_control:
-        labels = np.array([sample.label for sample in pixels.samples])
-        return [ground_truth(run, labels=labels)]
+        return [ground_truth(run, labels=find_task(run.recipe.task).targets(pixels.samples))]
     taught = methods_for(run.recipe, model, [source.teacher for source in sources])
     return [ground_truth(run, weight=run.recipe.distillation.lesson(model.arm).label_weight), *taught]

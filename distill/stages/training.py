@@ -74,9 +74,12 @@ def train(
     fresh = views_of(
         flips=recipe.training.horizontal_flip, augmented=False, cached=False, count=1, seed=recipe.seed
     )
+    task = find_task(recipe.task)
+    pixels = pixels_of(run, "train", spec=spec, owner=model) if pixels is None else pixels
     data = TrainingData(
         train=BatchDataset(
-            pixels_of(run, "train", spec=spec, owner=model) if pixels is None else pixels,
+            pixels,
+            targets=task.targets(pixels.samples),
             teachers=teachers.cached,
             sights=teachers.sights,
             augmentation=recipe.augmentation if augmentation is None else augmentation,
@@ -88,7 +91,7 @@ def train(
     )
     fit(
         network,
-        task=find_task(recipe.task),
+        task=task,
         objectives=objectives,
         data=data,
         schedule=schedule,
@@ -149,9 +152,11 @@ def choose(run: Run, progress: Progress, *, model: Model, candidates: Sequence[M
 
 
 def ground_truth(run: Run, *, weight: float = 1.0, owner: Model | None = None, labels: Any = None) -> Any:
-    """The recipe's loss against the labels ``[N]``, those of the training split unless given."""
-    labels = labels_of(run, "train", owner=owner) if labels is None else labels
-    return find_task(run.recipe.task).ground_truth(run.recipe.loss, labels=labels, weight=weight)
+    """The recipe's loss against the targets ``[N]``, those of the training split unless given."""
+    task = find_task(run.recipe.task)
+    if labels is None:
+        labels = task.targets(load_samples(home_of(run, owner).folder).split("train"))
+    return task.ground_truth(run.recipe.loss, labels=labels, weight=weight)
 
 
 def taught_pixels(run: Run, *, spec: PreprocessSpec) -> Any:
@@ -214,7 +219,7 @@ def sidecar_of(run: Run, model: Model) -> dict[str, Any]:
     return {
         "architecture": model.architecture,
         "options": settings_of(run.recipe, model).options,
-        "task": run.recipe.task,
+        "task": find_task(run.recipe.task).described,
         "preprocess": model.preprocess.model_dump(mode="json"),
         "data": data_name(run, owner=model),
         "learned_from": learned_from(run, model),

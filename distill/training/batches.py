@@ -53,6 +53,7 @@ class BatchDataset(Dataset[Batch]):
         sights: name of a teacher that is asked now → what it sees.
         augmentation: what degrades the images.
         views: from which the keys' numbers were drawn.
+        targets: ``[N]``, what is learned of each sample, where that is not its label.
     """
 
     def __init__(
@@ -63,13 +64,15 @@ class BatchDataset(Dataset[Batch]):
         sights: Mapping[str, Sight] | None = None,
         augmentation: AugmentationSettings | None = None,
         views: Views = Views(),  # noqa: B008 - frozen
+        targets: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.pixels = pixels
         self.teachers = dict(teachers or {})
         self.sights = dict(sights or {})
         self.views = views
         self.augmentation = augmentation if augmentation and augmentation.active else None
-        self.labels = np.array([sample.label for sample in pixels.samples], dtype=np.float32)
+        labels = [sample.label for sample in pixels.samples] if targets is None else targets
+        self.labels = np.array(labels, dtype=np.float32)
         self.boxes = boxes_in_pixels(pixels)
 
     def __len__(self) -> int:

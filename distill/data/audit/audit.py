@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from distill.data.audit.classes import class_findings, class_notes
 from distill.data.audit.duplicates import exact_duplicates, near_duplicates, straddling_groups
 from distill.data.audit.findings import Facts, Finding, facts_of
 from distill.data.audit.flips import flip_tests
@@ -34,7 +35,9 @@ CHECKS = (
 """What may fail, and be accepted by name."""
 
 NOTES = ("class_balance", "generator_balance", "corrupt_files")
-_ACCURACY_CHECKS = ("AUC drop", "TPR at 5 % FPR drop", "identity generator |AUC - 0.5|", "teacher AUC")
+_ACCURACY_CHECKS = (
+    "AUC drop", "TPR at 5 % FPR drop", "accuracy drop", "identity generator |AUC - 0.5|", "teacher AUC",
+)  # fmt: skip
 _SEEN_AT_MOST = 20_000
 _FEATURES = ("format", "JPEG quality", "width", "height", "bytes")
 _BYTES = _FEATURES.index("bytes")
@@ -42,7 +45,13 @@ _UNLIKE_TRAIN = 0.2  # difference in the share of fakes that is worth a warning
 
 
 def audit(
-    dataset: Dataset, scan: Scan, *, gates: "GateSettings", seed: int, progress: Progress | None = None
+    dataset: Dataset,
+    scan: Scan,
+    *,
+    gates: "GateSettings",
+    seed: int,
+    labels: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> AuditReport:
     """Check a data set before anything is trained on it.
 
@@ -51,6 +60,7 @@ def audit(
         scan: what their files say, row by row.
         gates: limits, and the names of checks that may fail.
         seed: of probes, draws and intervals.
+        labels: names of K classes; without them, images are real or generated.
         progress: told how many pictures have been re-encoded.
 
     Returns:
@@ -61,26 +71,30 @@ def audit(
     """
     _check_names(gates.accept)
     facts = facts_of(dataset)
-    _check_groups(dataset, facts)
-    auc, interval, metadata = _metadata(facts, scan, limit=gates.metadata_auc, seed=seed)
-    findings = {
-        **metadata,
-        **flip_tests(dataset, facts, scan, seed=seed, progress=progress),
-        **exact_duplicates(dataset.samples, facts, scan),
-        **near_duplicates(dataset.samples, facts, scan),
-        "groups_across_splits": straddling_groups(dataset.samples, facts),
-    }
+    _check_groups(dataset, facts, labels)
+    auc: float | None = None
+    interval: tuple[float, float] | None = None
+    if labels:
+        findings = class_findings(dataset.samples, facts, scan, labels=labels, seed=seed)
+        notes = {**class_notes(facts, labels), NOTES[-1]: _left_out(dataset)}
+    else:
+        auc, interval, findings = _metadata(facts, scan, limit=gates.metadata_auc, seed=seed)
+        findings |= flip_tests(dataset, facts, scan, seed=seed, progress=progress)
+        findings |= near_duplicates(dataset.samples, facts, scan)
+        notes = _notes(dataset, facts)
+    findings |= exact_duplicates(dataset.samples, facts, scan)
+    findings["groups_across_splits"] = straddling_groups(dataset.samples, facts)
     limits = _limits(gates)
     checks = [
         _judge(name, findings[name], limit=limits.get(name, 0.0), accepted=name in gates.accept)
         for name in CHECKS
+        if name in findings
     ]
-    notes = [_note(name, found) for name, found in _notes(dataset, facts).items()]
     return AuditReport(
         passed=all(check.passed for check in checks),
         metadata_auc=auc,
-        metadata_ci=(float(interval[0]), float(interval[1])),
-        checks=(*checks, *notes),
+        metadata_ci=interval,
+        checks=(*checks, *(_note(name, found) for name, found in notes.items())),
     )
 
 
@@ -125,14 +139,16 @@ def _check_names(accepted: Sequence[str]) -> None:
         )
 
 
-def _check_groups(dataset: Dataset, facts: Facts) -> None:
-    real, fake = (
-        len(np.unique(facts.groups[facts.labelled & (facts.labels == label)])) for label in (REAL, GENERATED)
-    )
-    if min(real, fake) < 2:
-        raise EdgeproofError(
-            f"{dataset.root}: {real} real and {fake} generated groups, expected at least 2 of each to audit"
-        )
+def _check_groups(dataset: Dataset, facts: Facts, labels: Sequence[str]) -> None:
+    names = labels or ("real", "generated")
+    counts = {
+        name: len(np.unique(facts.groups[facts.labelled & (facts.labels == number)]))
+        for number, name in enumerate(names)
+    }
+    few = {name: count for name, count in counts.items() if count < 2 or not labels}
+    if min(counts.values()) < 2:
+        said = " and ".join(f"{count} {name}" for name, count in few.items())
+        raise EdgeproofError(f"{dataset.root}: {said} groups, expected at least 2 of each to audit")
 
 
 def _metadata(
@@ -167,7 +183,7 @@ def _metadata(
     auc, _, interval = probed(*every)
     return (
         auc,
-        interval,
+        (float(interval[0]), float(interval[1])),
         {
             "metadata": found(
                 [place for place in every if place != _BYTES], "format, JPEG quality, width and height"

@@ -32,7 +32,7 @@ _EVALUATED = ("valid", "test", "heldout")
 
 
 def exact_duplicates(samples: Sequence[Sample], facts: Facts, scan: Scan) -> dict[str, Finding]:
-    """Identical files in two splits and in both classes: how many."""
+    """Identical files in two splits and in two classes: how many."""
 
     def mixed(among: npt.NDArray[np.bool_], codes: Numbers, where: str) -> Finding:
         rows = np.flatnonzero(among)
@@ -42,7 +42,7 @@ def exact_duplicates(samples: Sequence[Sample], facts: Facts, scan: Scan) -> dic
 
     return {
         "duplicates_across_splits": mixed(facts.judged, facts.splits, "two splits"),
-        "duplicates_across_classes": mixed(facts.labelled, facts.labels, "both classes"),
+        "duplicates_across_classes": mixed(facts.labelled, facts.labels, "two classes"),
     }
 
 

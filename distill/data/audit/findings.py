@@ -34,13 +34,13 @@ class Facts:
     """What the samples say, as columns; row i belongs to ``dataset.samples[i]``.
 
     Attributes:
-        labels: int8, 1 = generated, 0 = real, -1 = unlabelled.
+        labels: int16, 1 = generated, 0 = real (or the numbers of K classes), -1 = unlabelled.
         splits: int32, number of the split in ``split_names``.
         groups: int32, number of the group; a sample without one is its own.
         split_names: the splits there are.
     """
 
-    labels: npt.NDArray[np.int8]
+    labels: npt.NDArray[np.int16]
     splits: npt.NDArray[np.int32]
     groups: npt.NDArray[np.int32]
     split_names: tuple[str, ...]
@@ -52,7 +52,7 @@ class Facts:
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
-        """Judged, and real or generated."""
+        """Judged, and of a known class."""
         known: npt.NDArray[np.bool_] = self.judged & (self.labels != UNLABELLED)
         return known
 
@@ -68,7 +68,7 @@ def facts_of(dataset: Dataset) -> Facts:
     samples = dataset.samples
     splits, split_names = _numbered(sample.split for sample in samples)
     groups, _ = _numbered(sample.group or sample.path for sample in samples)
-    labels = np.fromiter((sample.label for sample in samples), dtype=np.int8, count=len(samples))
+    labels = np.fromiter((sample.label for sample in samples), dtype=np.int16, count=len(samples))
     return Facts(labels=labels, splits=splits, groups=groups, split_names=split_names)
 
 

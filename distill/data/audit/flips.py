@@ -55,7 +55,7 @@ _LEVEL = 0.99  # of every interval: four questions are asked, and each may be an
 class _Sampled:
     """The images that the probe sees: label and group of each, and the seed of all that is drawn."""
 
-    labels: npt.NDArray[np.int8]
+    labels: npt.NDArray[np.int16]
     groups: npt.NDArray[np.int32]
     seed: int
 

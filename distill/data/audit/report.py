@@ -19,9 +19,12 @@ class Check(Frozen):
 
 
 class AuditReport(Record):
-    """All checks; ``metadata_auc`` and its interval are those of a classifier that sees metadata alone."""
+    """All checks; ``metadata_auc`` and its interval are those of a classifier that sees metadata alone.
+
+    K classes have none: their check ``metadata`` says it by accuracy.
+    """
 
     passed: bool
-    metadata_auc: float
-    metadata_ci: tuple[float, float]
+    metadata_auc: float | None
+    metadata_ci: tuple[float, float] | None
     checks: tuple[Check, ...]

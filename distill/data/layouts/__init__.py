@@ -1,6 +1,7 @@
 """The layouts that a data set may have on disk: one file each, one explicit table, recognised by themselves."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from distill.data.layouts import (
     genimage,
     grip,
     manifest,
+    named_folders,
     simulated,
     unbiased_genimage,
     webdataset,
@@ -59,27 +61,35 @@ LAYOUTS: dict[str, Layout] = {
     "webdataset": webdataset,
 }
 
+CLASS_LAYOUTS = ("class_folders", "manifest")
+"""Those that may hold K classes of any names."""
 
-def load_dataset(root: Path, *, layout: str = "auto", columns: ManifestColumns | None = None) -> Dataset:
+
+def load_dataset(
+    root: Path, *, layout: str = "auto", columns: ManifestColumns | None = None, labels: Sequence[str] = ()
+) -> Dataset:
     """Read the data set that ``root`` names, a folder or a single file (a manifest, a tar).
 
-    ``columns`` are those of a manifest; other layouts have none.
+    ``columns`` are those of a manifest; other layouts have none. ``labels`` names K classes, whose numbers the samples
+    then have; without them, data is real or generated.
 
     Raises:
-        EdgeproofError: no such folder, unknown layout, no or several layouts match.
+        EdgeproofError: no such folder, unknown layout, no or several layouts match, or a label that is none of those.
     """
-    layout = find_layout(root, layout=layout)
+    layout = find_layout(root, layout=layout, labels=labels)
     if layout == "manifest":
-        return manifest.load(root, columns=columns or ManifestColumns())
+        return manifest.load(root, columns=columns or ManifestColumns(), labels=labels)
     if columns and columns != ManifestColumns():
         raise EdgeproofError(
             f"{one_line(root)}: columns are given, but the layout {layout!r} has none to name"
         )
+    if labels:
+        return named_folders.load(root, labels=labels)
     return LAYOUTS[layout].load(root)
 
 
-def find_layout(root: Path, *, layout: str = "auto") -> str:
-    """The layout of what ``root`` names, recognised unless it is given.
+def find_layout(root: Path, *, layout: str = "auto", labels: Sequence[str] = ()) -> str:
+    """The layout of what ``root`` names, recognised unless it is given; for K ``labels`` one of :data:`CLASS_LAYOUTS`.
 
     Raises:
         EdgeproofError: no such folder, unknown layout, no or several layouts match.
@@ -89,7 +99,9 @@ def find_layout(root: Path, *, layout: str = "auto") -> str:
             f"{one_line(root)}: no such file or folder, expected a data set ('edgeproof list layouts' names the shapes)"
         )
     if layout == "auto":
-        return _recognise(root)
+        return _recognise_classes(root, labels) if labels else _recognise(root)
+    if labels and layout not in CLASS_LAYOUTS:
+        raise unknown_name(kind="layout of named classes", given=layout, choices=CLASS_LAYOUTS)
     if layout not in LAYOUTS:
         raise unknown_name(kind="layout", given=layout, choices=["auto", *LAYOUTS])
     return layout
@@ -119,6 +131,17 @@ def _recognise(root: Path) -> str:
             "choose one with --layout NAME or data.layout"
         )
     return found[0]
+
+
+def _recognise_classes(root: Path, labels: Sequence[str]) -> str:
+    if _matches(manifest, root):
+        return "manifest"
+    if not is_file(root) and named_folders.matches(root, labels=labels):
+        return "class_folders"
+    raise EdgeproofError(
+        f"{one_line(root)}: no images by class, expected folders named {', '.join(labels)} (task.labels; also below "
+        f"train/, valid/, test/) or a manifest; found {_seen(root)}"
+    )
 
 
 def _matches(layout: Layout, root: Path) -> bool:

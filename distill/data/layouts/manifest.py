@@ -1,11 +1,13 @@
 """Any CSV or Parquet manifest: a row for each image, with its path and label and, if known, split, generator, group.
 
 Generated is the class that a word such as *fake* names, or the number 1 (also ``1.0`` and ``true``); where a table has
-it otherwise, ``data.columns.fake`` names the value that means generated.
+it otherwise, ``data.columns.fake`` names the value that means generated. Where a recipe names K classes, the label is one
+of their names.
 """
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from distill.data.columns import ManifestColumns
@@ -38,16 +40,18 @@ def matches(root: Path) -> bool:
     return not any(known <= header for known in KNOWN_HEADERS)
 
 
-def load(root: Path, *, columns: ManifestColumns = _DEFAULT) -> Dataset:
+def load(root: Path, *, columns: ManifestColumns = _DEFAULT, labels: Sequence[str] = ()) -> Dataset:
     """Read a table without looking for its files; paths are relative to its folder, or absolute.
+
+    ``labels`` are the names of K classes; without them, images are real or generated.
 
     Raises:
         EdgeproofError: two manifests or none, a missing column, a label or split that is unknown or missing, one
-            path with both labels, no whole table.
+            path with two labels, no whole table.
     """
     table = _table(root)
-    labels = _Labels(table, columns)
-    rows = TableSamples(table)
+    reader = _Names(table, labels) if labels else _Labels(table, columns)
+    rows = TableSamples(table, labels=labels or ("real", "generated"))
     names = (columns.split, columns.generator, columns.group)
     usual = (_DEFAULT.split, _DEFAULT.generator, _DEFAULT.group)
     for number, (path, label, *more) in read_rows(
@@ -58,8 +62,15 @@ def load(root: Path, *, columns: ManifestColumns = _DEFAULT) -> Dataset:
         hint=f"(data.columns has path={columns.path!r}, label={columns.label!r})",
     ):
         split, generator, group = more[-3:]
-        rows.add(number, _sample(table, number, path, labels.read(number, label), split, generator, group))
-    labels.check()
+        known = reader.read(number, label, path=path)
+        made = (generator.strip() or UNNAMED) if known == GENERATED and not labels else ""
+        sample = _sample(table, number, path, known, split, made, group)
+        if labels and sample.split not in ("", *SPLITS):  # heldout and control are about generators
+            raise EdgeproofError(
+                f"{place(table, number)}: split {split!r}, expected {', '.join(SPLITS)}, or nothing"
+            )
+        rows.add(number, sample)
+    reader.check()
     return table_dataset(table.parent, layout="manifest", samples=rows.samples, problems=rows.problems)
 
 
@@ -88,9 +99,29 @@ def _sample(
         path=path,
         label=label,
         split=known_split,
-        generator=sys.intern(generator.strip() or UNNAMED) if label == GENERATED else "",
+        generator=sys.intern(generator),
         group=sys.intern(group.strip()) or path,
     )
+
+
+class _Names:
+    """Names of K classes → their numbers."""
+
+    def __init__(self, table: Path, labels: Sequence[str]) -> None:
+        self._table, self._numbers = table, {name: number for number, name in enumerate(labels)}
+
+    def read(self, number: int, text: str, *, path: str) -> int:
+        name = text.strip()
+        found = self._numbers.get(name, self._numbers.get(_number_as_integer(text)))
+        if found is None:
+            raise EdgeproofError(
+                f"{place(self._table, number)}: label {text!r} of {path!r}, expected one of "
+                f"{', '.join(self._numbers)} (task.labels)"
+            )
+        return found
+
+    def check(self) -> None:
+        """Each was checked by itself."""
 
 
 class _Labels:
@@ -100,7 +131,7 @@ class _Labels:
         self._table, self._fake = table, _number_as_integer(columns.fake)
         self._found: dict[str, int] = {}
 
-    def read(self, number: int, text: str) -> int:
+    def read(self, number: int, text: str, *, path: str) -> int:
         value = _number_as_integer(text)
         if value in self._found:
             return self._found[value]

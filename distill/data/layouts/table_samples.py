@@ -51,8 +51,8 @@ def clean_path(text: str) -> str:
 class TableSamples:
     """The samples of one table, each file once however often its path stands there."""
 
-    def __init__(self, table: Path) -> None:
-        self._table = table
+    def __init__(self, table: Path, *, labels: Sequence[str] = ("real", "generated")) -> None:
+        self._table, self._labels = table, labels
         self._samples: list[Sample] = []
         self._rows = array("Q")
         self._index: dict[str, int] = {}
@@ -72,9 +72,12 @@ class TableSamples:
             return
         first = self._samples[index]
         if first.label != sample.label:
+            one, other = (
+                self._labels[found.label] for found in sorted((first, sample), key=lambda s: s.label)
+            )
             raise EdgeproofError(
-                f"{place(self._table, self._rows[index])} and {number}: {sample.path!r} is real in the one and "
-                "generated in the other, expected one label for a file"
+                f"{place(self._table, self._rows[index])} and {number}: {sample.path!r} is {one} in the one and "
+                f"{other} in the other, expected one label for a file"
             )
         self._repeated.append(number)
         self._other_splits += first.split != sample.split
