@@ -39,6 +39,7 @@ _PREFIX: dict[Epoch, str] = {"best": "", "last": "last_"}
 _PAIRS: tuple[tuple[Arm, Arm], ...] = (
     ("distilled", "alone"), ("distilled", "pool"), ("distilled", "plain"), ("pool", "alone"), ("alone", "plain"),
 )  # fmt: skip
+_RIVALS: tuple[Arm, ...] = ("alone", "distilled")  # of every variant
 _Where = tuple[Split, Epoch]
 
 
@@ -66,7 +67,8 @@ def compare_seeds(run: Run, roster: Roster, student: Model, truth: Mapping[str, 
     task = find_task(run.recipe.task)
     judge = judge_of(task)
     splits = [split for split in SPLITS if judge.tells(truth[split].labels)]
-    models = (student, *roster.controls_of(student))
+    variants = roster.variants_of(student)
+    models = (student, *variants, *roster.controls_of(student))
     arms = {model.arm: _arm(run, roster, model, truth, splits) for model in models if model.arm}
     return Distillation(
         measure=judge.measure,
@@ -74,7 +76,7 @@ def compare_seeds(run: Run, roster: Roster, student: Model, truth: Mapping[str, 
         arms=tuple(_arm_scores(run, arm, splits) for arm in arms.values()),
         comparisons=tuple(
             found
-            for ours, theirs in _PAIRS
+            for ours, theirs in (*_PAIRS, *((v.arm or "", other) for v in variants for other in _RIVALS))
             if ours in arms and theirs in arms
             for found in _comparisons(arms[ours], arms[theirs], judge)
         ),

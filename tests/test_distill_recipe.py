@@ -329,8 +329,8 @@ def test_every_shipped_recipe_loads():
 def test_every_shipped_recipe_opens_with_command_time_and_result():
     for name, path in shipped_recipes().items():
         command, time, *_ = path.read_text().splitlines()
-        verb = "teach" if name.startswith("teacher-sim") else "run"
-        assert command.startswith(f"# edgeproof {verb} {name}")
+        verb = "teach " if name.startswith("teacher-sim") else "" if name == "compare-methods" else "run "
+        assert command.startswith(f"# edgeproof {verb}{name}")
         assert time.startswith("# Time: ") and "Expected: " in path.read_text()
 
 

@@ -3,8 +3,9 @@
 from typing import Literal
 
 from distill.evaluation.arms import ArmDifference
+from distill.recipe import DISTILLED
 from distill.record import Frozen, Record
-from distill.roster import Arm
+from distill.roster import CONTROLS, Arm
 
 Split = Literal["test", "heldout"]
 Epoch = Literal["best", "last"]
@@ -85,7 +86,7 @@ class SplitImages(Frozen):
 
 
 class Distillation(Frozen):
-    """One student in every arm, distilled first; only splits with both classes are there.
+    """One student in every arm: distilled, variants, controls; only splits with both classes are there.
 
     ``measure`` is the statistic that claims are about.
     """
@@ -103,12 +104,18 @@ class Distillation(Frozen):
     @property
     def controls(self) -> tuple[Arm, ...]:
         """The arms without a teacher."""
-        return tuple(found.arm for found in self.arms[1:])
+        return tuple(found.arm for found in self.arms if found.arm in CONTROLS)
+
+    @property
+    def variants(self) -> tuple[Arm, ...]:
+        """The arms in which the student was taught otherwise."""
+        return tuple(found.arm for found in self.arms if found.arm not in (DISTILLED, *CONTROLS))
 
     @property
     def pairs(self) -> tuple[tuple[Arm, Arm], ...]:
-        """The arms that were compared, the later one first."""
-        return tuple(dict.fromkeys((found.arm, found.against) for found in self.comparisons))
+        """The arms that were compared, the later one first; variants, which are compared elsewhere, left out."""
+        compared = dict.fromkeys((found.arm, found.against) for found in self.comparisons)
+        return tuple(pair for pair in compared if pair[0] not in self.variants)
 
     def difference(
         self,

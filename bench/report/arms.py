@@ -10,6 +10,7 @@ from bench.report.tables import table
 from distill.evaluation.arms import MIN_GROUPS, ArmDifference
 from distill.page.blocks import Column, Table, columns
 from distill.page.formats import NONE, count, fixed, signed
+from distill.recipe import DISTILLED
 from distill.roster import Arm
 
 ARMS: dict[Arm, str] = {
@@ -18,6 +19,8 @@ ARMS: dict[Arm, str] = {
     "pool": "pool: no teacher, all labels",
     "distilled": "distilled",
 }
+
+
 MANY_REALS = 1000
 _DIFFERENCES = (
     *columns(
@@ -28,17 +31,27 @@ _DIFFERENCES = (
 )  # fmt: skip
 
 
+def title_of(arm: Arm) -> str:
+    """What an arm is called: a variant by its name in the recipe."""
+    return ARMS.get(arm, arm)
+
+
+def in_order(found: Distillation) -> list[ArmScores]:
+    """Controls first, then variants, distilled last."""
+    order = [*ARMS][:-1] + [*found.variants] + [DISTILLED]
+    return sorted(found.arms, key=lambda arm: order.index(arm.arm))
+
+
 def arms(student: str, found: Distillation) -> Table:
     """Mean and standard deviation over the seeds of every arm, distilled last."""
-    scores, wanted = {arm.arm: arm for arm in found.arms}, BY_STATISTIC[found.measure].arms
+    wanted = BY_STATISTIC[found.measure].arms
     rows = tuple(
         (
-            title,
-            *(spread(scores[arm].spread(split, name, epoch=epoch)) for _, split, name, epoch in wanted),
-            ", ".join(str(seed.best_epoch) for seed in scores[arm].seeds),
+            title_of(arm.arm),
+            *(spread(arm.spread(split, name, epoch=epoch)) for _, split, name, epoch in wanted),
+            ", ".join(str(seed.best_epoch) for seed in arm.seeds),
         )
-        for arm, title in ARMS.items()
-        if arm in scores
+        for arm in in_order(found)
     )
     titles = (column[0] for column in wanted)
     seeds = len(found.seeds)
@@ -108,7 +121,7 @@ def seeds(run: RunData) -> Table:
     rows = [
         row
         for name, student in found.items()
-        for arm in sorted(student.arms, key=lambda arm: [*ARMS].index(arm.arm))
+        for arm in in_order(student)
         for row in _seed_rows(name, arm, wanted)
     ]
     titles = ("Student", "Arm", "Seed", "Epoch", *(title for title, _, _ in wanted))

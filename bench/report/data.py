@@ -18,7 +18,7 @@ from deploy.parity import ParityRecord
 from distill.data.audit.report import AuditReport
 from distill.data.summary import DataSummary
 from distill.errors import EdgeproofError
-from distill.recipe import Recipe
+from distill.recipe import DISTILLED, Recipe
 from distill.roster import Arm, Precision, Roster, artifact_key, roster_of
 from distill.task import find_task
 from distill.training.cost import DistillationCost
@@ -126,7 +126,10 @@ class RunData:
     def _order(self, item: Entry) -> tuple[int, int, int, int]:
         who, names = item.identity, (*self.teachers, *self.students)
         place = names.index(who.name) if who.name in names else len(names)
-        arm = [*CONTROLS, "distilled"].index(who.arm or "distilled")
+        arms = [*CONTROLS, DISTILLED]
+        arm = (
+            arms.index(who.arm) if who.arm in arms else len(arms) - 1
+        )  # variants among the distilled, as they come
         return place, arm, list(RUNTIMES).index(who.runtime), PRECISIONS.index(who.precision)
 
     @cached_property

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from bench.records.accuracy import ModelAccuracy
 from bench.records.identity import Identity, Runtime
 from distill.evaluation.metrics import Metrics
+from distill.recipe import DISTILLED
 from distill.roster import Arm, Precision
 
 RUNTIMES: dict[Runtime, str] = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
@@ -63,8 +64,8 @@ class Entry:
     @property
     def label(self) -> str:
         """Short name for people."""
-        missing = CONTROLS.get(self.identity.arm) if self.identity.arm else None
-        return f"{self.name}, {missing}" if missing else self.name
+        arm = self.identity.arm
+        return self.name if arm in (None, DISTILLED) else f"{self.name}, {CONTROLS.get(arm, arm)}"
 
     @property
     def precision(self) -> str:

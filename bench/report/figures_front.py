@@ -22,7 +22,11 @@ def students_front(run: RunData) -> Picture | None:
 
     def draw(figure: Any) -> None:
         pixels = f"{run.large}×{run.large}"
-        ax = axes(figure, x=f"Latency p50 of INT8 at {pixels}, ms (log scale)", y=f"{run.measures.title} on test, INT8")
+        ax = axes(
+            figure,
+            x=f"Latency p50 of INT8 at {pixels}, ms (log scale)",
+            y=f"{run.measures.title} on test, INT8",
+        )
         ax.set_xscale("log")
         ax.step(
             [c.p50 for c in best], [c.score for c in best], where="post", color=FAINT, linewidth=1.2, zorder=1

@@ -16,12 +16,14 @@ from bench.report.figures_confusion import confusion
 from bench.report.figures_degradations import sweep
 from bench.report.figures_front import students_front
 from bench.report.figures_generators import generators
+from bench.report.figures_methods import methods_forest
 from bench.report.figures_quality import team
 from bench.report.figures_tradeoff import tradeoff
 from bench.report.figures_training import teacher_training, training
 from bench.report.files import RECIPE
 from bench.report.headline import headline
 from bench.report.lessons import lessons
+from bench.report.methods import methods
 from bench.report.students import students
 from bench.report.teacher_cost import teacher_cost
 from bench.report.thresholds import thresholds
@@ -137,6 +139,9 @@ def _arms(run: RunData) -> Iterator[Block]:
         yield Points([sentence(student, pair=pair) for pair in student.pairs])
         yield from _gallery(partial(paired_seeds, run, name))
         yield arms.differences(name, student)
+        if compared := methods(name, student):
+            yield compared
+        yield from _gallery(partial(methods_forest, run, name))
 
 
 def _quality(run: RunData, verdict: Verdict) -> Section:

@@ -11,6 +11,7 @@ from bench.report.data import RunData, load_run
 from bench.report.distillation import SPLITS, claim, interval
 from bench.report.entry import Entry
 from bench.report.measures import BY_STATISTIC, cells, titles
+from bench.report.methods import by_gain
 from bench.report.verdict import choose
 from distill.page.formats import signed, size
 
@@ -83,6 +84,23 @@ def arms_tables(record: DistillationRecord) -> "Iterator[Table | str]":
             out.add_row(*map(Text, row))
         yield out
         yield " ".join(claim(found))
+        if found.variants:
+            yield _methods(name, found, simulated=record.simulated)
+
+
+def _methods(name: str, found: Distillation, *, simulated: bool) -> "Table":
+    """What every lesson gave over the student alone, best first."""
+    from rich.text import Text
+
+    right = (BY_STATISTIC[found.measure].title, "Over alone", "Scenes and seeds", "Seeds alone")
+    out = _table(f"{name}: methods", simulated=simulated, left=("Method",), right=right)
+    out.add_column("Verdict")
+    for arm in by_gain(found):
+        over, score = found.difference("test", arm=arm.arm), arm.spread("test", found.measure)
+        if over:
+            change = (signed(over.mean), interval(over.ci), interval(over.seeds_ci), over.verdict)
+            out.add_row(*map(Text, (arm.arm, spread(score), *change)))
+    return out
 
 
 def _pairs(found: Distillation) -> Iterator[tuple[str, ...]]:

@@ -26,6 +26,8 @@ VERBS = {
     "bench": "Everything up to the latency bench.",
     "report": "Everything up to the report, which is written anew.",
 }
+COMPARE = "compare-methods"
+_ENDS = {COMPARE: ("evaluate", "report")}  # nothing is timed: the methods leave the same network
 _TRAINING = ("torch", "torchvision", "timm", "lightning", "safetensors", "onnx")
 
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on in a folder that already holds a run.")]
@@ -52,6 +54,7 @@ def add_to(app: typer.Typer) -> None:
 
     for verb, text in VERBS.items():
         (_add_distill if verb == "distill" else _add_verb)(app, verb, text)
+    _add_compare(app)
 
 
 def run(
@@ -71,7 +74,7 @@ def run(
         out: the run folder (default: ``runs/<recipe's name>``).
         overrides: ``KEY=VALUE``, as after ``--set``; for a recipe that is read from a file.
         seeds: every student is trained with the seeds 0 to ``seeds`` - 1 instead of the recipe's.
-        verb: one of :data:`VERBS`.
+        verb: one of :data:`VERBS`, or ``compare-methods``.
         resume: go on in a folder that already holds a run.
         reporter: is told how far it is.
 
@@ -126,7 +129,7 @@ def stages_of(recipe: "Recipe", *, verb: str) -> list["Stage"]:
     stages = all_stages(recipe)
     if verb == "report":
         return stages
-    wanted = {stage.name for stage in stages if stage.verb == verb}
+    wanted = {stage.name for stage in stages if stage.verb in _ENDS.get(verb, (verb,))}
     for stage in reversed(stages):
         if stage.name in wanted:
             wanted.update(stage.needs)
@@ -155,6 +158,28 @@ def _add_distill(app: typer.Typer, verb: str, text: str) -> None:
 
     command.__doc__ = f"{text} Stages that are whole are kept; what distillation gave is printed."
     app.command(name=verb)(command)
+
+
+def _add_compare(app: typer.Typer) -> None:
+    @app.command(name=COMPARE)
+    def command(
+        recipe: RecipeArgument = COMPARE,
+        out: OutOption = None,
+        overrides: SetOption = None,
+        seeds: SeedsOption = None,
+        as_json: JsonOption = False,
+    ) -> None:
+        """Teach one student by many methods, with several seeds, and show what each gave; whole stages are kept."""
+        resolved, folder = _resolve(recipe, out=out, overrides=overrides or [], seeds=seeds)
+        if not resolved.distillation.variants:
+            raise EdgeproofError(
+                f"{recipe}: distillation.variants: found none, expected a section [distillation.variants.NAME] with methods "
+                "for each lesson to compare"
+            )
+        _run(resolved, folder, resume=True, dry_run=False, verb=COMPARE)
+        _print_arms(resolved, folder, as_json=as_json)
+        if not as_json:
+            _print_report(folder)
 
 
 def _run(resolved: "Recipe", folder: Path, *, resume: bool, dry_run: bool, verb: str) -> None:
@@ -244,9 +269,12 @@ def _require_training() -> None:
 def _print_result(folder: Path) -> None:
     from bench.report.terminal import headline_table
 
-    console = _console()
-    console.print(headline_table(folder))
-    console.print(f"report: {(folder / 'report.html').resolve()}", highlight=False, soft_wrap=True)
+    _console().print(headline_table(folder))
+    _print_report(folder)
+
+
+def _print_report(folder: Path) -> None:
+    _console().print(f"report: {(folder / 'report.html').resolve()}", highlight=False, soft_wrap=True)
 
 
 def _print_arms(recipe: "Recipe", folder: Path, *, as_json: bool) -> None:
