@@ -31,7 +31,7 @@ from distill.training.history import History
 from distill.training.inference import predict, write_cache
 from distill.training.teachers import Cached, CacheKey, freeze
 from distill.training.views import Views, views_of
-from distill.wrapped import Wrapped, wrap
+from distill.wrapped import wrap
 from students.options import OptionError
 
 _MEMORY_MB = 500
@@ -184,10 +184,8 @@ def _named(teacher: nn.Module | Mapping[str, nn.Module] | None) -> Mapping[str, 
 def _wrapped(module: nn.Module, spec: PreprocessSpec, task: Task) -> nn.Module:
     try:
         found = wrap(module, image_size=spec.size)
-        if isinstance(found, Wrapped) and found.num_logits != task.num_logits:
-            raise OptionError(
-                f"{type(module).__name__} gives {found.num_logits} logits, expected {task.num_logits}"
-            )
+        if (given := parts_of(found, size=spec.size).logits) != task.num_logits:
+            raise OptionError(f"{type(module).__name__} gives {given} logits, expected {task.num_logits}")
         return found
     except OptionError as error:
         raise EdgeproofError(str(error)) from None

@@ -91,7 +91,10 @@ def _probed(
     model: Model, *, options: Mapping[str, Any], layers: tuple[str, ...], num_logits: int
 ) -> tuple[nn.Module, Parts]:
     module = _build(model, options=options, layers=layers, num_logits=num_logits)
-    return module, probe.parts_of(module, size=model.preprocess.size)
+    parts = probe.parts_of(module, size=model.preprocess.size)
+    if parts.logits != num_logits:
+        raise OptionError(f"{model.architecture} gives {parts.logits} logits, expected {num_logits}")
+    return module, parts
 
 
 def _build(

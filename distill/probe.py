@@ -40,12 +40,14 @@ class Parts:
         attention: ``attention.<level>`` → the map of a network with spatial attention.
         boxes: whether it has a face localiser.
         size: side in pixels of the input that this holds for.
+        logits: of one image.
     """
 
     features: Mapping[str, FeatureMap] = field(default_factory=dict)
     attention: Mapping[str, FeatureMap] = field(default_factory=dict)
     boxes: bool = False
     size: int = 0
+    logits: int = 1
 
 
 def parts_of(module: nn.Module, *, size: int) -> Parts:
@@ -71,6 +73,7 @@ def parts_of(module: nn.Module, *, size: int) -> Parts:
         },
         boxes=said.boxes is not None and said.box_logits is not None,
         size=size,
+        logits=1 if said.logits.ndim == 1 else int(said.logits.shape[1]),
     )
 
 

@@ -13,6 +13,7 @@ import distill
 from deploy.artifact import read_manifest
 from distill.errors import EdgeproofError
 from distill.task import MultiClass
+from students import build_student
 
 SPEC = distill.PreprocessSpec(size=32, policy="center_crop")
 KNOBS = {"schedule": distill.Schedule(epochs=3, batch_size=16, learning_rate=1e-2), "preprocess": SPEC}
@@ -118,7 +119,15 @@ def test_alone_and_again_gives_the_same_weights() -> None:
         distill.distil(student=student, data=Stripes(2, length=60), **KNOBS, **options)
         return student[0].weight.detach().clone()
 
-    assert torch.equal(weights(), weights(methods=["hint"]))  # without a teacher no method takes part
+    # without a teacher no method takes part that listens to one
+    assert torch.equal(weights(), weights(methods=["hint"]))
+
+
+def test_a_student_and_its_peer_need_no_teacher() -> None:
+    torch.manual_seed(0)
+    knobs = {**KNOBS, "schedule": distill.Schedule(epochs=1, batch_size=16)}
+    found = distill.distil(student=net(), data=Stripes(2, length=60), methods=["mutual", "hint"], **knobs)
+    assert set(found.history.epochs[0].train_parts) == {"labels", "mutual"}
 
 
 @pytest.mark.parametrize(
@@ -131,6 +140,8 @@ def test_alone_and_again_gives_the_same_weights() -> None:
         ({"methods": [{"weight": 1}]}, "methods: name: missing"),
         ({"methods": [{"name": "soft_bce", "teachers": ["big"]}]}, "listens to 'big'"),
         ({"student": net(2)}, "gives 2 logits, expected 1"),
+        ({"student": build_student("small_cnn", num_logits=3)}, "SmallCNN gives 3 logits, expected 1"),
+        ({"methods": [{"name": "mutual", "teachers": ["teacher"]}]}, "mutual: listens to no teacher"),
         ({"student": nn.Sequential(nn.Flatten(), nn.Linear(100, 1))}, "cannot take images of 32x32 pixels"),
         ({"teacher": net(3)}, "gives 3 logits, expected 1"),
         ({"data": [1, 2]}, "expected an image and a label"),
