@@ -182,6 +182,11 @@ def test_changes_on_degraded_images_of_few_groups_are_not_called_shown(
             "and 384 without a label.",
         ),
         (
+            {"learned_from": {"labelled": 96, "scenes": 48, "data": "digits", "own": False}},
+            "The teacher learned from the same labelled images as the student; the student has 96 labelled and 384 "
+            "without a label.",
+        ),
+        (
             {"seed": 0},
             "The teacher learned from the same labelled images as the student; the student has 96 labelled and 384 "
             "without a label.",

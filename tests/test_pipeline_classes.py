@@ -22,8 +22,8 @@ from distill.task import Families
 
 HERE = Path(__file__).parent
 INT8 = ("small_cnn-onnxruntime-int8-ort", "small_cnn-openvino-int8-nncf")
-# Of ten digits, so that chance is 0.1. Measured: FLOOR_NOTE
-FLOOR = 0.6
+# Chance is 0.1; 0.957 and 0.966 were measured on 116 test images, and 0.85 is 3 standard errors below that
+FLOOR = 0.85
 FORBIDDEN = re.compile(r"AUC|TPR|FPR|[Gg]enerated|[Gg]enerator|[Hh]eld.out")
 
 
@@ -118,7 +118,7 @@ def test_the_report_speaks_of_classes(digits_run: Path) -> None:
     prose = text[: text.index("## How to reproduce this")]  # the recipe names every gate
     assert not FORBIDDEN.findall(prose)
     for words in (
-        "Accuracy [95\u00a0% CI]",
+        "Accuracy [95 % CI]",
         "Macro F1",
         "Log loss",
         "Verdicts: the likeliest class",
@@ -143,7 +143,7 @@ def test_predict_prints_the_class(digits_run: Path) -> None:
     photo = digits_run.parent / "digits/zero/0000.png"
     artifact = digits_run / "artifacts" / INT8[1]
     assert re.search(
-        r"0000\.png: \w+ \(probability 0\.\d+\)$", edgeproof("predict", artifact, photo).stdout.strip()
+        r"0000\.png: \w+ \(probability [01]\.\d+\)$", edgeproof("predict", artifact, photo).stdout.strip()
     )
     answer = json.loads(edgeproof("predict", artifact, photo, "--json").stdout)[0]
     assert list(answer["probabilities"]) == list(NAMES) and answer["threshold"] is None

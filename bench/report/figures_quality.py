@@ -56,7 +56,7 @@ def reliability(run: RunData, student: str, int8: Entry | None) -> Picture | Non
             label = f"{plain(item.short)}  {fixed(_ece(item))}"
             ax.plot(x, y, marker=marker_of(item), markersize=4, label=label, **style_of(run, item))
         ax.set_aspect("equal")
-        legend(ax, loc="upper left", title="ECE")
+        legend(ax, loc="upper left" if run.measures.detects else "best", title="ECE")
 
     item, _ = items[-1]
     ece, finding = _ece(item), "calibration on test"

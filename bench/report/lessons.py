@@ -14,6 +14,8 @@ def lessons(run: RunData) -> Text | None:
     about = _sidecar(run)
     has = _students(run)
     learned = about.get("learned_from")
+    if isinstance(learned, Mapping) and learned.get("own") is False and not about.get("adopted_from"):
+        return Text(f"The teacher learned from the same labelled images as the student{has}.")
     if isinstance(learned, Mapping) and isinstance(learned.get("labelled"), int):
         return Text(f"The teacher learned from {_images(learned)} that the student never sees{has}.")
     if about.get("adopted_from"):

@@ -145,8 +145,12 @@ def _arms(run: RunData) -> Iterator[Block]:
 
 
 def _quality(run: RunData, verdict: Verdict) -> Section:
-    draw = (figures_quality.roc, confusion, figures_quality.reliability)
-    blocks = _filled(run, *_per_student(run, verdict, *draw), thresholds(run), _ECE, files=("accuracy.json",))
+    if run.measures.detects:
+        galleries = [(figures_quality.roc, confusion, figures_quality.reliability)]
+    else:  # a matrix of many classes is only read where it is large
+        galleries = [(confusion,), (figures_quality.reliability,)]
+    pictures = (block for draw in galleries for block in _per_student(run, verdict, *draw))
+    blocks = _filled(run, *pictures, thresholds(run), _ECE, files=("accuracy.json",))
     return Section("Verdicts and calibration", blocks)
 
 
