@@ -26,7 +26,9 @@ def deploy_stages(recipe: Recipe, roster: Roster, stages: Sequence[Stage]) -> li
         stages: all that come before.
     """
     made = [_export_stage(group, stages) for model in roster.deployed for group in _groups(roster, model)]
-    made += [_quantize_stage(item, made) for item in roster.artifacts if item.precision == "int8"]
+    int8 = [item for item in roster.artifacts if item.precision == "int8"]
+    for item in sorted(int8, key=lambda item: not item.judged):  # the timed ones are made like the judged
+        made.append(_quantize_stage(item, like=_judged_form(item, int8), before=made))
     before = [*stages, *made]
     return [*made, _parity_stage(roster, before), *_sweep_stages(recipe, roster, before)]
 
@@ -49,15 +51,28 @@ def _export_stage(artifacts: tuple[Artifact, ...], before: Sequence[Stage]) -> S
     )  # fmt: skip
 
 
-def _quantize_stage(artifact: Artifact, before: Sequence[Stage]) -> Stage:
+def _quantize_stage(artifact: Artifact, *, like: Artifact | None, before: Sequence[Stage]) -> Stage:
+    parent = [artifact.parent] if artifact.parent else []
+    repaired = artifact.judged and not artifact.model.is_teacher
     return Stage(
         f"quantize:{artifact.model.key}@{artifact.size}:{artifact.quantizer}", "quantize", quantize_model,
-        arguments={"artifact": artifact},
-        reads=(f"quantization.{artifact.quantizer}", "seed", "task"),
-        needs=makers(before, [f"{artifact.parent.folder}/{MANIFEST_NAME}"] if artifact.parent else []),
+        arguments={"artifact": artifact, **({"like": like} if like else {})},
+        reads=(f"quantization.{artifact.quantizer}", "seed", "task", *(["repair"] if repaired else [])),
+        needs=makers(before, [f"{item.folder}/{MANIFEST_NAME}" for item in (*parent, *([like] if like else []))]),
         outputs=_files(artifact),
         cost=8,
     )  # fmt: skip
+
+
+def _judged_form(timed: Artifact, artifacts: Sequence[Artifact]) -> Artifact | None:
+    """The judged form of an artifact that serves the latency bench alone."""
+    if timed.judged:
+        return None
+    return next(
+        item
+        for item in artifacts
+        if item.judged and (item.model, item.quantizer) == (timed.model, timed.quantizer)
+    )
 
 
 def _parity_stage(roster: Roster, before: Sequence[Stage]) -> Stage:

@@ -39,7 +39,7 @@ def train_student(
         run,
         network,
         model=model,
-        objectives=_objectives(run, model, sources=sources, pixels=pixels),
+        objectives=objectives_of(run, model, sources=sources, pixels=pixels),
         schedule=run.recipe.students[model.name],
         progress=progress,
         views=views,
@@ -61,7 +61,8 @@ def shown_pixels(run: Run, model: Model, *, taught: bool) -> Any:
     return pixels_of(run, "train", spec=model.preprocess)
 
 
-def _objectives(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
+def objectives_of(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
+    """What a student minimises in its arm: the labels, and in the distilled one the recipe's methods."""
     if model.arm != "distilled":
         labels = np.array([sample.label for sample in pixels.samples])
         return [ground_truth(run, labels=labels)]
