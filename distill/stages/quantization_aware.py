@@ -93,7 +93,7 @@ def _train(
         images=torch.from_numpy(np.stack([image.reshape(image.shape[-3:]) for image in images])),
         spec=model.preprocess,
         reduce_range=reduce_range,
-    )
+    ).train()
     sources = sources_of(run.recipe, roster_of(run.recipe))
     pixels = shown_pixels(run, model, taught=True)
     train(

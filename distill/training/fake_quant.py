@@ -105,7 +105,7 @@ class FakeQuantized(nn.Module):
         super().__init__()
         self.network, self.spec = network, spec
         self.register_buffer("images", images, persistent=False)
-        self._steps = 0
+        self._mode, self._steps = not self.training, 0
         for layer in list(_layers(network)):
             axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
             quantizer = WeightQuantizer(axis=axis, largest=63 if reduce_range else 127)
@@ -115,17 +115,13 @@ class FakeQuantized(nn.Module):
 
     def forward(self, images: Tensor) -> ModelOutput:
         """What the INT8 form would answer."""
+        if self._mode != self.training:  # an epoch never rests on the ranges of the one before
+            self._mode, self._steps = self.training, 0
         if self._steps == 0 or (self.training and self._steps % RECALIBRATE == 0):
             self.calibrate()
         self._steps += 1
         output: ModelOutput = self.network(images)
         return output
-
-    def train(self, mode: bool = True) -> "FakeQuantized":
-        """As every module; calibrates anew before the next images, so that an epoch never rests on the one before."""
-        super().train(mode)
-        self._steps = 0
-        return self
 
     @torch.no_grad()
     def calibrate(self) -> None:
