@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from bench.report import arms, dataset, figures_quality, proof
+from bench.report import arms, dataset, figures_quality, proof, repair
 from bench.report import degradations as degraded
 from bench.report.costs import costs
 from bench.report.data import RunData
@@ -178,7 +178,9 @@ def _costs(run: RunData, verdict: Verdict) -> Section:
 
 
 def _proofs(run: RunData, verdict: Verdict) -> Section:
-    found = (proof.checks(run), proof.int8(run), proof.parity(run))
+    said = repair.needed(run)
+    told = [Text("What INT8 needed to keep its score:"), Points(said)] if said else []
+    found = (proof.checks(run), *told, proof.int8(run), proof.parity(run))
     return Section("Gates and proof", _filled(run, *found, files=("accuracy.json", "parity.json")))
 
 
