@@ -33,6 +33,8 @@ from distill.pipeline.runfolder import WEIGHTS
 from distill.pipeline.stage import Run
 from distill.recipe import load_recipe
 from distill.roster import Artifact, Model, Roster, roster_of
+from distill.stages.quantization_aware import Lesson
+from distill.stages.sources import shown_views, sources_of
 from distill.stages.training import labels_of, pixels_of
 from distill.task import find_task
 from distill.training.checkpoint import save_weights
@@ -84,10 +86,13 @@ def collect(source: Path, *, student: str, spread: float, seconds: float) -> dic
         run = Run(folder, load_recipe(str(folder / "recipe.toml")))
         roster = roster_of(run.recipe, runtimes=runtimes_of(run.recipe))
         model = next(item for item in roster.distilled if item.name == student)
+        lesson = Lesson(model, sources_of(run.recipe, roster), shown_views(run.recipe, roster))
         change = plant_in(run, model, spread=spread)
         export_model(run, _quiet, model=model, artifacts=_judged(roster, model, "fp32"))
         forms = [
-            form for item in _judged(roster, model, "int8") for form in _forms(run, item, Path(temporary))
+            form
+            for item in _judged(roster, model, "int8")
+            for form in _forms(run, item, Path(temporary), lesson=lesson)
         ]
         _time(forms, seconds=seconds)
         return {
@@ -106,9 +111,9 @@ def _judged(roster: Roster, model: Model, precision: str) -> tuple[Artifact, ...
     return tuple(item for item in roster.artifacts_of(model) if item.judged and item.precision == precision)
 
 
-def _forms(run: Run, artifact: Artifact, folder: Path) -> list[dict[str, Any]]:
+def _forms(run: Run, artifact: Artifact, folder: Path, *, lesson: Lesson) -> list[dict[str, Any]]:
     """FP32, and INT8 after every step."""
-    tries = Tries(run, artifact, folder=folder / artifact.key, progress=_quiet)
+    tries = Tries(run, artifact, folder=folder / artifact.key, progress=_quiet, lesson=lesson)
     parent = artifact.parent or artifact
     found = [_measured(run, artifact, "fp32", run.folder / parent.folder)]
     steps: dict[str, Callable[[], Form]] = {

@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploy.artifact import RepairRecord, read_manifest
 from deploy.stages.calibration import calibration_images
@@ -9,26 +10,37 @@ from deploy.stages.export import keep_predictions, probabilities_of
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Artifact
 
+if TYPE_CHECKING:
+    from distill.stages.quantization_aware import Lesson
+
 _LATENCY_ONLY_SAMPLES = 8  # enough for ranges that nobody will judge images with
 
 
-def quantize_model(run: Run, progress: Progress, *, artifact: Artifact, like: Artifact | None = None) -> None:
+def quantize_model(
+    run: Run,
+    progress: Progress,
+    *,
+    artifact: Artifact,
+    like: Artifact | None = None,
+    lesson: "Lesson | None" = None,
+) -> None:
     """Make ``artifact`` from its parent.
 
     Args:
         run: with the parent.
         progress: is told of a training's steps, where one is needed.
         artifact: a judged student's is repaired if it loses too much (see :mod:`deploy.repair`).
+        lesson: what that student is trained on, should it come to that.
         like: the judged form of one that serves the latency bench alone, whose layers in float it takes over: the file
             that is timed computes as the one that is judged.
     """
     if artifact.judged:
-        _make_judged(run, progress, artifact)
+        _make_judged(run, progress, artifact, lesson=lesson)
     else:
         _make_timed(run, artifact, like=like)
 
 
-def _make_judged(run: Run, progress: Progress, artifact: Artifact) -> None:
+def _make_judged(run: Run, progress: Progress, artifact: Artifact, *, lesson: "Lesson | None") -> None:
     from deploy.interface import rewrite
     from deploy.stages.tries import Tries
     from distill.stages.training import labels_of
@@ -36,7 +48,7 @@ def _make_judged(run: Run, progress: Progress, artifact: Artifact) -> None:
 
     artifacts = run.folder / "artifacts"
     with tempfile.TemporaryDirectory(dir=artifacts, prefix=f".{artifact.key}-") as temporary:
-        tries = Tries(run, artifact, folder=Path(temporary), progress=progress)
+        tries = Tries(run, artifact, folder=Path(temporary), progress=progress, lesson=lesson)
         record: RepairRecord | None = None
         if artifact.model.is_teacher:  # it is held to no drop
             kept = tries.plain().artifact

@@ -20,6 +20,7 @@ from distill.pipeline.stage import Progress, Run
 from distill.preprocess import Pixels
 from distill.recipe import QuantizationSettings
 from distill.roster import Artifact
+from distill.stages.quantization_aware import Lesson
 from distill.task import Task, find_task
 
 # to rank layers, one quantization each: few images do
@@ -35,12 +36,14 @@ class Tries:
         artifact: what is wanted.
         folder: for the forms.
         progress: is told of a training's steps.
+        lesson: what the student is trained on, should it come to that.
     """
 
     run: Run
     artifact: Artifact
     folder: Path
     progress: Progress
+    lesson: Lesson | None = None
 
     def repaired(self) -> tuple[Path, RepairRecord]:
         """Take the recipe's steps; the folder of the form to keep, and what was needed."""
@@ -78,15 +81,23 @@ class Tries:
         return fewest(allowed, attempt=attempt).tried
 
     def trained(self) -> Form:
-        """Post-training quantization of the student after it was trained for it."""
+        """Post-training quantization of the student after it was trained for it.
+
+        Raises:
+            ImpossibleError: there is no ``lesson``.
+        """
         from deploy.interface import export
         from distill.stages.quantization_aware import retrain
         from distill.stages.training import data_name
 
+        if self.lesson is None:
+            raise ImpossibleError("there is nothing to train it on")
         model, fp32 = self.artifact.model, self.folder / "trained-fp32"
         settings = self._quantizer.parse(self._section.settings)
         reduce_range = settings.effective_reduce_range()
-        found = retrain(self.run, self.progress, model=model, images=self._images, reduce_range=reduce_range)
+        found = retrain(
+            self.run, self.progress, lesson=self.lesson, images=self._images, reduce_range=reduce_range
+        )
         export(
             found.network, model.preprocess, out={self.artifact.runtime: fp32}, calibration=found.calibration,
             task=self._task, name=model.name, data=data_name(self.run), parent=found.weights,

@@ -19,11 +19,13 @@ from distill.pipeline.runfolder import WEIGHTS, load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.preprocess import Pixels
 from distill.recipe import Recipe, Schedule
-from distill.roster import Model, roster_of
-from distill.stages.sources import shown_views, sources_of
+from distill.roster import Model
+from distill.stages.sources import Source
 from distill.stages.student import objectives_of, open_sources, shown_pixels
 from distill.stages.training import labels_of, sidecar_of, train
 from distill.task import find_task
+from distill.training.settings import TrainingSettings
+from distill.training.views import Views
 
 FOLDER = "int8"
 
@@ -43,16 +45,31 @@ class Retrained:
     weights: str
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What a student is trained on once more, as it was the first time.
+
+    Attributes:
+        model: the distilled student.
+        sources: the teachers that it listens to.
+        views: those of an image that both see.
+    """
+
+    model: Model
+    sources: tuple[Source, ...]
+    views: Views
+
+
 def retrain(
-    run: Run, progress: Progress, *, model: Model, images: Sequence[Pixels], reduce_range: bool
+    run: Run, progress: Progress, *, lesson: Lesson, images: Sequence[Pixels], reduce_range: bool
 ) -> Retrained:
-    """The distilled student ``model`` after quantization-aware training, or what an equal call left.
+    """The student after quantization-aware training, or what an equal call left.
 
     Args:
         run: with the finished student.
         progress: is told of the steps.
-        model: the student.
-        images: calibration images, uint8 ``[1, S, S, 3]`` or ``[S, S, 3]`` each.
+        lesson: who is trained on what.
+        images: calibration images, uint8 ``[S, S, 3]`` each.
         reduce_range: weights to 7 bits.
 
     Raises:
@@ -61,12 +78,13 @@ def retrain(
     from distill.models import load_model
     from distill.training.checkpoint import read_sidecar
 
+    model = lesson.model
     folder = run.folder / model.folder / FOLDER
     key = _key(run, model, images=images, reduce_range=reduce_range)
     with _alone(folder):
         path = folder / WEIGHTS
         if not path.is_file() or read_sidecar(path).get("key") != key:
-            _train(run, progress, model=model, images=images, reduce_range=reduce_range, key=key)
+            _train(run, progress, lesson=lesson, images=images, reduce_range=reduce_range, key=key)
         sidecar = read_sidecar(path)
         return Retrained(
             network=load_model(run.recipe, model, path),
@@ -76,7 +94,7 @@ def retrain(
 
 
 def _train(
-    run: Run, progress: Progress, *, model: Model, images: Sequence[Pixels], reduce_range: bool, key: str
+    run: Run, progress: Progress, *, lesson: Lesson, images: Sequence[Pixels], reduce_range: bool, key: str
 ) -> None:
     import torch
 
@@ -86,27 +104,28 @@ def _train(
     from distill.training.fake_quant import FakeQuantized
     from distill.training.inference import predict
 
+    model = lesson.model
     own = replace(model, folder=f"{model.folder}/{FOLDER}/training", seed=choice_of(run.folder, model).seed)
     torch.manual_seed(own.seed or 0)
     network = FakeQuantized(
         load_model(run.recipe, model, run.folder / model.folder / WEIGHTS),
-        images=torch.from_numpy(np.stack([image.reshape(image.shape[-3:]) for image in images])),
+        images=torch.from_numpy(np.stack(images)),
         spec=model.preprocess,
         reduce_range=reduce_range,
     ).train()
-    sources = sources_of(run.recipe, roster_of(run.recipe))
     pixels = shown_pixels(run, model, taught=True)
     train(
-        _plainly(run, model),
+        run,
         network,
         model=own,
-        objectives=objectives_of(run, model, sources=sources, pixels=pixels),
+        objectives=objectives_of(run, model, sources=lesson.sources, pixels=pixels),
         schedule=quantization_schedule(run.recipe, model),
         progress=progress,
-        views=shown_views(run.recipe, roster_of(run.recipe)),
-        teachers=open_sources(run, sources, student=model),
+        views=lesson.views,
+        teachers=open_sources(run, lesson.sources, student=model),
         pixels=pixels,
         images=len(load_samples(run.folder).split("train", UNLABELLED_SPLIT)),
+        settings=_settings(run, model),
     )
     load_weights(network, run.folder / own.folder / WEIGHTS)
     logits = predict(on_device(run, network), pixels_of(run, "valid", spec=model.preprocess)).numpy()
@@ -118,30 +137,38 @@ def _train(
 def quantization_schedule(recipe: Recipe, model: Model) -> Schedule:
     """The student's own schedule, short and careful: it starts from trained weights."""
     settings, repair = recipe.students[model.name], recipe.repair
-    return settings.model_copy(
-        update={
-            "epochs": repair.epochs,
-            "learning_rate": settings.learning_rate * repair.learning_rate,
-            "ema": 0.0,
-            "patience": 0,
-            "frozen_epochs": 0,
-        }
+    return Schedule(
+        epochs=repair.epochs,
+        batch_size=settings.batch_size,
+        learning_rate=settings.learning_rate * repair.learning_rate,
+        weight_decay=settings.weight_decay,
+        optimizer=settings.optimizer,
+        schedule=settings.schedule,
+        warmup=settings.warmup,
+        accumulate=settings.accumulate,
+        clip=settings.clip,
+        mixup=settings.mixup,
     )
 
 
-def _plainly(run: Run, model: Model) -> Run:
-    """The run without what fake quantization cannot stand (compiled steps, processes it must be sent to).
+def _settings(run: Run, model: Model) -> TrainingSettings:
+    """The recipe's, without what fake quantization cannot stand: compiled steps, and processes it must be sent to.
 
-    The number format is that of the student's own training, whose measurement stands in the same file.
+    The number format is that of the student's own training, whose measurement it must not overwrite.
     """
     from distill.training.pace import Pace
 
-    training, kept = run.recipe.training, run.folder / model.common / "precision.json"
-    precision: str = training.precision
+    settings, kept = run.recipe.training, run.folder / model.common / "precision.json"
+    precision: Any = settings.precision
     if precision == "auto":
         precision = Pace.read(kept).precision if kept.is_file() else "fp32"
-    training = training.model_copy(update={"compile": False, "devices": 1, "precision": precision})
-    return replace(run, recipe=run.recipe.model_copy(update={"training": training}))
+    return TrainingSettings(
+        precision=precision,
+        threads=settings.threads,
+        horizontal_flip=settings.horizontal_flip,
+        accelerator=settings.accelerator,
+        balanced=settings.balanced,
+    )
 
 
 def _key(run: Run, model: Model, *, images: Sequence[Pixels], reduce_range: bool) -> str:
@@ -151,7 +178,8 @@ def _key(run: Run, model: Model, *, images: Sequence[Pixels], reduce_range: bool
     parts = [
         choice_of(run.folder, model).weights,
         quantization_schedule(run.recipe, model),
-        run.recipe.distillation,
+        run.recipe.distillation.label_weight,
+        run.recipe.distillation.methods,
         reduce_range,
         hashlib.sha256(b"".join(image.tobytes() for image in images)).hexdigest(),
     ]
