@@ -174,7 +174,7 @@ class RepairSettings(Section):
 
     max_drop: NonNegative = 0.005
     steps: Annotated[tuple[Remedy, ...], AfterValidator(_each_once)] = ("layers", "training")
-    epochs: Count = 2
+    epochs: Count = 4
     learning_rate: Positive = 0.05
 
 

@@ -78,12 +78,14 @@ def plant_in(run: Run, model: Model, *, spread: float) -> float:
     return change
 
 
-def collect(source: Path, *, student: str, spread: float, seconds: float) -> dict[str, Any]:
+def collect(
+    source: Path, *, student: str, spread: float, seconds: float, overrides: Sequence[str] = ()
+) -> dict[str, Any]:
     """The content of the result file."""
     with tempfile.TemporaryDirectory(prefix="edgeproof-collapse-") as temporary:
         folder = Path(temporary, "run")
         shutil.copytree(source, folder, ignore=shutil.ignore_patterns(*LEFT_OUT))
-        run = Run(folder, load_recipe(str(folder / "recipe.toml")))
+        run = Run(folder, load_recipe(str(folder / "recipe.toml"), overrides=overrides))
         roster = roster_of(run.recipe, runtimes=runtimes_of(run.recipe))
         model = next(item for item in roster.distilled if item.name == student)
         lesson = Lesson(model, sources_of(run.recipe, roster), shown_views(run.recipe, roster))
@@ -180,10 +182,13 @@ def main() -> None:
     parser.add_argument("--student", default="small_cnn")
     parser.add_argument("--spread", type=float, default=128.0)
     parser.add_argument("--seconds", type=float, default=30.0, help="for the latency of one runtime")
+    parser.add_argument("--set", action="append", default=[], help="such as repair.epochs=8")
     parser.add_argument("--out", type=Path, default=RESULTS / "int8-collapse.json")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    found = collect(given.run, student=given.student, spread=given.spread, seconds=given.seconds)
+    found = collect(
+        given.run, student=given.student, spread=given.spread, seconds=given.seconds, overrides=given.set
+    )
     given.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(given.out, found)
     for form in found["forms"]:

@@ -7,11 +7,13 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from distill.data.samples import UNLABELLED_SPLIT
+from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.evaluation.choice import choice_of
 from distill.optional import require
@@ -83,7 +85,7 @@ def retrain(
     key = _key(run, model, images=images, reduce_range=reduce_range)
     with _alone(folder):
         path = folder / WEIGHTS
-        if not path.is_file() or read_sidecar(path).get("key") != key:
+        if not _is_there(path, key=key):
             _train(run, progress, lesson=lesson, images=images, reduce_range=reduce_range, key=key)
         sidecar = read_sidecar(path)
         return Retrained(
@@ -91,6 +93,16 @@ def retrain(
             calibration=Calibration.model_validate(sidecar["calibration"]),
             weights=sidecar["sha256"],
         )
+
+
+def _is_there(path: Path, *, key: str) -> bool:
+    """Whether an equal training left its weights whole."""
+    from distill.training.checkpoint import read_sidecar
+
+    try:
+        return bool(read_sidecar(path).get("key") == key)
+    except EdgeproofError:  # none, or a training that was killed while it wrote
+        return False
 
 
 def _train(
@@ -105,7 +117,8 @@ def _train(
     from distill.training.inference import predict
 
     model = lesson.model
-    own = replace(model, folder=f"{model.folder}/{FOLDER}/training", seed=choice_of(run.folder, model).seed)
+    place = f"{model.folder}/{FOLDER}/training-{key[:8]}"  # one that was killed goes on only as what it was
+    own = replace(model, folder=place, seed=choice_of(run.folder, model).seed)
     torch.manual_seed(own.seed or 0)
     network = FakeQuantized(
         load_model(run.recipe, model, run.folder / model.folder / WEIGHTS),
@@ -186,7 +199,7 @@ def _key(run: Run, model: Model, *, images: Sequence[Pixels], reduce_range: bool
     return hash_of(parts)
 
 
-def _alone(folder: Any) -> AbstractContextManager[Any]:
+def _alone(folder: Path) -> AbstractContextManager[Any]:
     """Two quantizers may need the same training at once; the second waits for the first."""
     folder.mkdir(parents=True, exist_ok=True)
     lock: AbstractContextManager[Any] = require("filelock").FileLock(folder / ".lock")
