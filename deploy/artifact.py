@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from deploy.quantization_record import FloatLayer, QuantizationRecord, QuantizationTry, RepairRecord
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.files import read_json, sha256, write_json
@@ -22,16 +23,20 @@ __all__ = [
     "SCHEMA_VERSION",
     "Calibration",
     "FileRecord",
+    "FloatLayer",
     "InputSpec",
     "Manifest",
     "QuantizationRecord",
+    "QuantizationTry",
+    "RepairRecord",
     "package_versions",
     "read_manifest",
     "verify",
     "write_artifact",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+READABLE = (1, SCHEMA_VERSION)  # version 2 only adds what became of INT8: ``float_layers`` and ``repair``
 MANIFEST_NAME = "manifest.json"
 # Runtime -> its files; the first is the one to load. The order is the runtime's order of preference.
 MODEL_FILES: dict[str, tuple[str, ...]] = {
@@ -66,22 +71,6 @@ class FileRecord(_Frozen):
     bytes: Annotated[int, Field(ge=0)]
 
 
-class QuantizationRecord(_Frozen):
-    """How the INT8 model was made: versions, effective settings, calibration images and seconds.
-
-    ``name`` is what the recipe calls it, ``tool`` what did it.
-    """
-
-    name: str
-    tool: str
-    runtime: str
-    samples: Annotated[int, Field(ge=1)]
-    seconds: Annotated[float, Field(ge=0)]
-    reduce_range: bool
-    settings: dict[str, JsonValue]
-    versions: dict[str, str]
-
-
 class Manifest(_Frozen):
     """``manifest.json``: what the model takes, answers and was made from.
 
@@ -90,7 +79,7 @@ class Manifest(_Frozen):
     order; its verdict is the likeliest, and ``threshold`` is null.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     name: Annotated[str, Field(min_length=1)]
     task: Literal["binary", "multiclass"]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
@@ -214,8 +203,9 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(raw, dict):
         raise EdgeproofError(f"{path}: found {type(raw).__name__}, expected a JSON object")
     version = raw.get("schema_version")
-    if type(version) is not int or version != SCHEMA_VERSION:
-        raise EdgeproofError(f"{path}: schema_version is {version!r}, expected {SCHEMA_VERSION}")
+    if type(version) is not int or version not in READABLE:
+        expected = " or ".join(map(str, READABLE))
+        raise EdgeproofError(f"{path}: schema_version is {version!r}, expected {expected}")
     return _validate(raw, source=path)
 
 

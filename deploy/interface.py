@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deploy.artifact import MODEL_FILES, package_versions, read_manifest, verify, write_artifact
+from deploy.quantization_record import FloatLayer, RepairRecord
 from deploy.runtime import ImageLike, as_rgb
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
@@ -92,6 +93,7 @@ def quantize(
     settings: Mapping[str, Any] | None = None,
     samples: int = 256,
     name: str | None = None,
+    float_layers: Sequence[FloatLayer] = (),
 ) -> Path:
     """Write the INT8 form of an FP32 artifact.
 
@@ -104,6 +106,7 @@ def quantize(
         settings: of the tool.
         samples: how many of the images are used at most, drawn at random (the same ones each time).
         name: what the manifest calls this quantization; the tool by default.
+        float_layers: layers that stay in float, of those that the quantizer's ``find_layers`` finds.
 
     Returns:
         ``out``. The threshold is the parent's: judge it again on validation images, INT8 may shift it.
@@ -128,6 +131,7 @@ def quantize(
             images=_inputs(calibration, spec=parent.preprocess, at_most=samples),
             settings=settings,
             name=name,
+            float_layers=float_layers,
         )
         write_artifact(
             Path(out),
@@ -146,15 +150,25 @@ def quantize(
     return Path(out)
 
 
-def set_threshold(artifact: str | Path, threshold: float | None) -> None:
-    """Write an artifact anew with another threshold (None for K classes); its models stay as they are, byte for byte."""
-    folder = Path(artifact)
+def rewrite(
+    source: str | Path, out: str | Path, *, threshold: float | None, repair: RepairRecord | None = None
+) -> None:
+    """Write an artifact anew with another threshold, and what was needed; its models stay as they are, byte for byte.
+
+    Args:
+        source: its folder.
+        out: the new one's; may be the same.
+        threshold: on the probability of *generated*; None for K classes.
+        repair: what was needed so that INT8 keeps its score, if that was judged.
+    """
+    folder = Path(source)
     found = read_manifest(folder)
+    quantizer = found.quantizer and found.quantizer.model_copy(update={"repair": repair})
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as temporary:
         for file in found.files:
             shutil.copyfile(folder / file, Path(temporary, file))
         write_artifact(
-            folder,
+            Path(out),
             name=found.name,
             files={file: Path(temporary, file) for file in found.files},
             preprocess=found.preprocess,
@@ -164,7 +178,7 @@ def set_threshold(artifact: str | Path, threshold: float | None) -> None:
             task=task_of_labels(found.task, found.labels),
             metrics=found.metrics,
             parent=found.parent,
-            quantizer=found.quantizer,
+            quantizer=quantizer,
             versions=found.versions,
             data=found.data,
         )

@@ -40,6 +40,7 @@ from distill.training.settings import TrainingSettings as TrainingSettings
 DISTILLED = "distilled"
 Control = Literal["pool", "plain"]
 _ARMS = (DISTILLED, "alone", *get_args(Control))
+Remedy = Literal["layers", "training"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -213,6 +214,23 @@ class QuantizationSettings(Section):
         return dict(self.model_extra or {})
 
 
+class RepairSettings(Section):
+    """What is done for a student whose INT8 form loses too much on validation images, each step if the one before failed.
+
+    Attributes:
+        max_drop: of the task's score (AUC, or accuracy of K classes), against the FP32 form.
+        steps: ``layers`` leaves a few layers in float; ``training`` trains the student again with quantization in the
+            loop, on its labels and teachers. The order is always this one; none: INT8 is taken as it comes.
+        epochs: of that training.
+        learning_rate: of that training, as a share of the student's own.
+    """
+
+    max_drop: NonNegative = 0.005
+    steps: Annotated[tuple[Remedy, ...], AfterValidator(_each_once)] = ("layers", "training")
+    epochs: Count = 4
+    learning_rate: Positive = 0.05
+
+
 class DegradationSettings(Section):
     """The sweep over degraded test images: how many of them, drawn by group; 0 leaves the sweep out."""
 
@@ -269,6 +287,7 @@ class Recipe(Section):
         "ort": QuantizationSettings(),
         "nncf": QuantizationSettings(),
     }
+    repair: RepairSettings = RepairSettings()
     degradations: DegradationSettings = DegradationSettings()
     gates: GateSettings = GateSettings()
     bench: BenchSettings = BenchSettings()

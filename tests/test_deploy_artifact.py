@@ -106,12 +106,25 @@ def test_size_and_absence_are_noticed(tmp_path, write) -> None:
         verify(tmp_path / "a")
 
 
-@pytest.mark.parametrize("version", [2, 0, "1", None, True])
+@pytest.mark.parametrize("version", [3, 0, "1", None, True])
 def test_another_schema_version(tmp_path, write, version) -> None:
     write(tmp_path / "a")
     edit(tmp_path / "a", schema_version=version)
-    with pytest.raises(EdgeproofError, match=rf"schema_version is {version!r}, expected 1"):
+    with pytest.raises(EdgeproofError, match=rf"schema_version is {version!r}, expected 1 or 2"):
         verify(tmp_path / "a")
+
+
+def test_an_artifact_of_the_version_before_is_still_read(tmp_path, write) -> None:
+    made = {"name": "ort", "tool": "ort", "runtime": "onnxruntime", "samples": 8, "seconds": 1.0}
+    write(tmp_path / "a")
+    edit(
+        tmp_path / "a",
+        schema_version=1,
+        quantizer={**made, "reduce_range": False, "settings": {}, "versions": {}},
+    )
+    found = verify(tmp_path / "a").quantizer
+    assert found is not None
+    assert (found.float_layers, found.repair) == ((), None)
 
 
 @pytest.mark.parametrize("name", ["../model.onnx", "/etc/passwd", "a/b", "a\\b", "..", ".hidden", "c:x", ""])

@@ -1,16 +1,20 @@
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from deploy_fixture import Deployed, build_deployed, images
+from deploy_fixture import CALIBRATION, SPEC, Deployed, build_deployed, images
 from onnx import TensorProto, helper
 
-from deploy.onnx_graph import export_openvino
+from deploy.int8_check import inspect_int8
+from deploy.onnx_graph import export_onnx, export_openvino
+from deploy.quantization_record import FloatLayer
 from deploy.quantizers import QUANTIZERS
 from deploy.runtime import Detector
 from distill.errors import EdgeproofError
+from distill.task import BINARY
 
 SOURCES = {"ort": "fp32.onnx", "nncf": "fp32.xml"}
 
@@ -145,4 +149,54 @@ def test_missing_package_names_the_extra(deployed: Deployed, tmp_path, monkeypat
     with pytest.raises(EdgeproofError, match=r"package nncf cannot be imported .*edgeproof\[quantize\]"):
         QUANTIZERS["nncf"].quantize(
             source=deployed.folder / "fp32.xml", output=tmp_path / "int8.xml", images=images(2, seed=1)
+        )
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_layers_are_found_by_structure_and_left_in_float(deployed: Deployed, tmp_path, name: str) -> None:
+    quantizer, source = QUANTIZERS[name], deployed.folder / SOURCES[name]
+    layers = quantizer.find_layers(source)
+    shapes = [layer.shape[::-1] if layer.shape == (16, 1) else layer.shape for layer in layers]
+    assert shapes == [(16, 3, 3, 3), (16, 16, 3, 3), (1, 16)]
+    output = tmp_path / source.name
+    record = quantizer.quantize(
+        source=source, output=output, images=images(4, seed=1), float_layers=layers[1:2]
+    )
+    assert record.float_layers == layers[1:2]
+    left = inspect_int8(output, fp32_path=source)
+    if name == "nncf":  # what a float layer of ONNX Runtime reads is still written in 8 bits
+        assert left.quantized_operator_share == pytest.approx(2 / 3)
+    assert left.int8_weight_share == pytest.approx((16 * 27 + 16) / (16 * 27 + 16 * 16 * 9 + 16))
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_layers_are_the_same_at_every_size(deployed: Deployed, tmp_path, name: str) -> None:
+    larger = SPEC.model_copy(update={"size": 48})
+    export_onnx(
+        deployed.model, preprocess=larger, calibration=CALIBRATION, task=BINARY, path=tmp_path / "fp32.onnx"
+    )
+    export_openvino(tmp_path / "fp32.onnx", path=tmp_path / "fp32.xml")
+    find = QUANTIZERS[name].find_layers
+    assert find(tmp_path / SOURCES[name]) == find(deployed.folder / SOURCES[name])
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_layer_that_is_not_there_is_an_error(deployed: Deployed, tmp_path, name: str) -> None:
+    quantizer, source = QUANTIZERS[name], deployed.folder / SOURCES[name]
+    other = FloatLayer(position=7, kind="Conv", shape=(9, 9))
+    with pytest.raises(EdgeproofError, match=r"layer 7 is none, expected Conv \[9, 9\] to leave in float"):
+        quantizer.quantize(
+            source=source, output=tmp_path / "x", images=images(2, seed=1), float_layers=[other]
+        )
+
+
+def test_a_tool_that_cannot_leave_layers_out_says_so(deployed: Deployed, tmp_path) -> None:
+    quantizer = replace(QUANTIZERS["ort"], name="own", find_layers=None)
+    layer = FloatLayer(position=0, kind="Conv", shape=(16, 3, 3, 3))
+    with pytest.raises(EdgeproofError, match="quantizer own: cannot leave layers in float"):
+        quantizer.quantize(
+            source=deployed.folder / "fp32.onnx",
+            output=tmp_path / "x",
+            images=images(2, seed=1),
+            float_layers=[layer],
         )

@@ -11,6 +11,7 @@ from bench.report.data import RunData
 from bench.report.distillation import claims
 from bench.report.entry import Entry
 from bench.report.gates import Gate, accuracy_checks, all_gates
+from bench.report.repair import repairs
 
 # Artifacts this close in validation AUC (of K classes: accuracy) count as equal, and the faster one is taken.
 EQUAL_SCORE = 0.005
@@ -132,4 +133,6 @@ def _points(run: RunData, found: _Findings) -> Iterator[tuple[str, str]]:
         yield f"{gate.name} gate failed", f"{gate.detail}."
     yield "Speed", speed_claim(run, found.chosen)
     yield "Accuracy", accuracy_claim(run, found.chosen)
+    if repaired := repairs(run):
+        yield "INT8", " ".join(repaired)
     yield "Distillation", claims(run)

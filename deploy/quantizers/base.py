@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from deploy.artifact import QuantizationRecord
+from deploy.quantization_record import FloatLayer, QuantizationRecord
 from distill.errors import EdgeproofError
 from distill.machine import int8_saturates
 from distill.preprocess import Pixels
@@ -33,11 +32,9 @@ class BackendSettings(BaseModel):
         return int8_saturates() if self.reduce_range is None else self.reduce_range
 
 
-class Backend(Protocol):
-    """Write the INT8 form of ``source`` to ``output``."""
-
-    def __call__(self, *, source: Path, output: Path, images: Images, settings: Any) -> None:
-        """Raise whatever the backend raises."""
+# Writes the INT8 form of ``source`` to ``output``, from ``images`` and ``settings`` (all by keyword). Where the quantizer
+# has ``find_layers``, it also takes ``float_layers``, positions in that list, and leaves these in float.
+Backend = Callable[..., None]
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,8 @@ class Quantizer:
         runtime: the runtime it makes models for.
         settings_type: the settings it knows; any other key is an error.
         packages: distributions whose versions go on record.
+        find_layers: lists a file's convolutions and matrix products, the same in the same order for the same network at
+            every input size; None if the tool cannot leave layers in float.
     """
 
     name: str
@@ -57,6 +56,7 @@ class Quantizer:
     packages: tuple[str, ...]
     backend: Backend
     count_layers: Callable[[Path], int]
+    find_layers: Callable[[Path], tuple[FloatLayer, ...]] | None = None
 
     def quantize(
         self,
@@ -66,6 +66,7 @@ class Quantizer:
         images: Images,
         settings: Mapping[str, object] | None = None,
         name: str | None = None,
+        float_layers: Sequence[FloatLayer] = (),
     ) -> QuantizationRecord:
         """Quantize ``source`` with calibration images of the training split only.
 
@@ -75,18 +76,20 @@ class Quantizer:
             images: uint8 RGB ``[1, S, S, 3]`` each, of both classes.
             settings: fields of ``settings_type``.
             name: what goes on record beside the tool; the tool's own by default.
+            float_layers: layers to leave in float, of those that ``find_layers`` finds in ``source``.
 
         Raises:
-            EdgeproofError: no file, no or wrong images, an unknown setting, a package that is missing, or no
-                layer that matched.
+            EdgeproofError: no file, no or wrong images, an unknown setting, a package that is missing, no layer that
+                matched, or layers to leave in float that are not there.
         """
         if not source.is_file():
             raise EdgeproofError(f"{source}: no such file, expected the FP32 model to quantize")
         _check_images(images)
         parsed = self.parse(settings or {})
+        options = {"float_layers": self._positions(source, float_layers)} if float_layers else {}
         output.parent.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
-        self.backend(source=source, output=output, images=images, settings=parsed)
+        self.backend(source=source, output=output, images=images, settings=parsed, **options)
         if self.count_layers(output) == 0:
             raise EdgeproofError(
                 f"{source}: {self.name} matched no layer, expected a convolution or matrix product"
@@ -100,7 +103,22 @@ class Quantizer:
             reduce_range=parsed.effective_reduce_range(),
             settings=parsed.model_dump(mode="json", exclude={"reduce_range"}),
             versions={package: version(package) for package in self.packages},
+            float_layers=tuple(float_layers),
         )
+
+    def _positions(self, source: Path, wanted: Sequence[FloatLayer]) -> tuple[int, ...]:
+        if self.find_layers is None:
+            raise EdgeproofError(
+                f"quantizer {self.name}: cannot leave layers in float, found {len(wanted)} to leave"
+            )
+        found = self.find_layers(source)
+        for layer in wanted:
+            here = found[layer.position] if layer.position < len(found) else None
+            if here != layer:
+                raise EdgeproofError(
+                    f"{source}: layer {layer.position} is {_named(here)}, expected {_named(layer)} to leave in float"
+                )
+        return tuple(sorted(layer.position for layer in wanted))
 
     def parse(self, settings: Mapping[str, object]) -> BackendSettings:
         """Check settings; raises :class:`EdgeproofError` that names every wrong one and the choices."""
@@ -113,6 +131,10 @@ class Quantizer:
                 for item in error.errors()
             )
             raise EdgeproofError(f"quantizer {self.name}: {found} (settings: {choices})") from None
+
+
+def _named(layer: FloatLayer | None) -> str:
+    return f"{layer.kind} {list(layer.shape)}" if layer else "none"
 
 
 def _check_images(images: Images) -> None:

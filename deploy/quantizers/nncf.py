@@ -12,12 +12,14 @@ gained: docs/lab-notes.md):
 import contextlib
 import io
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from deploy.openvino_ir import openvino_core, save_openvino
+from deploy.quantization_record import FloatLayer
 from deploy.quantizers.base import BackendSettings, Images, Quantizer
 from distill.optional import require
 
@@ -34,13 +36,17 @@ class NncfSettings(BackendSettings):
     fast_bias_correction: bool = True
 
 
-def quantize(*, source: Path, output: Path, images: Images, settings: NncfSettings) -> None:
+def quantize(
+    *, source: Path, output: Path, images: Images, settings: NncfSettings, float_layers: Sequence[int] = ()
+) -> None:
     """Write ``source`` (``.xml``) as an INT8 model to ``output`` (``.xml`` and ``.bin``)."""
     # NNCF looks for torch's compiler, and torch then warns of a CUDA toolkit without a GPU.
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     nncf = require("nncf")
     nncf.set_log_level(logging.ERROR)
     model = openvino_core().read_model(source)
+    layers = _layers(model)
+    ignored = {*_tail(model), *(layers[position].get_friendly_name() for position in float_layers)}
     with contextlib.redirect_stdout(io.StringIO()):  # progress bars of its own
         quantized = nncf.quantize(
             model,
@@ -48,7 +54,7 @@ def quantize(*, source: Path, output: Path, images: Images, settings: NncfSettin
             preset=nncf.QuantizationPreset(settings.preset),
             subset_size=min(settings.subset_size, len(images)),
             fast_bias_correction=settings.fast_bias_correction,
-            ignored_scope=nncf.IgnoredScope(names=_tail(model), validate=False),
+            ignored_scope=nncf.IgnoredScope(names=sorted(ignored), validate=False),
             advanced_parameters=_advanced(nncf, settings),
         )
     save_openvino(quantized, output)
@@ -58,6 +64,23 @@ def count_layers(path: Path) -> int:
     """FakeQuantize operators in ``path``."""
     model = openvino_core().read_model(path)
     return sum(operation.get_type_name() == "FakeQuantize" for operation in model.get_ops())
+
+
+def find_layers(path: Path) -> tuple[FloatLayer, ...]:
+    """The convolutions and matrix products of ``path``."""
+    return tuple(
+        FloatLayer(position=position, kind=layer.get_type_name(), shape=_weight_shape(layer))
+        for position, layer in enumerate(_layers(openvino_core().read_model(path)))
+    )
+
+
+def _layers(model: Any) -> list[Any]:
+    return [node for node in model.get_ordered_ops() if node.get_type_name() in COMPUTE]
+
+
+def _weight_shape(layer: Any) -> tuple[int, ...]:
+    source = layer.input_value(1).get_node()
+    return tuple(source.get_output_shape(0)) if source.get_type_name() == "Constant" else ()
 
 
 def _advanced(nncf: Any, settings: NncfSettings) -> Any:
@@ -94,4 +117,5 @@ QUANTIZER = Quantizer(
     packages=("nncf", "openvino"),
     backend=quantize,
     count_layers=count_layers,
+    find_layers=find_layers,
 )

@@ -1,15 +1,17 @@
 """ONNX Runtime's static quantization: QDQ, unsigned activations and signed weights (U8S8), per channel.
 
-S8S8, the default of its documentation, gains almost nothing on x86.
+S8S8, the default of its documentation, gains almost nothing on x86. A layer that is left in float has float weights and
+computes in float; what it reads still comes in 8 bits from the layer before, which otherwise could not be fused.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
+from deploy.quantization_record import FloatLayer
 from deploy.quantizers.base import BackendSettings, Images, Quantizer
 from distill.files import write_bytes
 from distill.optional import require
@@ -28,6 +30,8 @@ OPERATORS = [
     "Clip",
     "Concat",
 ]
+
+COMPUTE = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 
 
 class OrtSettings(BackendSettings):
@@ -56,25 +60,27 @@ class _Reader:
         return None if image is None else {"image": image}
 
 
-def quantize(*, source: Path, output: Path, images: Images, settings: OrtSettings) -> None:
+def quantize(
+    *, source: Path, output: Path, images: Images, settings: OrtSettings, float_layers: Sequence[int] = ()
+) -> None:
     """Write ``source`` (``.onnx``) as a QDQ model to ``output``."""
     onnx = require("onnx")
     require("onnxruntime")
     from onnxruntime import quantization as ort
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(_Reader, ort.CalibrationDataReader):  # type: ignore[misc]
         pass
 
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}-") as temporary:
         prepared, quantized = Path(temporary) / "prepared.onnx", Path(temporary) / "quantized.onnx"
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)  # the shape is static: nothing symbolic
+        layers = _layers(_prepare(source, prepared))
         ort.quantize_static(
             prepared,
             quantized,
             Reader(images),
             quant_format=ort.QuantFormat.QDQ,
             op_types_to_quantize=OPERATORS,
+            nodes_to_exclude=[layers[position].name for position in float_layers],
             per_channel=settings.per_channel,
             reduce_range=settings.effective_reduce_range(),
             activation_type=ort.QuantType.QUInt8,
@@ -86,6 +92,34 @@ def quantize(*, source: Path, output: Path, images: Images, settings: OrtSetting
         _drop_unused_opsets(model)
         onnx.checker.check_model(model)
         write_bytes(output, model.SerializeToString())
+
+
+def find_layers(path: Path) -> tuple[FloatLayer, ...]:
+    """The convolutions and matrix products of ``path``, as they are when they are quantized."""
+    with tempfile.TemporaryDirectory() as temporary:
+        model = _prepare(path, Path(temporary) / "prepared.onnx")
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    return tuple(
+        FloatLayer(position=position, kind=node.op_type, shape=shapes.get(node.input[1], ()))
+        for position, node in enumerate(_layers(model))
+    )
+
+
+def _prepare(source: Path, path: Path) -> Any:
+    """Write ``source`` as ONNX Runtime's quantizer wants it, every node with a name of its own."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    onnx = require("onnx")
+    quant_pre_process(source, path, skip_symbolic_shape=True)  # the shape is static: nothing symbolic
+    model = onnx.load(path)
+    for number, node in enumerate(model.graph.node):
+        node.name = f"{node.op_type}_{number}"
+    onnx.save(model, path)
+    return model
+
+
+def _layers(model: Any) -> list[Any]:
+    return [node for node in model.graph.node if node.op_type in COMPUTE]
 
 
 def count_layers(path: Path) -> int:
@@ -122,4 +156,5 @@ QUANTIZER = Quantizer(
     packages=("onnxruntime", "onnx"),
     backend=quantize,
     count_layers=count_layers,
+    find_layers=find_layers,
 )

@@ -4,6 +4,7 @@ What a stage needs follows from the files that it reads: whichever stages leave 
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from deploy.artifact import MANIFEST_NAME, MODEL_FILES
 from deploy.stages.degradations import OUTPUTS, predict_degraded
@@ -14,6 +15,9 @@ from distill.pipeline.stage import Stage, makers
 from distill.recipe import Recipe
 from distill.roster import Artifact, Model, Roster
 from distill.task import find_task
+
+if TYPE_CHECKING:
+    from distill.stages.quantization_aware import Lesson
 
 _SECONDS_A_SAMPLE = 0.08  # of the sweep, in the demo
 
@@ -27,7 +31,11 @@ def deploy_stages(recipe: Recipe, roster: Roster, stages: Sequence[Stage]) -> li
         stages: all that come before.
     """
     made = [_export_stage(group, stages) for model in roster.deployed for group in _groups(roster, model)]
-    made += [_quantize_stage(item, made) for item in roster.artifacts if item.precision == "int8"]
+    int8 = [item for item in roster.artifacts if item.precision == "int8"]
+    lessons = _lessons(recipe, roster)
+    for item in sorted(int8, key=lambda item: not item.judged):  # the timed ones are made like the judged
+        lesson = lessons.get(item.model) if item.judged else None
+        made.append(_quantize_stage(item, like=_judged_form(item, int8), lesson=lesson, before=made))
     before = [*stages, *made]
     return [*made, _parity_stage(roster, before), *_sweep_stages(recipe, roster, before)]
 
@@ -50,15 +58,40 @@ def _export_stage(artifacts: tuple[Artifact, ...], before: Sequence[Stage]) -> S
     )  # fmt: skip
 
 
-def _quantize_stage(artifact: Artifact, before: Sequence[Stage]) -> Stage:
+def _quantize_stage(
+    artifact: Artifact, *, like: Artifact | None, lesson: "Lesson | None", before: Sequence[Stage]
+) -> Stage:
+    """What a training again reads of the recipe is read before, by the trainings that the parent came from."""
+    given = {name: value for name, value in (("like", like), ("lesson", lesson)) if value}
+    made_from = [item for item in (artifact.parent, like) if item]
     return Stage(
         f"quantize:{artifact.model.key}@{artifact.size}:{artifact.quantizer}", "quantize", quantize_model,
-        arguments={"artifact": artifact},
-        reads=(f"quantization.{artifact.quantizer}", "seed", "task"),
-        needs=makers(before, [f"{artifact.parent.folder}/{MANIFEST_NAME}"] if artifact.parent else []),
+        arguments={"artifact": artifact, **given},
+        reads=(f"quantization.{artifact.quantizer}", "seed", "task", *(["repair"] if lesson else [])),
+        needs=makers(before, [f"{item.folder}/{MANIFEST_NAME}" for item in made_from]),
         outputs=_files(artifact),
         cost=8,
     )  # fmt: skip
+
+
+def _lessons(recipe: Recipe, roster: Roster) -> dict[Model, "Lesson"]:
+    """What each student is trained on, should INT8 need it."""
+    from distill.stages.quantization_aware import Lesson
+    from distill.stages.sources import shown_views, sources_of
+
+    sources, views = sources_of(recipe, roster), shown_views(recipe, roster)
+    return {student: Lesson(student, sources, views) for student in roster.distilled}
+
+
+def _judged_form(timed: Artifact, artifacts: Sequence[Artifact]) -> Artifact | None:
+    """The judged form of an artifact that serves the latency bench alone."""
+    if timed.judged:
+        return None
+    return next(
+        item
+        for item in artifacts
+        if item.judged and (item.model, item.quantizer) == (timed.model, timed.quantizer)
+    )
 
 
 def _parity_stage(roster: Roster, before: Sequence[Stage]) -> Stage:

@@ -1,8 +1,10 @@
 """The work of an export stage: one FP32 artifact per runtime, from the same ONNX file."""
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from distill.pipeline.runfolder import EVALUATED, WEIGHTS, save_arrays
 from distill.pipeline.stage import Progress, Run
@@ -34,17 +36,24 @@ def export_model(run: Run, progress: Progress, *, model: Model, artifacts: tuple
             keep_predictions(run, artifact)
 
 
-def keep_predictions(run: Run, artifact: Artifact) -> dict[str, Any]:
-    """Probabilities of an artifact on every evaluated split, through the runtime that users get."""
+def keep_predictions(run: Run, artifact: Artifact) -> None:
+    """Keep what an artifact says of every evaluated split."""
+    found = probabilities_of(run, run.folder / artifact.folder, artifact=artifact, splits=EVALUATED)
+    save_arrays(run.folder / artifact.predictions, found)
+
+
+def probabilities_of(
+    run: Run, folder: Path, *, artifact: Artifact, splits: Sequence[str]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """What the form of ``artifact`` in ``folder`` says of each split that has images, through the runtime that users get."""
     from deploy.runtime import Detector
     from distill.stages.training import pixels_of
 
-    detector = Detector.load(run.folder / artifact.folder, runtime=artifact.runtime, threads=1)
+    detector = Detector.load(folder, runtime=artifact.runtime, threads=1)
     found = {}
-    for split in EVALUATED:
+    for split in splits:
         pixels = pixels_of(run, split, spec=artifact.model.preprocess)
         if len(pixels):
             logits = [detector.run(pixels.batch([index])) for index in range(len(pixels))]
             found[split] = detector.probabilities(np.concatenate(logits))
-    save_arrays(run.folder / artifact.predictions, found)
     return found

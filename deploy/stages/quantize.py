@@ -1,55 +1,80 @@
 """The work of a quantization stage: one INT8 artifact; its threshold is fitted again on validation images."""
 
-from itertools import zip_longest
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from deploy.stages.export import keep_predictions
-from distill.pipeline.runfolder import load_samples
+from deploy.artifact import RepairRecord, read_manifest
+from deploy.stages.calibration import calibration_images
+from deploy.stages.export import keep_predictions, probabilities_of
 from distill.pipeline.stage import Progress, Run
-from distill.preprocess import Pixels, PreprocessSpec
 from distill.roster import Artifact
+
+if TYPE_CHECKING:
+    from distill.stages.quantization_aware import Lesson
 
 _LATENCY_ONLY_SAMPLES = 8  # enough for ranges that nobody will judge images with
 
 
-def quantize_model(run: Run, progress: Progress, *, artifact: Artifact) -> None:
-    """Make ``artifact`` from its parent."""
-    from deploy.interface import quantize, set_threshold
+def quantize_model(
+    run: Run,
+    progress: Progress,
+    *,
+    artifact: Artifact,
+    like: Artifact | None = None,
+    lesson: "Lesson | None" = None,
+) -> None:
+    """Make ``artifact`` from its parent.
+
+    Args:
+        run: with the parent.
+        progress: is told of a training's steps, where one is needed.
+        artifact: a judged student's is repaired if it loses too much (see :mod:`deploy.repair`).
+        lesson: what that student is trained on, should it come to that.
+        like: the judged form of one that serves the latency bench alone, whose layers in float it takes over: the file
+            that is timed computes as the one that is judged.
+    """
+    if artifact.judged:
+        _make_judged(run, progress, artifact, lesson=lesson)
+    else:
+        _make_timed(run, artifact, like=like)
+
+
+def _make_judged(run: Run, progress: Progress, artifact: Artifact, *, lesson: "Lesson | None") -> None:
+    from deploy.interface import rewrite
+    from deploy.stages.tries import Tries
     from distill.stages.training import labels_of
     from distill.task import find_task
 
+    artifacts = run.folder / "artifacts"
+    with tempfile.TemporaryDirectory(dir=artifacts, prefix=f".{artifact.key}-") as temporary:
+        tries = Tries(run, artifact, folder=Path(temporary), progress=progress, lesson=lesson)
+        record: RepairRecord | None = None
+        if artifact.model.is_teacher:  # it is held to no drop
+            kept = tries.plain().artifact
+        else:
+            kept, record = tries.repaired()
+        valid = probabilities_of(run, kept, artifact=artifact, splits=("valid",))["valid"]
+        threshold = find_task(run.recipe.task).threshold(labels_of(run, "valid"), valid)
+        rewrite(kept, run.folder / artifact.folder, threshold=threshold, repair=record)
+    keep_predictions(run, artifact)
+
+
+def _make_timed(run: Run, artifact: Artifact, *, like: Artifact | None) -> None:
+    from deploy.interface import quantize
+
     if artifact.parent is None or artifact.quantizer is None:
         raise ValueError(f"{artifact.key} has no parent or quantizer, expected an INT8 artifact")
-    section, folder = run.recipe.quantization[artifact.quantizer], run.folder / artifact.folder
+    section = run.recipe.quantization[artifact.quantizer]
+    judged = read_manifest(run.folder / like.folder).quantizer if like else None
     spec = artifact.model.preprocess.model_copy(update={"size": artifact.size})
-    wanted = section.samples if artifact.judged else _LATENCY_ONLY_SAMPLES
     quantize(
         run.folder / artifact.parent.folder,
-        calibration_images(run, spec=spec, wanted=wanted),
-        out=folder,
+        calibration_images(run, spec=spec, wanted=_LATENCY_ONLY_SAMPLES),
+        out=run.folder / artifact.folder,
         tool=section.tool or artifact.quantizer,
         settings=section.settings,
-        samples=wanted,
+        samples=_LATENCY_ONLY_SAMPLES,
         name=artifact.quantizer,
+        float_layers=judged.float_layers if judged else (),
     )
-    if artifact.judged:
-        valid = keep_predictions(run, artifact)["valid"]
-        set_threshold(folder, find_task(run.recipe.task).threshold(labels_of(run, "valid"), valid))
-
-
-def calibration_images(run: Run, *, spec: PreprocessSpec, wanted: int) -> list[Pixels]:
-    """Training images only, the classes in turn, ``uint8 [S, S, 3]`` each; deterministic."""
-    from distill.data.pixels import decode
-    from distill.task import find_task
-
-    dataset = load_samples(run.folder)
-    random = np.random.default_rng(run.recipe.seed)
-    classes = len(find_task(run.recipe.task).labels)
-    chosen = []
-    for label in range(classes):
-        samples = [sample for sample in dataset.split("train") if sample.label == label]
-        picks = random.permutation(len(samples))[: (wanted + classes - 1 - label) // classes]
-        chosen.append([samples[index] for index in picks])
-    mixed = [sample for turn in zip_longest(*chosen) for sample in turn if sample is not None]
-    return [decode(dataset.root, sample, spec=spec) for sample in mixed]

@@ -36,7 +36,7 @@ def train_student(
         run,
         network,
         model=model,
-        objectives=_objectives(run, model, sources=sources, pixels=pixels),
+        objectives=objectives_of(run, model, sources=sources, pixels=pixels),
         schedule=run.recipe.students[model.name],
         progress=progress,
         views=views,
@@ -58,7 +58,8 @@ def shown_pixels(run: Run, model: Model, *, taught: bool) -> Any:
     return pixels_of(run, "train", spec=model.preprocess)
 
 
-def _objectives(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
+def objectives_of(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
+    """What a student minimises in its arm: the labels, and where it is taught the methods of its lesson."""
     if model.is_control:
         return [ground_truth(run, labels=find_task(run.recipe.task).targets(pixels.samples))]
     taught = methods_for(run.recipe, model, [source.teacher for source in sources])

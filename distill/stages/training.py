@@ -27,7 +27,7 @@ from distill.preprocess import PreprocessSpec
 from distill.roster import Model, settings_of
 from distill.stages.data import home_of
 from distill.task import find_task
-from distill.training.settings import Schedule
+from distill.training.settings import Schedule, TrainingSettings
 from distill.training.views import Views, views_of
 
 
@@ -56,11 +56,12 @@ def train(
     pixels: Any = None,
     augmentation: AugmentationSettings | None = None,
     images: int = 0,
+    settings: TrainingSettings | None = None,
 ) -> None:
     """Train ``network`` into the model's folder; see :func:`distill.training.fit.fit`.
 
-    ``pixels`` are those of the training split unless given, ``augmentation`` the recipe's. ``views`` are new ones
-    every epoch unless given; ``images`` is the length of an epoch if it is not that of the images trained on.
+    ``pixels`` are those of the training split unless given, ``augmentation`` and ``settings`` the recipe's. ``views`` are new
+    ones every epoch unless given; ``images`` is the length of an epoch if it is not that of the images trained on.
     """
     import torch
 
@@ -69,11 +70,10 @@ def train(
     from distill.training.precision import training_threads
 
     recipe, teachers = run.recipe, teachers or Teachers()
-    torch.set_num_threads(training_threads(recipe.training))
+    settings = settings or recipe.training
+    torch.set_num_threads(training_threads(settings))
     spec = model.preprocess
-    fresh = views_of(
-        flips=recipe.training.horizontal_flip, augmented=False, cached=False, count=1, seed=recipe.seed
-    )
+    fresh = views_of(flips=settings.horizontal_flip, augmented=False, cached=False, count=1, seed=recipe.seed)
     task = find_task(recipe.task)
     pixels = pixels_of(run, "train", spec=spec, owner=model) if pixels is None else pixels
     data = TrainingData(
@@ -95,7 +95,7 @@ def train(
         objectives=objectives,
         data=data,
         schedule=schedule,
-        settings=recipe.training,
+        settings=settings,
         seed=model.seed or 0,
         folder=run.folder / model.folder,
         sidecar=sidecar_of(run, model),

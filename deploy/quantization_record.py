@@ -1,0 +1,83 @@
+"""How an INT8 model was made, and what was needed so that it keeps its score: part of a manifest. Torch-free."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from distill.record import Frozen
+
+Step = Literal["plain", "layers", "training"]
+
+
+class FloatLayer(Frozen):
+    """A convolution or matrix product that was left in float.
+
+    Attributes:
+        position: among all of them in the FP32 file, from 0, in the order in which they compute.
+        kind: the file's own word for it, such as ``Conv``.
+        shape: of its weights; empty for a product of two activations.
+    """
+
+    position: Annotated[int, Field(ge=0)]
+    kind: str
+    shape: tuple[int, ...]
+
+
+class QuantizationTry(Frozen):
+    """One try at an INT8 form, and its score on the validation images.
+
+    Attributes:
+        step: ``plain`` post-training quantization; ``layers``, the same with some layers in float; ``training``, the same
+            of a student that was trained again with quantization in the loop.
+        score: of the INT8 form.
+        drop: how much less that is than the FP32 form's.
+        float_layers: how many layers were left in float.
+        seconds: the search or training included.
+        reason: why the step was not possible, otherwise empty; then nothing was measured.
+    """
+
+    step: Step
+    score: float | None = None
+    drop: float | None = None
+    float_layers: Annotated[int, Field(ge=0)] = 0
+    seconds: Annotated[float, Field(ge=0)] = 0.0
+    reason: str = ""
+
+
+class RepairRecord(Frozen):
+    """What was needed so that INT8 keeps what FP32 scores on the validation images.
+
+    Attributes:
+        metric: name of the score: ``AUC`` or ``accuracy``.
+        fp32: score of the FP32 form.
+        limit: the largest drop that passes.
+        tries: in the order in which they were made; each but the first because those before it failed.
+        kept: step of the try that the artifact holds: the first that passed, otherwise the best.
+        passed: whether its drop is within the limit.
+    """
+
+    metric: str
+    fp32: float
+    limit: Annotated[float, Field(ge=0)]
+    tries: Annotated[tuple[QuantizationTry, ...], Field(min_length=1)]
+    kept: Step
+    passed: bool
+
+
+class QuantizationRecord(Frozen):
+    """How the INT8 model was made: versions, effective settings, calibration images and seconds.
+
+    ``name`` is what the recipe calls it, ``tool`` what did it. ``float_layers`` were left in float because INT8 lost too
+    much with them; ``repair`` is None where nothing was judged.
+    """
+
+    name: str
+    tool: str
+    runtime: str
+    samples: Annotated[int, Field(ge=1)]
+    seconds: Annotated[float, Field(ge=0)]
+    reduce_range: bool
+    settings: dict[str, JsonValue]
+    versions: dict[str, str]
+    float_layers: tuple[FloatLayer, ...] = ()
+    repair: RepairRecord | None = None
