@@ -29,6 +29,7 @@ from distill.page.blocks import Block, Code, Gallery, Picture, Points, Section, 
 from distill.page.formats import listing
 from distill.roster import Arm
 
+_Draw = Callable[[RunData, str, Entry | None], Picture | None]
 _TERMS = (
     ("95 % CI", "range that holds the value in 95 of 100 resamplings of the test scenes"),
     ("p50, p99", "half, and 99 of 100, of the timed calls took at most this long"),
@@ -76,9 +77,7 @@ def _gallery(*makers: Callable[[], Picture | None]) -> list[Block]:
     return [Gallery(pictures)] if pictures else []
 
 
-def _per_student(
-    run: RunData, verdict: Verdict, *draw: Callable[[RunData, str, Entry | None], Picture | None]
-) -> list[Block]:
+def _per_student(run: RunData, verdict: Verdict, *draw: _Draw) -> list[Block]:
     def maker(name: str, one: Callable[..., Picture | None]) -> Callable[[], Picture | None]:
         return lambda: one(run, name, _int8_of(run, name, verdict.chosen))
 
@@ -136,6 +135,7 @@ def _arms(run: RunData) -> Iterator[Block]:
 
 
 def _quality(run: RunData, verdict: Verdict) -> Section:
+    galleries: list[tuple[_Draw, ...]]
     if run.measures.detects:
         galleries = [(figures_quality.roc, confusion, figures_quality.reliability)]
     else:  # a matrix of many classes is only read where it is large
