@@ -364,7 +364,7 @@ def test_a_run_of_before_there_were_versions_is_refused_in_a_line(tmp_path: Path
     del value["schema_version"]
     (folder / "accuracy.json").write_text(json.dumps(value))
     assert load_run(folder).problems == {
-        "accuracy.json": "could not be read: schema_version is None, expected 2"
+        "accuracy.json": "could not be read: schema_version is None, expected 3"
     }
 
 

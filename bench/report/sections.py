@@ -33,7 +33,7 @@ from distill.page.blocks import Block, Code, Gallery, Picture, Points, Section, 
 from distill.page.formats import listing
 from distill.roster import Arm
 
-_Drawer = Callable[[RunData, str, Entry | None], Picture | None]
+_Draw = Callable[[RunData, str, Entry | None], Picture | None]
 _TERMS = (
     ("95 % CI", "range that holds the value in 95 of 100 resamplings of the test scenes"),
     ("p50, p99", "half, and 99 of 100, of the timed calls took at most this long"),
@@ -81,7 +81,7 @@ def _gallery(*makers: Callable[[], Picture | None]) -> list[Block]:
     return [Gallery(pictures)] if pictures else []
 
 
-def _per_student(run: RunData, verdict: Verdict, *draw: _Drawer) -> list[Block]:
+def _per_student(run: RunData, verdict: Verdict, *draw: _Draw) -> list[Block]:
     def maker(name: str, one: Callable[..., Picture | None]) -> Callable[[], Picture | None]:
         return lambda: one(run, name, _int8_of(run, name, verdict.chosen))
 
@@ -144,8 +144,10 @@ def _arms(run: RunData) -> Iterator[Block]:
 
 
 def _quality(run: RunData, verdict: Verdict) -> Section:
-    galleries: list[tuple[_Drawer, ...]] = [(figures_quality.roc, confusion, figures_quality.reliability)]
-    if not run.measures.detects:  # a matrix of many classes is only read where it is large
+    galleries: list[tuple[_Draw, ...]]
+    if run.measures.detects:
+        galleries = [(figures_quality.roc, confusion, figures_quality.reliability)]
+    else:  # a matrix of many classes is only read where it is large
         galleries = [(confusion,), (figures_quality.reliability,)]
     pictures = (block for draw in galleries for block in _per_student(run, verdict, *draw))
     blocks = _filled(run, *pictures, thresholds(run), _ECE, files=("accuracy.json",))
