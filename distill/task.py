@@ -76,6 +76,10 @@ class Task(ABC):
     def score(self, labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
         """What chooses the best epoch and seed on validation data; higher is better."""
 
+    def score_of(self, labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
+        """The same of what :meth:`probabilities` gives: monotonous in the logits, or with their likeliest class."""
+        return self.score(labels, probabilities)
+
     @abstractmethod
     def calibrate(self, labels: npt.ArrayLike, logits: npt.ArrayLike) -> Calibration:
         """Fit what :meth:`probabilities` takes, on validation data."""
@@ -156,6 +160,10 @@ class Binary(Task):
     def score(self, labels: npt.ArrayLike, logits: npt.ArrayLike) -> float:
         """Area under the ROC curve."""
         return roc_auc(np.asarray(labels) > 0, self.answers(logits))
+
+    def score_of(self, labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float:
+        """Area under the ROC curve."""
+        return roc_auc(np.asarray(labels) > 0, self.generated(probabilities))
 
     def calibrate(self, labels: npt.ArrayLike, logits: npt.ArrayLike) -> Calibration:
         """Temperature and bias (Platt scaling).

@@ -140,7 +140,7 @@ def _measured(run: Run, artifact: Artifact, form: str, folder: Path) -> dict[str
         "quantizer": artifact.quantizer,
         "runtime": artifact.runtime,
         "form": form,
-        **{split: round(task.score(labels_of(run, split), values), 5) for split, values in said.items()},
+        **{split: round(task.score_of(labels_of(run, split), values), 5) for split, values in said.items()},
         "bytes": sum(manifest.files[file].bytes for file in MODEL_FILES[artifact.runtime]),
         "layers_in_float": len(manifest.quantizer.float_layers) if manifest.quantizer else None,
         "int8": inspect_int8(folder / name, fp32_path=parent).reason,

@@ -231,3 +231,16 @@ def test_the_ground_truth_of_several_classes():
 def test_imports_without_torch():
     code = "import sys, distill.task\nsys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_probabilities_score_as_the_logits_they_come_from():
+    random = np.random.default_rng(3)
+    for task, columns, classes in (
+        (BINARY, (), 2),
+        (Families(("real", "a", "b")), (3,), 2),
+        (MultiClass(("x", "y", "z")), (3,), 3),
+    ):
+        labels, logits = random.integers(0, classes, 200), random.normal(size=(200, *columns))
+        calibration = Calibration(temperature=2.0, bias=0.0)
+        found = task.score_of(labels, task.probabilities(logits, calibration=calibration))
+        assert found == pytest.approx(task.score(labels, logits), abs=1e-12)

@@ -139,7 +139,7 @@ class Tries:
     def _score(self, probabilities: npt.NDArray[np.float64]) -> float:
         from distill.stages.training import labels_of
 
-        return self._task.score(labels_of(self.run, "valid"), probabilities)
+        return self._task.score_of(labels_of(self.run, "valid"), probabilities)
 
     @property
     def _parent(self) -> Artifact:
