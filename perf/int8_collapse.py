@@ -54,7 +54,7 @@ def plant(network: nn.Module, *, spread: float, seed: int) -> None:
     with torch.no_grad():
         for norm, reader in zip(layers, layers[1:], strict=False):
             if isinstance(norm, nn.BatchNorm2d) and isinstance(reader, nn.Conv2d | nn.Linear):
-                factors = spread ** torch.rand(norm.num_features, generator=generator)
+                factors = torch.pow(spread, torch.rand(norm.num_features, generator=generator))
                 norm.weight *= factors
                 norm.bias *= factors
                 reader.weight /= _along_inputs(factors, reader)
