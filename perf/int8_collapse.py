@@ -55,9 +55,9 @@ def plant(network: nn.Module, *, spread: float, seed: int) -> None:
         for norm, reader in zip(layers, layers[1:], strict=False):
             if isinstance(norm, nn.BatchNorm2d) and isinstance(reader, nn.Conv2d | nn.Linear):
                 factors = torch.pow(spread, torch.rand(norm.num_features, generator=generator))
-                norm.weight *= factors
-                norm.bias *= factors
-                reader.weight /= _along_inputs(factors, reader)
+                norm.weight.mul_(factors)
+                norm.bias.mul_(factors)
+                reader.weight.div_(_along_inputs(factors, reader))
 
 
 def _along_inputs(factors: Tensor, reader: nn.Conv2d | nn.Linear) -> Tensor:
