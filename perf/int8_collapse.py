@@ -54,10 +54,10 @@ def plant(network: nn.Module, *, spread: float, seed: int) -> None:
     with torch.no_grad():
         for norm, reader in zip(layers, layers[1:], strict=False):
             if isinstance(norm, nn.BatchNorm2d) and isinstance(reader, nn.Conv2d | nn.Linear):
-                factors = spread ** torch.rand(norm.num_features, generator=generator)
+                factors = torch.pow(spread, torch.rand(norm.num_features, generator=generator))
                 norm.weight.mul_(factors)
                 norm.bias.mul_(factors)
-                reader.weight /= _along_inputs(factors, reader)
+                reader.weight.div_(_along_inputs(factors, reader))
 
 
 def _along_inputs(factors: Tensor, reader: nn.Conv2d | nn.Linear) -> Tensor:
