@@ -117,7 +117,7 @@ def test_alone_and_again_gives_the_same_weights() -> None:
         torch.manual_seed(1)
         student = net()
         # the faster number format is measured anew in each folder, and a busy machine may measure otherwise
-        settings = distill.TrainingSettings(precision="fp32")
+        settings = TrainingSettings(precision="fp32")
         distill.distil(student=student, data=Stripes(2, length=60), settings=settings, **KNOBS, **options)
         return student[0].weight.detach().clone()
 
