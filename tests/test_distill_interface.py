@@ -13,6 +13,7 @@ import distill
 from deploy.artifact import read_manifest
 from distill.errors import EdgeproofError
 from distill.task import MultiClass
+from distill.training.settings import TrainingSettings
 from students import build_student
 
 SPEC = distill.PreprocessSpec(size=32, policy="center_crop")
