@@ -1,6 +1,6 @@
 """The INT8 forms that may be tried of one artifact of the run, each in a folder of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
