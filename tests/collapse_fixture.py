@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from training_fixture import SETTINGS, SPEC
 
 from deploy.interface import export, quantize
+from deploy.quantizers import QUANTIZERS
 from deploy.runtime import Detector
 from distill.data.pixels import PixelSource
 from distill.data.samples import Sample
@@ -133,11 +134,12 @@ def auc(logits) -> float:
     return BINARY.score([sample.label for sample in VALID.samples], logits)
 
 
-def scores(network: nn.Module, folder: Path) -> Scores:
+def scores(network: nn.Module, folder: Path, *, trained: bool = False) -> Scores:
     """Export, quantize with both tools, and judge."""
     export(network, SPEC, out=folder / "fp32")
     int8 = {}
     for tool in ("nncf", "ort"):
-        quantize(folder / "fp32", CALIBRATION, out=folder / tool, tool=tool)
+        settings = QUANTIZERS[tool].trained_settings if trained else {}
+        quantize(folder / "fp32", CALIBRATION, out=folder / tool, tool=tool, settings=settings)
         int8[tool] = auc(Detector.load(folder / tool, threads=1).run(VALID.cache))
     return Scores(torch=auc(predict(network, VALID).numpy()), int8=int8)

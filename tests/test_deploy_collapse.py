@@ -38,7 +38,7 @@ def collapse(tmp_path_factory) -> Collapse:
     again = fake_quantized(student).train()
     train(again, folder / "again", objectives=taught(), teacher=teacher, epochs=4, learning_rate=1.5e-4)
     plain = again.plain()
-    return Collapse(before, scores(plain, folder / "after"), (names, tuple(plain.state_dict())))
+    return Collapse(before, scores(plain, folder / "after", trained=True), (names, tuple(plain.state_dict())))
 
 
 def fake_quantized(network, **options) -> FakeQuantized:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -48,6 +48,7 @@ class Quantizer:
         packages: distributions whose versions go on record.
         find_layers: lists a file's convolutions and matrix products, the same in the same order for the same network at
             every input size; None if the tool cannot leave layers in float.
+        trained_settings: defaults for a network that was trained with quantization in the loop.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Quantizer:
     backend: Backend
     count_layers: Callable[[Path], int]
     find_layers: Callable[[Path], tuple[FloatLayer, ...]] | None = None
+    trained_settings: Mapping[str, object] = field(default_factory=dict)
 
     def quantize(
         self,

@@ -28,11 +28,16 @@ _RANGES = {"minmax": "MINMAX", "mean_minmax": "MEAN_MINMAX"}
 
 
 class NncfSettings(BackendSettings):
-    """``mixed`` has asymmetric activations, which SiLU-like networks need; ``performance`` is symmetric."""
+    """``mixed`` has asymmetric activations, which SiLU-like networks need; ``performance`` is symmetric.
+
+    ``bias_correction`` shifts biases by what rounding adds to a layer's mean output. A network that was trained with the
+    rounding has learned that itself, and is made worse.
+    """
 
     preset: Literal["mixed", "performance"] = "mixed"
     calibration: Literal["minmax", "mean_minmax"] = "minmax"
     subset_size: int = Field(default=300, ge=1)
+    bias_correction: bool = True
     fast_bias_correction: bool = True
 
 
@@ -89,6 +94,7 @@ def _advanced(nncf: Any, settings: NncfSettings) -> Any:
     # Without VNNI every layer may overflow, with it none; NNCF's own default repairs the first layer only.
     reduce_range = settings.effective_reduce_range()
     return nncf.AdvancedQuantizationParameters(
+        disable_bias_correction=not settings.bias_correction,
         overflow_fix=nncf.OverflowFix.ENABLE if reduce_range else nncf.OverflowFix.DISABLE,
         activations_range_estimator_params=getattr(
             RangeEstimatorParametersSet, _RANGES[settings.calibration]
@@ -118,4 +124,5 @@ QUANTIZER = Quantizer(
     backend=quantize,
     count_layers=count_layers,
     find_layers=find_layers,
+    trained_settings={"bias_correction": False},
 )

@@ -1,6 +1,6 @@
 """The INT8 forms that may be tried of one artifact of the run, each in a folder of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -93,8 +93,7 @@ class Tries:
         if self.lesson is None:
             raise ImpossibleError("there is nothing to train it on")
         model, fp32 = self.artifact.model, self.folder / "trained-fp32"
-        settings = self._quantizer.parse(self._section.settings)
-        reduce_range = settings.effective_reduce_range()
+        reduce_range = self._quantizer.parse(self._section.settings).effective_reduce_range()
         found = retrain(
             self.run, self.progress, lesson=self.lesson, images=self._images, reduce_range=reduce_range
         )
@@ -102,17 +101,24 @@ class Tries:
             found.network, model.preprocess, out={self.artifact.runtime: fp32}, calibration=found.calibration,
             task=self._task, name=model.name, data=data_name(self.run), parent=found.weights,
         )  # fmt: skip
-        return self._form(self._quantize("trained", source=fp32))
+        settings = {**self._quantizer.trained_settings, **self._section.settings}
+        return self._form(self._quantize("trained", source=fp32, settings=settings))
 
     def _quantize(
-        self, name: str, *, source: Path | None = None, float_layers: Chosen = (), at_most: int = 0
+        self,
+        name: str,
+        *,
+        source: Path | None = None,
+        settings: Mapping[str, object] | None = None,
+        float_layers: Chosen = (),
+        at_most: int = 0,
     ) -> Path:
         from deploy.interface import quantize
 
         images = self._images[: at_most or None]
         return quantize(
             source or self._fp32, images, out=self.folder / name, tool=self._tool,
-            settings=self._section.settings, samples=len(images), name=self.artifact.quantizer,
+            settings=settings or self._section.settings, samples=len(images), name=self.artifact.quantizer,
             float_layers=float_layers,
         )  # fmt: skip
 
