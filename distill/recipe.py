@@ -25,29 +25,23 @@ from pydantic import (
 from distill.data.columns import ManifestColumns
 from distill.data.simulate.settings import SimulationSettings
 from distill.data.transforms.settings import AugmentationSettings
+from distill.distillation_settings import DISTILLED as DISTILLED
+from distill.distillation_settings import DistillationSettings as DistillationSettings
+from distill.distillation_settings import Lesson as Lesson
+from distill.distillation_settings import MethodSettings as MethodSettings
 from distill.errors import EdgeproofError, unknown_name
 from distill.optional import require
 from distill.overrides import apply_override
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import resolve_shipped
-from distill.section import Count, NonNegative, Positive, Section, Share
+from distill.section import Count, Name, NonNegative, Positive, Section, Share, each_once
 from distill.task_settings import TaskSettings as TaskSettings
 from distill.task_settings import with_families
 from distill.training.settings import LossSettings as LossSettings
 from distill.training.settings import Schedule as Schedule
 from distill.training.settings import TrainingSettings as TrainingSettings
 
-DISTILLED = "distilled"
-Control = Literal["pool", "plain"]
-_ARMS = (DISTILLED, "alone", *get_args(Control))
 Remedy = Literal["layers", "training"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-
-
-def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    if len(set(values)) != len(values):
-        raise ValueError("each may stand only once")
-    return values
 
 
 class DataSettings(Section):
@@ -122,81 +116,6 @@ class StudentSettings(ModelSettings):
     seeds: tuple[int, ...] = ()
 
 
-class MethodSettings(Section):
-    """One term of the distillation loss (``edgeproof list methods``); any other key is an option of the method.
-
-    ``teachers`` names those it listens to, if not the main one alone. ``warmup`` is the share of the training over which
-    the weight rises from 0, ``until`` that after which the term is off.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    name: str
-    weight: NonNegative = 1.0
-    warmup: Share = 0.0
-    until: Annotated[float, Field(gt=0, le=1)] = 1.0
-    teachers: tuple[Name, ...] | None = None
-
-    @model_validator(mode="after")
-    def _warm_before_it_ends(self) -> "MethodSettings":
-        if self.warmup > self.until:
-            raise ValueError(
-                f"warmup of at most until, found warmup = {self.warmup:g}, until = {self.until:g}"
-            )
-        return self
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """What the method's own signature declares."""
-        return dict(self.model_extra or {})
-
-
-class Lesson(Section):
-    """What a student learns from in one arm: the labels, with their weight, and the methods' terms."""
-
-    label_weight: NonNegative = 1.0
-    methods: tuple[MethodSettings, ...]
-
-
-class DistillationSettings(Section):
-    """What the student learns from the teacher, beside the labels.
-
-    ``controls`` are further arms beside ``alone``, at as many steps: ``pool`` trains the unlabelled images with their
-    true labels, ``plain`` trains without augmentation. ``variants`` are lessons that the same student is taught instead,
-    each an arm of its own, to compare methods; what is deployed is taught by ``methods``.
-    """
-
-    label_weight: NonNegative = 1.0
-    methods: tuple[MethodSettings, ...] = (MethodSettings(name="logit_mse"),)
-    controls: Annotated[tuple[Control, ...], AfterValidator(_each_once)] = ()
-    variants: dict[Name, Lesson] = {}
-
-    @model_validator(mode="after")
-    def _arms_of_their_own(self) -> "DistillationSettings":
-        for name in self.variants:
-            if name in _ARMS or re.fullmatch(r"seed\d+", name):
-                raise ValueError(
-                    f"variants of other names than {', '.join(_ARMS)} or seed<N>, found {name!r}"
-                )
-        return self
-
-    @property
-    def taught(self) -> tuple[str, ...]:
-        """The arms that have a lesson, ``distilled`` first."""
-        return (DISTILLED, *self.variants)
-
-    def lesson(self, arm: str | None) -> Lesson:
-        """What is taught in an arm; raises :class:`KeyError` for one without a lesson."""
-        if arm == DISTILLED:
-            return Lesson(label_weight=self.label_weight, methods=self.methods)
-        return self.variants[arm or ""]
-
-    @property
-    def every_method(self) -> tuple[MethodSettings, ...]:
-        """The methods of all lessons."""
-        return tuple(method for arm in self.taught for method in self.lesson(arm).methods)
-
-
 class QuantizationSettings(Section):
     """One way to INT8 (``edgeproof list quantizers``); any other key is a setting of the tool.
 
@@ -226,7 +145,7 @@ class RepairSettings(Section):
     """
 
     max_drop: NonNegative = 0.005
-    steps: Annotated[tuple[Remedy, ...], AfterValidator(_each_once)] = ("layers", "training")
+    steps: Annotated[tuple[Remedy, ...], AfterValidator(each_once)] = ("layers", "training")
     epochs: Count = 4
     learning_rate: Positive = 0.05
 

@@ -1,6 +1,6 @@
 """What every section of a recipe is made of. Torch-free."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,9 +10,17 @@ NonNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
 class Section(BaseModel):
     """Frozen, without unknown keys, infinities or NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The values; raises :class:`ValueError` where one stands twice."""
+    if len(set(values)) != len(values):
+        raise ValueError("each may stand only once")
+    return values

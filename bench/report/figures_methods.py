@@ -4,7 +4,7 @@ from typing import Any
 
 from bench.records.distillation import Distillation, Split
 from bench.report.data import RunData
-from bench.report.distillation import SPLITS
+from bench.report.distillation import SPLITS, verdict_words
 from bench.report.measures import BY_STATISTIC
 from bench.report.methods import by_gain
 from bench.report.style import colour_of, picture, slug
@@ -51,5 +51,8 @@ def _panel(ax: Any, found: Distillation, split: Split, *, colour: str, named: bo
 def _finding(found: Distillation) -> str:
     best = by_gain(found)[0]
     difference = found.difference("test", arm=best.arm)
-    gave = f", {signed(difference.mean)} over the student alone" if difference else ""
-    return f"{len(found.variants) + 1} methods: {best.arm} gave most{gave}"
+    count = f"{len(found.variants) + 1} methods"
+    if difference is None:
+        return count
+    verdict = verdict_words(difference)
+    return f"{count}: {best.arm} highest, {signed(difference.mean)} over the student alone ({verdict})"
