@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import onnx
 import pytest
 import torch
@@ -122,3 +126,23 @@ def test_the_exported_file_has_one_convolution_a_block(branches, images, tmp_pat
     kinds = [node.op_type for node in onnx.load(tmp_path / "m.onnx").graph.node]
     assert kinds.count("Conv") == 4 and kinds.count("Add") == 0 and "BatchNormalization" not in kinds
     assert model.training and any(isinstance(m, RepConv) for m in model.modules())
+
+
+TRAINS_IN_FP32 = """
+import torch
+from students.rep_cnn import RepConv
+torch.set_num_threads(1)
+block = RepConv(3, 16, stride=2, branches={branches!r}).to(memory_format=torch.channels_last)
+for _ in range(12):
+    images = torch.randn(64, 3, 64, 64).to(memory_format=torch.channels_last)
+    block(images).square().sum().backward()
+"""
+
+
+@pytest.mark.parametrize("branches", ["repvgg", "qarepvgg"])
+def test_the_stem_trains_in_fp32_without_harming_memory(branches):
+    """Torch's 1×1 convolution with stride 2 over 3 channels writes beyond its buffers, which kills the process."""
+    code = TRAINS_IN_FP32.format(branches=branches)
+    environment = {**os.environ, "MALLOC_CHECK_": "3"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
