@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from deploy.quantization_record import FloatLayer, QuantizationRecord
+from deploy.quantization_record import FloatLayer, FormRecord, QuantizationRecord
 from distill.errors import EdgeproofError
 from distill.machine import int8_saturates
 from distill.preprocess import Pixels
@@ -33,8 +33,9 @@ class BackendSettings(BaseModel):
 
 
 # Writes the INT8 form of ``source`` to ``output``, from ``images`` and ``settings`` (all by keyword). Where the quantizer
-# has ``find_layers``, it also takes ``float_layers``, positions in that list, and leaves these in float.
-Backend = Callable[..., None]
+# has ``find_layers``, it also takes ``float_layers``, positions in that list, and leaves these in float. It may return the
+# forms that it timed against each other.
+Backend = Callable[..., tuple[FormRecord, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Quantizer:
         options = {"float_layers": self._positions(source, float_layers)} if float_layers else {}
         output.parent.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
-        self.backend(source=source, output=output, images=images, settings=parsed, **options)
+        forms = self.backend(source=source, output=output, images=images, settings=parsed, **options)
         if self.count_layers(output) == 0:
             raise EdgeproofError(
                 f"{source}: {self.name} matched no layer, expected a convolution or matrix product"
@@ -106,6 +107,7 @@ class Quantizer:
             settings=parsed.model_dump(mode="json", exclude={"reduce_range"}),
             versions={package: version(package) for package in self.packages},
             float_layers=tuple(float_layers),
+            forms=forms or (),
         )
 
     def _positions(self, source: Path, wanted: Sequence[FloatLayer]) -> tuple[int, ...]:
@@ -116,7 +118,7 @@ class Quantizer:
         found = self.find_layers(source)
         for layer in wanted:
             here = found[layer.position] if layer.position < len(found) else None
-            if here != layer:
+            if not layer.is_same(here):
                 raise EdgeproofError(
                     f"{source}: layer {layer.position} is {_named(here)}, expected {_named(layer)} to leave in float"
                 )
