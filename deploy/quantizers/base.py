@@ -89,7 +89,8 @@ class Quantizer:
             raise EdgeproofError(f"{source}: no such file, expected the FP32 model to quantize")
         _check_images(images)
         parsed = self.parse(settings or {})
-        options = {"float_layers": self._positions(source, float_layers)} if float_layers else {}
+        left = self._found(source, float_layers) if float_layers else ()
+        options = {"float_layers": tuple(layer.position for layer in left)} if left else {}
         output.parent.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
         forms = self.backend(source=source, output=output, images=images, settings=parsed, **options)
@@ -106,11 +107,12 @@ class Quantizer:
             reduce_range=parsed.effective_reduce_range(),
             settings=parsed.model_dump(mode="json", exclude={"reduce_range"}),
             versions={package: version(package) for package in self.packages},
-            float_layers=tuple(float_layers),
+            float_layers=left,
             forms=forms or (),
         )
 
-    def _positions(self, source: Path, wanted: Sequence[FloatLayer]) -> tuple[int, ...]:
+    def _found(self, source: Path, wanted: Sequence[FloatLayer]) -> tuple[FloatLayer, ...]:
+        """The same layers in ``source``, whatever its input size, in the order in which they compute."""
         if self.find_layers is None:
             raise EdgeproofError(
                 f"quantizer {self.name}: cannot leave layers in float, found {len(wanted)} to leave"
@@ -122,7 +124,7 @@ class Quantizer:
                 raise EdgeproofError(
                     f"{source}: layer {layer.position} is {_named(here)}, expected {_named(layer)} to leave in float"
                 )
-        return tuple(sorted(layer.position for layer in wanted))
+        return tuple(found[position] for position in sorted({layer.position for layer in wanted}))
 
     def parse(self, settings: Mapping[str, object]) -> BackendSettings:
         """Check settings; raises :class:`EdgeproofError` that names every wrong one and the choices."""

@@ -140,8 +140,8 @@ def quantize(
         others = skipped(model) if _layers(model) else dict.fromkeys(FORMS[1:], "no layer to leave in float")
         built = {form: builder.build(form) for form in FORMS if form not in others}
         forms = choose(measure(built, source=source, images=images), others=others)
-        kept = next(row.form for row in forms if row.kept)
-        write_bytes(output, built[kept].read_bytes())
+        kept = {row.form for row in forms if row.kept}
+        write_bytes(output, next(path.read_bytes() for form, path in built.items() if form in kept))
         return forms
 
 

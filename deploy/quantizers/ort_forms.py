@@ -96,7 +96,8 @@ def measure(
 ) -> dict[Form, Measured]:
     """Drift on some of the ``images``, one thread's latency in interleaved rounds, size and proof of every form."""
     shown = images[:_DRIFT_IMAGES]
-    sessions = {name: _session(path) for name, path in {"fp32": source, **built}.items()}
+    paths: dict[str, Path] = {"fp32": source} | {str(form): path for form, path in built.items()}
+    sessions = {name: _session(path) for name, path in paths.items()}
     exact = _logits(sessions["fp32"], shown)
     timings = race(
         {name: _call(session, images[0]) for name, session in sessions.items()},
