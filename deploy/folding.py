@@ -112,14 +112,8 @@ def _drop_zero(graph: _Graph, node: Any) -> None:
 
 
 def _fold_calibration(graph: _Graph) -> None:
-    logit = graph.graph.output[1].name
-    divide = graph.maker(logit)
-    subtract = graph.maker(divide.input[0]) if divide is not None and divide.op_type == "Div" else None
-    if subtract is None or subtract.op_type != "Sub" or graph.only_reader(subtract.output[0]) is None:
-        return
-    linear = _linear_before(graph, subtract)
-    temperature, shift = _scalar(graph, divide.input[1]), _scalar(graph, subtract.input[1])
-    if linear is None or temperature is None or shift is None:
+    linear, constants = _behind_logit(graph)
+    if linear is None or not constants:
         return
     weights = graph.own_constant(linear.input[1])
     bias = graph.own_constant(linear.input[2]) if len(linear.input) > 2 else np.zeros(1)
@@ -127,26 +121,34 @@ def _fold_calibration(graph: _Graph) -> None:
         return
     if len(linear.input) == 2:
         linear.input.append(f"{linear.input[1]}_bias")
-    graph.set_constant(linear.input[1], weights / temperature)
-    graph.set_constant(linear.input[2], (bias - shift) / temperature)
-    last = graph.maker(subtract.input[0])
-    graph.graph.node.remove(subtract)
-    graph.graph.node.remove(divide)
-    last.output[0] = logit
+    for node, constant in reversed(constants):  # in the order in which they compute
+        if node.op_type == "Div":
+            weights, bias = weights / constant, bias / constant
+        else:
+            bias = bias - constant
+    graph.set_constant(linear.input[1], weights)
+    graph.set_constant(linear.input[2], bias)
+    for node, _ in constants:
+        graph.maker(node.input[0]).output[0] = node.output[0]
+        graph.graph.node.remove(node)
 
 
-def _linear_before(graph: _Graph, node: Any) -> Any:
-    """The ``Gemm`` whose output ``node`` reads, with nothing between but other shapes of it."""
-    name = node.input[0]
-    while graph.only_reader(name) is not None:
-        made_by = graph.maker(name)
-        if made_by is None:
-            return None
-        if made_by.op_type not in _SHAPES_ONLY:
-            plain = _attribute(made_by, "alpha", 1.0) == 1.0 == _attribute(made_by, "beta", 1.0)
-            return made_by if made_by.op_type == "Gemm" and plain else None
-        name = made_by.input[0]
-    return None
+def _behind_logit(graph: _Graph) -> tuple[Any, list[tuple[Any, float]]]:
+    """The ``Gemm`` that says the logit, and the subtractions and divisions after it, the last first.
+
+    None if anything else but another shape stands between them, or if another node reads what they make.
+    """
+    node, constants = graph.maker(graph.graph.output[1].name), []
+    while node is not None and node.op_type != "Gemm":
+        constant = _scalar(graph, node.input[1]) if node.op_type in {"Sub", "Div"} else None
+        if constant is not None:
+            constants.append((node, constant))
+        elif node.op_type not in _SHAPES_ONLY:
+            return None, []
+        alone = graph.only_reader(node.input[0]) is not None
+        node = graph.maker(node.input[0]) if alone else None
+    plain = node is not None and _attribute(node, "alpha", 1.0) == 1.0 == _attribute(node, "beta", 1.0)
+    return (node if plain else None), constants
 
 
 def _scalar(graph: _Graph, name: str) -> float | None:

@@ -66,9 +66,13 @@ class Noisy(nn.Module):
 def student(name: str, *, num_logits: int = 1, **options) -> nn.Module:
     torch.manual_seed(0)
     network = build_student(name, num_logits=num_logits, options=options)
-    with torch.no_grad():  # normalization that does something, and keeps images apart
-        for _ in range(3):
-            network.train()(torch.randn(8, 3, SIZE, SIZE))
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the statistics of what it is shown
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight)
+    with torch.no_grad():
+        network.train()(torch.randn(8, 3, SIZE, SIZE))
     return network.eval()
 
 
@@ -128,9 +132,9 @@ def test_folding_is_exact(tmp_path, monkeypatch, name: str) -> None:
         answers(tmp_path / "folded.onnx"),
         answers(tmp_path / "plain.onnx"),
     )
-    assert exact.std() > 1e-3, "the images must differ"
-    np.testing.assert_allclose(logit, exact, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(probability, expected, atol=1e-5)
+    assert exact.std(axis=0).max() > 1e-2, "the images must differ"
+    np.testing.assert_allclose(logit, exact, atol=1e-5 * max(1.0, np.abs(exact).max()))
+    np.testing.assert_allclose(probability, expected, atol=3e-5)
     kinds = [node.op_type for node in folded.graph.node]
     assert "BatchNormalization" not in kinds or name == "frequency"
     assert "Dropout" not in kinds
