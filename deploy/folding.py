@@ -138,7 +138,8 @@ def _behind_logit(graph: _Graph) -> tuple[Any, list[tuple[Any, float]]]:
 
     None if anything else but another shape stands between them, or if another node reads what they make.
     """
-    node, constants = graph.maker(graph.graph.output[1].name), []
+    constants: list[tuple[Any, float]] = []
+    node = graph.maker(graph.graph.output[1].name)
     while node is not None and node.op_type != "Gemm":
         constant = _scalar(graph, node.input[1]) if node.op_type in {"Sub", "Div"} else None
         if constant is not None:
