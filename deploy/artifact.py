@@ -35,8 +35,10 @@ __all__ = [
     "write_artifact",
 ]
 
-SCHEMA_VERSION: Final = 2
-READABLE = (1, SCHEMA_VERSION)  # version 2 only adds what became of INT8: ``float_layers`` and ``repair``
+SCHEMA_VERSION: Final = 3
+# Version 2 only adds what became of INT8, ``float_layers`` and ``repair``; version 3 the work of those layers and the
+# forms that were timed.
+READABLE = (1, 2, SCHEMA_VERSION)
 MANIFEST_NAME = "manifest.json"
 # Runtime -> its files; the first is the one to load. The order is the runtime's order of preference.
 MODEL_FILES: dict[str, tuple[str, ...]] = {
@@ -79,7 +81,7 @@ class Manifest(_Frozen):
     order; its verdict is the likeliest, and ``threshold`` is null.
     """
 
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
     name: Annotated[str, Field(min_length=1)]
     task: Literal["binary", "multiclass"]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
@@ -204,8 +206,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise EdgeproofError(f"{path}: found {type(raw).__name__}, expected a JSON object")
     version = raw.get("schema_version")
     if type(version) is not int or version not in READABLE:
-        expected = " or ".join(map(str, READABLE))
-        raise EdgeproofError(f"{path}: schema_version is {version!r}, expected {expected}")
+        expected = ", ".join(map(str, READABLE))
+        raise EdgeproofError(f"{path}: schema_version is {version!r}, expected one of {expected}")
     return _validate(raw, source=path)
 
 

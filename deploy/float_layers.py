@@ -3,11 +3,12 @@
 One procedure for every tool that can leave layers out: it needs no gradients and no names, only what the model answers.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from deploy.int8_check import MIN_OPERATOR_SHARE, MIN_WEIGHT_SHARE
+from deploy.int8_check import MIN_MAC_SHARE, MIN_WEIGHT_SHARE
 from deploy.quantization_record import FloatLayer
 
 Tried = TypeVar("Tried")
@@ -42,16 +43,15 @@ def still_int8(ranked: Sequence[FloatLayer], *, among: Sequence[FloatLayer]) -> 
         ranked: the most wanted first.
         among: all layers of the model.
     """
-    operators = len(among) * (1 - MIN_OPERATOR_SHARE)
+    macs = sum(layer.macs for layer in among) * (1 - MIN_MAC_SHARE)
     weights = sum(map(_elements, among)) * (1 - MIN_WEIGHT_SHARE)
-    return tuple(_fitting(ranked, operators=operators, weights=weights))
+    return tuple(_fitting(ranked, macs=macs, weights=weights))
 
 
-def _fitting(ranked: Sequence[FloatLayer], *, operators: float, weights: float) -> Iterator[FloatLayer]:
-    count, elements = 0, 0
+def _fitting(ranked: Sequence[FloatLayer], *, macs: float, weights: float) -> Iterator[FloatLayer]:
     for layer in ranked:
-        if count + 1 <= operators and elements + _elements(layer) <= weights:
-            count, elements = count + 1, elements + _elements(layer)
+        if layer.macs <= macs and _elements(layer) <= weights:
+            macs, weights = macs - layer.macs, weights - _elements(layer)
             yield layer
 
 
@@ -74,7 +74,4 @@ def fewest(ranked: Chosen, *, attempt: Callable[[Chosen], tuple[Tried, bool]]) -
 
 
 def _elements(layer: FloatLayer) -> int:
-    elements = 1 if layer.shape else 0
-    for size in layer.shape:
-        elements *= size
-    return elements
+    return math.prod(layer.shape) if layer.shape else 0

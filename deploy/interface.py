@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deploy.artifact import MODEL_FILES, package_versions, read_manifest, verify, write_artifact
+from deploy.artifact import MODEL_FILES, package_versions, read_manifest, verify
+from deploy.metadata import write_described
 from deploy.quantization_record import FloatLayer, RepairRecord
 from deploy.runtime import ImageLike, as_rgb
 from distill.errors import EdgeproofError
@@ -68,7 +69,7 @@ def export(
             export_openvino(onnx, path=Path(temporary, "model.xml"))
         for folder in dict.fromkeys(map(Path, folders.values())):
             runtimes = [runtime for runtime, place in folders.items() if Path(place) == folder]
-            write_artifact(
+            write_described(
                 folder,
                 name=name,
                 files={file: Path(temporary, file) for runtime in runtimes for file in MODEL_FILES[runtime]},
@@ -133,7 +134,7 @@ def quantize(
             name=name,
             float_layers=float_layers,
         )
-        write_artifact(
+        write_described(
             Path(out),
             name=parent.name,
             files={file: Path(temporary, file) for file in files},
@@ -153,7 +154,9 @@ def quantize(
 def rewrite(
     source: str | Path, out: str | Path, *, threshold: float | None, repair: RepairRecord | None = None
 ) -> None:
-    """Write an artifact anew with another threshold, and what was needed; its models stay as they are, byte for byte.
+    """Write an artifact anew with another threshold, and what was needed; its models compute as they did.
+
+    An ONNX file says its threshold, so that it changes with it; OpenVINO's stay as they are, byte for byte.
 
     Args:
         source: its folder.
@@ -167,7 +170,7 @@ def rewrite(
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as temporary:
         for file in found.files:
             shutil.copyfile(folder / file, Path(temporary, file))
-        write_artifact(
+        write_described(
             Path(out),
             name=found.name,
             files={file: Path(temporary, file) for file in found.files},

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deploy.artifact import OUTPUTS
+from deploy.folding import fold
 from deploy.openvino_ir import export_openvino
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
@@ -59,7 +60,8 @@ class DeployGraph(nn.Module):
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """See the class; ``image`` is uint8 RGB."""
         # Bytes are transposed before they become floats: 4x less memory, 2x faster in ONNX Runtime. And it is
-        # Sub/Mul/Div, never Add: ONNX Runtime's quantizer quantizes every Add, as it must residual ones.
+        # Sub/Mul/Div, never Add: ONNX Runtime's quantizer quantizes every Add, as it must residual ones. What can be
+        # folded of it into the layers is folded afterwards (deploy.folding).
         planes = image.permute(0, 3, 1, 2).contiguous().float()
         raw = self.model((planes - self.mean) * self.scale).logits
         logit = (self.task.deployed(raw) - (-self.shift)) / self.temperature
@@ -107,6 +109,7 @@ def export_onnx(
         raise EdgeproofError(f"{path}: torch.onnx.export returned no program for {type(model).__name__}")
     proto = program.model_proto
     _strip(proto)
+    fold(proto)
     _check(proto, path=path, size=preprocess.size, task=task)
     write_bytes(path, proto.SerializeToString())
 
@@ -136,6 +139,11 @@ def _check(proto: "onnx.ModelProto", *, path: Path, size: int, task: Task) -> No
     opsets = {entry.domain: entry.version for entry in proto.opset_import}
     if opsets != {"": OPSET}:
         raise EdgeproofError(f"{path}: exported with opsets {opsets}, expected {{'': {OPSET}}}")
+    training = sorted({node.op_type for node in proto.graph.node if _trains(node)})
+    if training:
+        raise EdgeproofError(
+            f"{path}: {', '.join(training)} in training form, expected a graph for inference"
+        )
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in proto.graph.initializer):
         raise EdgeproofError(f"{path}: weights are in another file, expected one file")
     outputs = OUTPUTS[task.kind]
@@ -147,3 +155,9 @@ def _check(proto: "onnx.ModelProto", *, path: Path, size: int, task: Task) -> No
     }
     if found != expected:
         raise EdgeproofError(f"{path}: exported shapes are {found}, expected {expected}")
+
+
+def _trains(node: "onnx.NodeProto") -> bool:
+    """A node that answers otherwise from call to call, or from batch to batch."""
+    mode = any(item.name == "training_mode" and item.i for item in node.attribute)
+    return node.op_type in {"Dropout", "RandomUniformLike", "RandomNormalLike", "Bernoulli"} or mode

@@ -41,13 +41,18 @@ class Int8Proof(Frozen):
     artifact: str
     int8_weight_share: float
     size_ratio: float
-    quantized_operator_share: float
+    int8_mac_share: float
     passed: bool
     reason: str
 
 
 class ParityRecord(Record):
-    """``parity.json``: FP32 forms against each other, and the proof that INT8 is real."""
+    """``parity.json``: FP32 forms against each other, and the proof that INT8 is real.
+
+    Version 2 counts the multiply-accumulates that compute in INT8, where version 1 counted operators.
+    """
+
+    version = 2
 
     passed: bool
     pairs: tuple[ParityPair, ...]

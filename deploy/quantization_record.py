@@ -16,11 +16,40 @@ class FloatLayer(Frozen):
         position: among all of them in the FP32 file, from 0, in the order in which they compute.
         kind: the file's own word for it, such as ``Conv``.
         shape: of its weights; empty for a product of two activations.
+        macs: its multiply-accumulates at the file's input size; 0 where they are not known.
     """
 
     position: Annotated[int, Field(ge=0)]
     kind: str
     shape: tuple[int, ...]
+    macs: Annotated[int, Field(ge=0)] = 0
+
+    def is_same(self, other: "FloatLayer | None") -> bool:
+        """Whether this is the same layer, be it at another input size."""
+        own = (self.position, self.kind, self.shape)
+        return other is not None and own == (other.position, other.kind, other.shape)
+
+
+class FormRecord(Frozen):
+    """One form that an INT8 model may take in its runtime: how fast it was where it was made, and what it costs.
+
+    Attributes:
+        form: its name among the settings of the tool.
+        ratio: median latency over FP32's, one thread, in interleaved rounds; None where it was not built.
+        ratio_range: the 10th and 90th percentile over the rounds.
+        drift: largest difference of a logit from FP32's on calibration images; None if it is not finite, or not built.
+        bytes: of the file.
+        kept: whether the artifact holds it.
+        reason: why it was refused or not built, otherwise empty.
+    """
+
+    form: str
+    ratio: float | None = None
+    ratio_range: tuple[float, float] | None = None
+    drift: float | None = None
+    bytes: Annotated[int, Field(ge=0)] | None = None
+    kept: bool = False
+    reason: str = ""
 
 
 class QuantizationTry(Frozen):
@@ -68,7 +97,7 @@ class QuantizationRecord(Frozen):
     """How the INT8 model was made: versions, effective settings, calibration images and seconds.
 
     ``name`` is what the recipe calls it, ``tool`` what did it. ``float_layers`` were left in float because INT8 lost too
-    much with them; ``repair`` is None where nothing was judged.
+    much with them; ``repair`` is None where nothing was judged. ``forms`` are those that were timed against each other.
     """
 
     name: str
@@ -81,3 +110,9 @@ class QuantizationRecord(Frozen):
     versions: dict[str, str]
     float_layers: tuple[FloatLayer, ...] = ()
     repair: RepairRecord | None = None
+    forms: tuple[FormRecord, ...] = ()
+
+    @property
+    def kept_form(self) -> dict[str, JsonValue]:
+        """The setting that makes this form again, whatever another measurement would say; none where there is one form."""
+        return next(({"form": row.form} for row in self.forms if row.kept), {})

@@ -106,11 +106,11 @@ def test_size_and_absence_are_noticed(tmp_path, write) -> None:
         verify(tmp_path / "a")
 
 
-@pytest.mark.parametrize("version", [3, 0, "1", None, True])
+@pytest.mark.parametrize("version", [4, 0, "1", None, True])
 def test_another_schema_version(tmp_path, write, version) -> None:
     write(tmp_path / "a")
     edit(tmp_path / "a", schema_version=version)
-    with pytest.raises(EdgeproofError, match=rf"schema_version is {version!r}, expected 1 or 2"):
+    with pytest.raises(EdgeproofError, match=rf"schema_version is {version!r}, expected one of 1, 2, 3"):
         verify(tmp_path / "a")
 
 

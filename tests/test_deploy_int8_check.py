@@ -2,10 +2,12 @@ import numpy as np
 import onnx
 import openvino
 import pytest
-from deploy_fixture import Deployed, build_deployed
+from deploy_fixture import SETTINGS, Deployed, build_deployed, images
 from onnx import helper, numpy_helper
 
 from deploy.int8_check import inspect_int8
+from deploy.macs import IR_COMPUTE, ir_macs, onnx_macs
+from deploy.quantizers import QUANTIZERS
 from distill.errors import EdgeproofError
 
 
@@ -20,12 +22,12 @@ def test_int8_passes_and_fp32_fails(deployed: Deployed, suffix: str) -> None:
     evidence = inspect_int8(int8, fp32_path=fp32)
     assert evidence.passed
     assert evidence.int8_weight_share == 1.0
-    assert evidence.quantized_operator_share == 1.0
+    assert evidence.int8_mac_share == 1.0
     original = inspect_int8(fp32, fp32_path=fp32)
     assert not original.passed
-    assert (original.int8_weight_share, original.quantized_operator_share) == (0.0, 0.0)
+    assert (original.int8_weight_share, original.int8_mac_share) == (0.0, 0.0)
     assert original.size_ratio == 1.0
-    assert "0% of the weights are stored as INT8, expected 90%" in original.reason
+    assert "0% of the weights are stored as INT8, expected 80%" in original.reason
 
 
 def test_fp32_weights_in_front_of_quantize_linear_fail(deployed: Deployed, tmp_path) -> None:
@@ -49,7 +51,7 @@ def test_fp32_weights_in_front_of_quantize_linear_fail(deployed: Deployed, tmp_p
         node.input[0] = quantized
     onnx.save(model, tmp_path / "unfolded.onnx")
     evidence = inspect_int8(tmp_path / "unfolded.onnx", fp32_path=deployed.folder / "fp32.onnx")
-    assert evidence.quantized_operator_share == 1.0
+    assert evidence.int8_mac_share == 1.0
     assert evidence.int8_weight_share == 0.0
     assert not evidence.passed
 
@@ -67,7 +69,7 @@ def test_fp32_weights_behind_fake_quantize_fail(tmp_path) -> None:
     path = tmp_path / "fake.xml"
     openvino.serialize(openvino.Model([convolution], [image]), path)
     evidence = inspect_int8(path, fp32_path=path)
-    assert evidence.quantized_operator_share == 1.0
+    assert evidence.int8_mac_share == 1.0
     assert evidence.int8_weight_share == 0.0
     assert not evidence.passed
 
@@ -82,8 +84,63 @@ def test_int8_weights_on_float_inputs_fail(deployed: Deployed, tmp_path) -> None
             ).input[0]
     onnx.save(model, tmp_path / "weights_only.onnx")
     evidence = inspect_int8(tmp_path / "weights_only.onnx", fp32_path=deployed.folder / "fp32.onnx")
-    assert (evidence.int8_weight_share, evidence.quantized_operator_share) == (1.0, 0.0)
+    assert (evidence.int8_weight_share, evidence.int8_mac_share) == (1.0, 0.0)
     assert not evidence.passed
+
+
+FIRST, DEEP, LAST = 16 * 16 * 16 * 27, 16 * 16 * 16 * 144, 16  # multiply-accumulates of the fixture's layers
+
+
+@pytest.mark.parametrize(("name", "suffix"), [("ort", ".onnx"), ("nncf", ".xml")])
+@pytest.mark.parametrize(
+    ("left", "share", "passed"),
+    [(0, (DEEP + LAST) / (FIRST + DEEP + LAST), True), (1, (FIRST + LAST) / (FIRST + DEEP + LAST), False)],
+)
+def test_a_float_layer_is_judged_by_its_work(
+    deployed: Deployed, tmp_path, name: str, suffix: str, left: int, share: float, passed: bool
+) -> None:
+    source, output = deployed.folder / f"fp32{suffix}", tmp_path / f"int8{suffix}"
+    layers = QUANTIZERS[name].find_layers(source)
+    assert [layer.macs for layer in layers] == [FIRST, DEEP, LAST]
+    QUANTIZERS[name].quantize(
+        source=source,
+        output=output,
+        images=images(4, seed=1),
+        settings=SETTINGS[name],
+        float_layers=[layers[left]],
+    )
+    evidence = inspect_int8(output, fp32_path=source)
+    assert evidence.int8_mac_share == pytest.approx(share)
+    assert evidence.passed is passed
+    assert ("% of the work is done in INT8, expected 75%" in evidence.reason) is not passed
+
+
+def test_work_of_every_kind_of_layer(tmp_path) -> None:
+    """Grouped, transposed and plain convolutions, and products of matrices, counted by hand in both formats."""
+    rng = np.random.default_rng(0)
+    shapes = {"plain": (8, 3, 3, 3), "grouped": (8, 2, 3, 3), "spread": (8, 4, 2, 2), "inner": (10, 5)}
+    weights = [
+        numpy_helper.from_array(rng.normal(size=shape).astype(np.float32), name)
+        for name, shape in shapes.items()
+    ]
+    nodes = [
+        helper.make_node("Conv", ["image", "plain"], ["a"], pads=[1, 1, 1, 1], strides=[2, 2]),
+        helper.make_node("Conv", ["a", "grouped"], ["b"], pads=[1, 1, 1, 1], group=4),
+        helper.make_node("ConvTranspose", ["b", "spread"], ["c"], strides=[2, 2]),
+        helper.make_node("MatMul", ["c", "inner"], ["d"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "kinds",
+        [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, [1, 3, 10, 10])],
+        [helper.make_tensor_value_info("d", onnx.TensorProto.FLOAT, [1, 4, 10, 5])],
+        weights,
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    expected = [25 * 8 * 27, 25 * 8 * 18, 25 * 8 * 16, 4 * 10 * 5 * 10]
+    assert [*onnx_macs(model).values()] == expected
+    onnx.save(model, tmp_path / "kinds.onnx")
+    operations = openvino.Core().read_model(tmp_path / "kinds.onnx").get_ordered_ops()
+    assert [ir_macs(item) for item in operations if item.get_type_name() in IR_COMPUTE] == expected
 
 
 def test_what_is_no_model_is_named(deployed: Deployed, tmp_path) -> None:

@@ -8,8 +8,8 @@ from deploy.quantization_record import FloatLayer
 from deploy.repair import Form, ImpossibleError, repair
 
 
-def layer(position: int, *shape: int) -> FloatLayer:
-    return FloatLayer(position=position, kind="Conv", shape=shape or (8, 8))
+def layer(position: int, *shape: int, macs: int = 0) -> FloatLayer:
+    return FloatLayer(position=position, kind="Conv", shape=shape or (8, 8), macs=macs)
 
 
 def form(score: float, **fields) -> Form:
@@ -81,12 +81,14 @@ def test_layers_are_ranked_by_what_their_return_to_float_gives() -> None:
 
 
 def test_what_may_be_float_is_still_int8() -> None:
-    small = [layer(position, 10, 10) for position in range(11)]
-    large = layer(11, 100, 100)
-    among = [*small, large]  # 12 layers: 3 may be float, and a tenth of 11,100 weights
-    assert still_int8([large, *small], among=among) == tuple(small[:3])
-    assert still_int8(small[:2], among=among) == tuple(small[:2])
-    assert still_int8([layer(0)], among=[layer(0), layer(1), layer(2)]) == ()
+    """A fifth of the weights and a quarter of the work, whatever comes first; what does not fit is skipped."""
+    small = [layer(position, 10, 10, macs=100) for position in range(10)]  # a quarter of the work: 300
+    heavy, wide = layer(10, 1, 1, macs=200), layer(11, 20, 20, macs=0)  # a fifth of the weights: 280
+    among = [*small, heavy, wide]
+    assert still_int8([wide, *small], among=among) == tuple(small[:2])
+    assert still_int8([heavy, *small], among=among) == (heavy, small[0])
+    assert still_int8(small[:1], among=among) == (small[0],)
+    assert still_int8([layer(0, macs=9)], among=[layer(i, macs=9) for i in range(3)]) == ()
 
 
 @pytest.mark.parametrize("enough", [1, 2, 3, 5, 7])

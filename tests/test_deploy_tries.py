@@ -72,14 +72,18 @@ def test_as_it_comes_where_nothing_is_lost(run_copy: Path) -> None:
     assert not (run_copy / "students/small_cnn/int8").exists()
 
 
-def test_the_timed_copy_leaves_the_same_layers_in_float(run_copy: Path) -> None:
+def test_the_timed_copy_leaves_the_same_layers_in_float_and_has_the_same_form(run_copy: Path) -> None:
     run, stages = opened(run_copy, ALL)
     layers = ort.find_layers(run_copy / "artifacts/small_cnn-onnxruntime-fp32/model.onnx")
     manifest = run_copy / f"artifacts/{KEY}/manifest.json"
     content = json.loads(manifest.read_text())
     content["quantizer"]["float_layers"] = [layers[0].model_dump(mode="json")]
+    content["quantizer"]["forms"] = [{"form": "plain"}, {"form": "expand", "kept": True}]
     write_json(manifest, content)
-    assert quantized(run, stages, size=48).float_layers == layers[:1]
+    record = quantized(run, stages, size=48)
+    assert [layer.is_same(layers[0]) for layer in record.float_layers] == [True]
+    assert record.float_layers[0].macs > layers[0].macs, "at its own size"
+    assert (record.settings["form"], record.forms) == ("expand", ())
     proof = inspect_int8(
         run_copy / f"bench/{KEY}-48/model.onnx",
         fp32_path=run_copy / "bench/small_cnn-onnxruntime-fp32-48/model.onnx",

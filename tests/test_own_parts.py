@@ -48,6 +48,7 @@ samples = 16
 tool = "ort"
 samples = 8
 calibration = "percentile"
+form = "plain"
 [bench]
 like_for_like_size = 32
 [degradations]

@@ -20,13 +20,13 @@ def int8(run: RunData) -> Table:
             proof.artifact,
             percent(proof.int8_weight_share),
             percent(proof.size_ratio),
-            percent(proof.quantized_operator_share),
+            percent(proof.int8_mac_share),
             mark(proof.passed),
             proof.reason or NONE,
         )
         for proof in (run.parity.int8 if run.parity else ())
     ]
-    titles = ("Artifact", "Weights stored as INT8", "Size of FP32", "Operators quantized", "Gate", "Reason")
+    titles = ("Artifact", "Weights stored as INT8", "Size of FP32", "Work in INT8", "Gate", "Reason")
     return table("INT8 proof: what the files hold", titles, rows)
 
 

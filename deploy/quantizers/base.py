@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from deploy.quantization_record import FloatLayer, QuantizationRecord
+from deploy.quantization_record import FloatLayer, FormRecord, QuantizationRecord
 from distill.errors import EdgeproofError
 from distill.machine import int8_saturates
 from distill.preprocess import Pixels
@@ -33,8 +33,9 @@ class BackendSettings(BaseModel):
 
 
 # Writes the INT8 form of ``source`` to ``output``, from ``images`` and ``settings`` (all by keyword). Where the quantizer
-# has ``find_layers``, it also takes ``float_layers``, positions in that list, and leaves these in float.
-Backend = Callable[..., None]
+# has ``find_layers``, it also takes ``float_layers``, positions in that list, and leaves these in float. It may return the
+# forms that it timed against each other.
+Backend = Callable[..., tuple[FormRecord, ...] | None]
 
 
 @dataclass(frozen=True)
@@ -88,10 +89,11 @@ class Quantizer:
             raise EdgeproofError(f"{source}: no such file, expected the FP32 model to quantize")
         _check_images(images)
         parsed = self.parse(settings or {})
-        options = {"float_layers": self._positions(source, float_layers)} if float_layers else {}
+        left = self._found(source, float_layers) if float_layers else ()
+        options = {"float_layers": tuple(layer.position for layer in left)} if left else {}
         output.parent.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
-        self.backend(source=source, output=output, images=images, settings=parsed, **options)
+        forms = self.backend(source=source, output=output, images=images, settings=parsed, **options)
         if self.count_layers(output) == 0:
             raise EdgeproofError(
                 f"{source}: {self.name} matched no layer, expected a convolution or matrix product"
@@ -105,10 +107,12 @@ class Quantizer:
             reduce_range=parsed.effective_reduce_range(),
             settings=parsed.model_dump(mode="json", exclude={"reduce_range"}),
             versions={package: version(package) for package in self.packages},
-            float_layers=tuple(float_layers),
+            float_layers=left,
+            forms=forms or (),
         )
 
-    def _positions(self, source: Path, wanted: Sequence[FloatLayer]) -> tuple[int, ...]:
+    def _found(self, source: Path, wanted: Sequence[FloatLayer]) -> tuple[FloatLayer, ...]:
+        """The same layers in ``source``, whatever its input size, in the order in which they compute."""
         if self.find_layers is None:
             raise EdgeproofError(
                 f"quantizer {self.name}: cannot leave layers in float, found {len(wanted)} to leave"
@@ -116,11 +120,11 @@ class Quantizer:
         found = self.find_layers(source)
         for layer in wanted:
             here = found[layer.position] if layer.position < len(found) else None
-            if here != layer:
+            if not layer.is_same(here):
                 raise EdgeproofError(
                     f"{source}: layer {layer.position} is {_named(here)}, expected {_named(layer)} to leave in float"
                 )
-        return tuple(sorted(layer.position for layer in wanted))
+        return tuple(found[position] for position in sorted({layer.position for layer in wanted}))
 
     def parse(self, settings: Mapping[str, object]) -> BackendSettings:
         """Check settings; raises :class:`EdgeproofError` that names every wrong one and the choices."""

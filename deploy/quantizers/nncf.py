@@ -18,12 +18,12 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from deploy.macs import IR_COMPUTE, ir_macs
 from deploy.openvino_ir import openvino_core, save_openvino
 from deploy.quantization_record import FloatLayer
 from deploy.quantizers.base import BackendSettings, Images, Quantizer
 from distill.optional import require
 
-COMPUTE = {"Convolution", "ConvolutionBackpropData", "GroupConvolution", "MatMul"}
 _RANGES = {"minmax": "MINMAX", "mean_minmax": "MEAN_MINMAX"}
 
 
@@ -74,13 +74,15 @@ def count_layers(path: Path) -> int:
 def find_layers(path: Path) -> tuple[FloatLayer, ...]:
     """The convolutions and matrix products of ``path``."""
     return tuple(
-        FloatLayer(position=position, kind=layer.get_type_name(), shape=_weight_shape(layer))
+        FloatLayer(
+            position=position, kind=layer.get_type_name(), shape=_weight_shape(layer), macs=ir_macs(layer)
+        )
         for position, layer in enumerate(_layers(openvino_core().read_model(path)))
     )
 
 
 def _layers(model: Any) -> list[Any]:
-    return [node for node in model.get_ordered_ops() if node.get_type_name() in COMPUTE]
+    return [node for node in model.get_ordered_ops() if node.get_type_name() in IR_COMPUTE]
 
 
 def _weight_shape(layer: Any) -> tuple[int, ...]:
@@ -110,7 +112,7 @@ def _tail(model: Any) -> list[str]:
         for value in pending.pop().input_values():
             source = value.get_node()
             name = source.get_friendly_name()
-            if name not in names and source.get_type_name() not in {*COMPUTE, "Constant", "Parameter"}:
+            if name not in names and source.get_type_name() not in {*IR_COMPUTE, "Constant", "Parameter"}:
                 names.add(name)
                 pending.append(source)
     return sorted(names)

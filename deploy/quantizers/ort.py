@@ -1,18 +1,22 @@
 """ONNX Runtime's static quantization: QDQ, unsigned activations and signed weights (U8S8), per channel.
 
 S8S8, the default of its documentation, gains almost nothing on x86. A layer that is left in float has float weights and
-computes in float; what it reads still comes in 8 bits from the layer before, which otherwise could not be fused.
+computes in float; what it reads still comes in 8 bits from the layer before, which otherwise could not be fused. Which
+layers compute in INT8 at all is a matter of the form (:mod:`deploy.quantizers.ort_forms`): the fastest is kept.
 """
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from deploy.quantization_record import FloatLayer
+from deploy.macs import ONNX_COMPUTE, onnx_macs
+from deploy.quantization_record import FloatLayer, FormRecord
 from deploy.quantizers.base import BackendSettings, Images, Quantizer
+from deploy.quantizers.ort_forms import FORMS, Form, choose, expand_constants, float_nodes, measure, skipped
 from distill.files import write_bytes
 from distill.optional import require
 
@@ -31,12 +35,14 @@ OPERATORS = [
     "Concat",
 ]
 
-COMPUTE = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-
 
 class OrtSettings(BackendSettings):
-    """``calibration`` finds the ranges of the activations; ``percentile`` is read by that method alone."""
+    """``calibration`` finds the ranges of the activations; ``percentile`` is read by that method alone.
 
+    ``form`` is one of :mod:`deploy.quantizers.ort_forms`; ``auto`` builds them, times them here and keeps the fastest.
+    """
+
+    form: Literal["auto"] | Form = "auto"
     calibration: Literal["minmax", "percentile"] = "minmax"
     percentile: float = Field(default=99.99, gt=50.0, le=100.0)
     per_channel: bool = True
@@ -60,38 +66,83 @@ class _Reader:
         return None if image is None else {"image": image}
 
 
-def quantize(
-    *, source: Path, output: Path, images: Images, settings: OrtSettings, float_layers: Sequence[int] = ()
-) -> None:
-    """Write ``source`` (``.onnx``) as a QDQ model to ``output``."""
-    onnx = require("onnx")
-    require("onnxruntime")
-    from onnxruntime import quantization as ort
+@dataclass(frozen=True)
+class _Builder:
+    """Makes the forms of one network; its activations are calibrated once.
 
-    class Reader(_Reader, ort.CalibrationDataReader):  # type: ignore[misc]
-        pass
+    Attributes:
+        folder: for what is made.
+        images: to calibrate with.
+        settings: of the tool.
+        float_layers: positions of the layers that stay in float in every form.
+    """
 
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}-") as temporary:
-        prepared, quantized = Path(temporary) / "prepared.onnx", Path(temporary) / "quantized.onnx"
-        layers = _layers(_prepare(source, prepared))
+    folder: Path
+    images: Images
+    settings: OrtSettings
+    float_layers: Sequence[int]
+
+    @property
+    def prepared(self) -> Path:
+        """The FP32 model as it is quantized."""
+        return self.folder / "prepared.onnx"
+
+    def build(self, form: Form) -> Path:
+        """One QDQ model."""
+        onnx = require("onnx")
+        from onnxruntime import quantization as ort
+
+        class Reader(_Reader, ort.CalibrationDataReader):  # type: ignore[misc]
+            pass
+
+        model = onnx.load(self.prepared)
+        layers = _layers(model)
+        excluded = {layers[position].name for position in self.float_layers} | set(float_nodes(model, form))
+        source, output = self.folder / f"{form}-float.onnx", self.folder / f"{form}.onnx"
+        if form == "expand":
+            expand_constants(model)
+        onnx.save(model, source)
+        settings = self.settings
         ort.quantize_static(
-            prepared,
-            quantized,
-            Reader(images),
+            source,
+            output,
+            Reader(self.images),
             quant_format=ort.QuantFormat.QDQ,
             op_types_to_quantize=OPERATORS,
-            nodes_to_exclude=[layers[position].name for position in float_layers],
+            nodes_to_exclude=sorted(excluded),
             per_channel=settings.per_channel,
             reduce_range=settings.effective_reduce_range(),
             activation_type=ort.QuantType.QUInt8,
             weight_type=ort.QuantType.QInt8,
             calibrate_method=ort.CalibrationMethod[_METHODS[settings.calibration]],
             extra_options=_options(settings),
+            calibration_cache_path=self.folder / "ranges.json",
         )
-        model = onnx.load(quantized)
+        model = onnx.load(output)
         _drop_unused_opsets(model)
         onnx.checker.check_model(model)
         write_bytes(output, model.SerializeToString())
+        return output
+
+
+def quantize(
+    *, source: Path, output: Path, images: Images, settings: OrtSettings, float_layers: Sequence[int] = ()
+) -> tuple[FormRecord, ...]:
+    """Write ``source`` (``.onnx``) as a QDQ model to ``output``; what was found of each form, if several were tried."""
+    require("onnx")
+    require("onnxruntime")
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.stem}-") as temporary:
+        builder = _Builder(Path(temporary), images, settings, float_layers)
+        model = _prepare(source, builder.prepared)
+        if settings.form != "auto":
+            write_bytes(output, builder.build(settings.form).read_bytes())
+            return ()
+        others = skipped(model) if _layers(model) else dict.fromkeys(FORMS[1:], "no layer to leave in float")
+        built = {form: builder.build(form) for form in FORMS if form not in others}
+        forms = choose(measure(built, source=source, images=images), others=others)
+        kept = {row.form for row in forms if row.kept}
+        write_bytes(output, next(path.read_bytes() for form, path in built.items() if form in kept))
+        return forms
 
 
 def find_layers(path: Path) -> tuple[FloatLayer, ...]:
@@ -99,8 +150,14 @@ def find_layers(path: Path) -> tuple[FloatLayer, ...]:
     with tempfile.TemporaryDirectory() as temporary:
         model = _prepare(path, Path(temporary) / "prepared.onnx")
     shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    macs = onnx_macs(model)
     return tuple(
-        FloatLayer(position=position, kind=node.op_type, shape=shapes.get(node.input[1], ()))
+        FloatLayer(
+            position=position,
+            kind=node.op_type,
+            shape=shapes.get(node.input[1], ()),
+            macs=macs[node.output[0]],
+        )
         for position, node in enumerate(_layers(model))
     )
 
@@ -119,7 +176,7 @@ def _prepare(source: Path, path: Path) -> Any:
 
 
 def _layers(model: Any) -> list[Any]:
-    return [node for node in model.graph.node if node.op_type in COMPUTE]
+    return [node for node in model.graph.node if node.op_type in ONNX_COMPUTE]
 
 
 def count_layers(path: Path) -> int:

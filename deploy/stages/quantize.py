@@ -31,8 +31,8 @@ def quantize_model(
         progress: is told of a training's steps, where one is needed.
         artifact: a judged student's is repaired if it loses too much (see :mod:`deploy.repair`).
         lesson: what that student is trained on, should it come to that.
-        like: the judged form of one that serves the latency bench alone, whose layers in float it takes over: the file
-            that is timed computes as the one that is judged.
+        like: the judged form of one that serves the latency bench alone, whose layers in float it takes over, and whose
+            form, though another may be faster at this size: the file that is timed computes as the one that is judged.
     """
     if artifact.judged:
         _make_judged(run, progress, artifact, lesson=lesson)
@@ -73,7 +73,7 @@ def _make_timed(run: Run, artifact: Artifact, *, like: Artifact | None) -> None:
         calibration_images(run, spec=spec, wanted=_LATENCY_ONLY_SAMPLES),
         out=run.folder / artifact.folder,
         tool=section.tool or artifact.quantizer,
-        settings=section.settings,
+        settings={**section.settings, **(judged.kept_form if judged else {})},
         samples=_LATENCY_ONLY_SAMPLES,
         name=artifact.quantizer,
         float_layers=judged.float_layers if judged else (),

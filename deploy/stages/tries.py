@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deploy.artifact import MODEL_FILES, RepairRecord
+from deploy.artifact import MODEL_FILES, RepairRecord, read_manifest
 from deploy.float_layers import Chosen, fewest, rank_layers, still_int8
 from deploy.quantization_record import Step
 from deploy.quantizers import Quantizer, find_quantizer
@@ -57,7 +58,7 @@ class Tries:
         return form.artifact, record
 
     def plain(self) -> Form:
-        """Post-training quantization as it comes."""
+        """Post-training quantization as it comes; where its tool timed several forms, the other tries are of the same."""
         return self._form(self._quantize("plain"))
 
     def layers(self) -> Form:
@@ -101,7 +102,7 @@ class Tries:
             found.network, model.preprocess, out={self.artifact.runtime: fp32}, calibration=found.calibration,
             task=self._task, name=model.name, data=data_name(self.run), parent=found.weights,
         )  # fmt: skip
-        settings = {**self._quantizer.trained_settings, **self._section.settings}
+        settings = {**self._quantizer.trained_settings, **self._settings}
         return self._form(self._quantize("trained", source=fp32, settings=settings))
 
     def _quantize(
@@ -118,7 +119,7 @@ class Tries:
         images = self._images[: at_most or None]
         return quantize(
             source or self._fp32, images, out=self.folder / name, tool=self._tool,
-            settings=settings or self._section.settings, samples=len(images), name=self.artifact.quantizer,
+            settings=settings or self._settings, samples=len(images), name=self.artifact.quantizer,
             float_layers=float_layers,
         )  # fmt: skip
 
@@ -168,6 +169,12 @@ class Tries:
     @property
     def _section(self) -> QuantizationSettings:
         return self.run.recipe.quantization[self.artifact.quantizer or ""]
+
+    @property
+    def _settings(self) -> dict[str, Any]:
+        plain = self.folder / "plain"
+        made = read_manifest(plain).quantizer if plain.is_dir() else None
+        return {**self._section.settings, **(made.kept_form if made else {})}
 
     @property
     def _tool(self) -> str:
