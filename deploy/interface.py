@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deploy.artifact import MODEL_FILES, package_versions, read_manifest, verify, write_artifact
+from deploy.inputs import ImageLike, as_rgb
 from deploy.quantization_record import FloatLayer, RepairRecord
-from deploy.runtime import ImageLike, as_rgb
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.preprocess import Pixels, PreprocessSpec

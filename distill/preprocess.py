@@ -115,6 +115,11 @@ def read_image(path: Path | str, *, smallest: int = 0) -> Image.Image:
     Raises:
         EdgeproofError: the file is missing, empty, truncated, enormous or no image.
     """
+    return read_sized(path, smallest=smallest)[0]
+
+
+def read_sized(path: Path | str, *, smallest: int = 0) -> tuple[Image.Image, tuple[int, int]]:
+    """Like :func:`read_image`, with the width and height that the file has."""
     path = Path(path)
     try:
         status = path.stat()
@@ -126,7 +131,7 @@ def read_image(path: Path | str, *, smallest: int = 0) -> Image.Image:
         raise EdgeproofError(f"{path}: the file is empty (0 bytes), expected an image")
     # an open file, not its name: Pillow maps a named uncompressed TIFF with the rotated size and scrambles it
     with path.open("rb") as file:
-        return decode_image(file, name=str(path), smallest=smallest)
+        return decode_sized(file, name=str(path), smallest=smallest)
 
 
 def decode_image(file: BinaryIO, *, name: str, smallest: int = 0) -> Image.Image:
@@ -135,11 +140,17 @@ def decode_image(file: BinaryIO, *, name: str, smallest: int = 0) -> Image.Image
     Raises:
         EdgeproofError: truncated, enormous or no image.
     """
+    return decode_sized(file, name=name, smallest=smallest)[0]
+
+
+def decode_sized(file: BinaryIO, *, name: str, smallest: int = 0) -> tuple[Image.Image, tuple[int, int]]:
+    """Like :func:`decode_image`, with the width and height that the file has."""
     try:
         with Image.open(file) as image:
+            size = image.size
             if smallest and image.width * image.height <= MAX_PIXELS:
                 image.draft(image.mode, (smallest, smallest))
-            return to_rgb(image)
+            return to_rgb(image), size
     except EdgeproofError as error:
         raise EdgeproofError(f"{name}: {error}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

@@ -1,0 +1,29 @@
+"""What a detector says about an image. Torch-free."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Answer = Literal["real", "generated", "not sure"]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the detector says about one image.
+
+    Attributes:
+        probability: calibrated probability that the image is generated, in [0, 1]; of K classes that of ``label``.
+        logit: its log-odds; from the mean over the crops where the policy is ``tiles``.
+        label: the manifest's label; of K classes the likeliest.
+        threshold: the artifact's frozen threshold; None for K classes.
+        generated: the verdict, ``probability >= threshold``; None for K classes.
+        probabilities: K classes only, in the order of the manifest's labels.
+        spread: lowest and highest probability among the tiles, where there were several; None for K classes.
+    """
+
+    probability: float
+    logit: float
+    label: str
+    threshold: float | None
+    generated: bool | None
+    probabilities: tuple[float, ...] | None = None
+    spread: tuple[float, float] | None = None
