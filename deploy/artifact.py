@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from deploy.quantization_record import FloatLayer, QuantizationRecord, QuantizationTry, RepairRecord
 from distill.errors import EdgeproofError
+from distill.evaluation.band import Band
 from distill.evaluation.calibration import Calibration
 from distill.files import read_json, sha256, write_json
 from distill.preprocess import PreprocessSpec
@@ -35,8 +36,9 @@ __all__ = [
     "write_artifact",
 ]
 
-SCHEMA_VERSION: Final = 2
-READABLE = (1, SCHEMA_VERSION)  # version 2 only adds what became of INT8: ``float_layers`` and ``repair``
+SCHEMA_VERSION: Final = 3
+# version 2 only adds what became of INT8 (``float_layers``, ``repair``), version 3 what may be missing (``band``)
+READABLE = (1, 2, SCHEMA_VERSION)
 MANIFEST_NAME = "manifest.json"
 # Runtime -> its files; the first is the one to load. The order is the runtime's order of preference.
 MODEL_FILES: dict[str, tuple[str, ...]] = {
@@ -76,10 +78,10 @@ class Manifest(_Frozen):
 
     A binary one answers the probability of *generated* (label 1), on which ``threshold`` is; so does a model that learned
     generator families: its graph adds them up. One of K classes answers a probability for each of ``labels``, in their
-    order; its verdict is the likeliest, and ``threshold`` is null.
+    order; its verdict is the likeliest, and ``threshold`` and ``band`` are null.
     """
 
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
     name: Annotated[str, Field(min_length=1)]
     task: Literal["binary", "multiclass"]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
@@ -87,6 +89,7 @@ class Manifest(_Frozen):
     outputs: tuple[str, str]
     preprocess: PreprocessSpec
     threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None
+    band: Band | None = None
     calibration: Calibration
     precision: Precision
     files: Annotated[dict[FileName, FileRecord], Field(min_length=1)]
@@ -109,11 +112,18 @@ class Manifest(_Frozen):
         if (self.threshold is None) == (self.task == "binary"):
             expected = "a number" if self.task == "binary" else "null: the verdict is the likeliest class"
             raise ValueError(f"threshold is {self.threshold}, expected {expected} for task {self.task}")
+        if self.band is not None and not self._holds(self.band):
+            raise ValueError(
+                f"band is {self.band.low:g} to {self.band.high:g}, expected one around the threshold"
+            )
         if self.input.shape != (1, size, size, 3):
             raise ValueError(f"input.shape is {list(self.input.shape)}, expected {[1, size, size, 3]}")
         if not self.runtimes:
             raise ValueError(f"files are {sorted(self.files)}, expected {_model_choices()}")
         return self
+
+    def _holds(self, band: Band) -> bool:
+        return self.threshold is not None and band.low <= self.threshold <= band.high
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -131,6 +141,7 @@ def write_artifact(
     calibration: Calibration,
     precision: str,
     task: Task = BINARY,
+    band: Band | None = None,
     metrics: Mapping[str, JsonValue] | None = None,
     parent: str | None = None,
     quantizer: QuantizationRecord | None = None,
@@ -160,6 +171,7 @@ def write_artifact(
             "outputs": OUTPUTS[task.kind],
             "preprocess": preprocess.model_dump(),
             "threshold": threshold,
+            "band": band and band.model_dump(),
             "calibration": calibration.model_dump(),
             "precision": precision,
             "files": records,

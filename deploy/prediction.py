@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from distill.evaluation.band import Band
+
 Answer = Literal["real", "generated", "not sure"]
 
 
@@ -17,6 +19,8 @@ class Prediction:
         threshold: the artifact's frozen threshold; None for K classes.
         generated: the verdict, ``probability >= threshold``; None for K classes.
         probabilities: K classes only, in the order of the manifest's labels.
+        answer: ``real``, ``generated``, or ``not sure`` inside the manifest's band; None for K classes and where there is
+            no band.
         spread: lowest and highest probability among the tiles, where there were several; None for K classes.
     """
 
@@ -26,4 +30,14 @@ class Prediction:
     threshold: float | None
     generated: bool | None
     probabilities: tuple[float, ...] | None = None
+    answer: Answer | None = None
     spread: tuple[float, float] | None = None
+
+
+def answer_of(probability: float, *, band: Band | None) -> Answer | None:
+    """One of three, as the band says; None without one."""
+    if band is None:
+        return None
+    if probability < band.low:
+        return "real"
+    return "generated" if probability >= band.high else "not sure"

@@ -12,7 +12,7 @@ from PIL import Image
 from deploy.artifact import MODEL_FILES, Manifest, verify
 from deploy.in_order import in_order
 from deploy.inputs import ENCODED, ImageLike, as_rgb
-from deploy.prediction import Prediction
+from deploy.prediction import Prediction, answer_of
 from deploy.sessions import EngineOptions, Logits, RequestPool, Session, installed_runtimes, open_session
 from distill.errors import EdgeproofError, unknown_name
 from distill.optional import EXTRAS
@@ -171,6 +171,7 @@ class Detector:
             spread = self.probabilities([logits.min(), logits.max()])
             return Prediction(
                 probability, float(logit), labels[generated], threshold, generated,
+                answer=answer_of(probability, band=self.manifest.band),
                 spread=(float(spread[0]), float(spread[1])) if len(logits) > 1 else None,
             )  # fmt: skip
         best = int(scores.argmax())

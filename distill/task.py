@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from distill.data.samples import GENERATED, Sample
 from distill.errors import EdgeproofError
+from distill.evaluation.band import Band, fit_band
 from distill.evaluation.calibration import Calibration, fit_calibration, fit_temperature
 from distill.evaluation.metrics import both_classes, choose_threshold, roc_auc
 from distill.task_settings import REAL_LABEL, TaskSettings
@@ -108,6 +109,12 @@ class Task(ABC):
     def threshold(self, labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
         """The one on the probability of *generated* that is best on these (validation) images; None for K classes."""
 
+    @abstractmethod
+    def band(
+        self, labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, threshold: float | None
+    ) -> Band | None:
+        """Where the answer is *not sure*, from the same images; None for K classes."""
+
 
 @dataclass(frozen=True)
 class Binary(Task):
@@ -187,6 +194,14 @@ class Binary(Task):
     def threshold(self, labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
         """By balanced accuracy."""
         return choose_threshold(np.asarray(labels) > 0, self.generated(probabilities))
+
+    def band(
+        self, labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, threshold: float | None
+    ) -> Band | None:
+        """Around the threshold, 5 % of either class in error at most."""
+        if threshold is None:
+            return None
+        return fit_band(np.asarray(labels) > 0, self.generated(probabilities), threshold=threshold)
 
 
 @dataclass(frozen=True)
@@ -312,6 +327,12 @@ class MultiClass(Task):
 
     def threshold(self, labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
         """None: the verdict is the likeliest class."""
+        return None
+
+    def band(
+        self, labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, threshold: float | None
+    ) -> Band | None:
+        """None as well."""
         return None
 
 
