@@ -21,7 +21,7 @@ from bench.records.latency import REFERENCE_S, BenchRecord, Row, Scope, Status
 from bench.records.machine import Machine
 from distill import machine
 from distill.errors import EdgeproofError
-from distill.roster import Precision
+from distill.forms import Precision
 
 Runner = Callable[[], object]
 

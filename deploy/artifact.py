@@ -1,6 +1,5 @@
 """The folder that an embedded developer copies: models, manifest and the hash of every file. Torch-free."""
 
-import importlib.metadata
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -14,8 +13,8 @@ from distill.errors import EdgeproofError
 from distill.evaluation.band import Band
 from distill.evaluation.calibration import Calibration
 from distill.files import read_json, sha256, write_json
+from distill.forms import Precision
 from distill.preprocess import PreprocessSpec
-from distill.roster import Precision
 from distill.task import BINARY, Task
 
 __all__ = [
@@ -196,7 +195,9 @@ def write_artifact(
 
 def package_versions(*packages: str) -> dict[str, str]:
     """Name → installed version, for a manifest."""
-    return {name: importlib.metadata.version(name) for name in packages}
+    from importlib.metadata import version  # slow to import, and only needed to write an artifact
+
+    return {name: version(name) for name in packages}
 
 
 def read_manifest(folder: Path) -> Manifest:

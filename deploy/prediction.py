@@ -21,6 +21,7 @@ class Prediction:
         probabilities: K classes only, in the order of the manifest's labels.
         answer: ``real``, ``generated``, or ``not sure`` inside the manifest's band; None for K classes and where there is
             no band.
+        cautions: what to bear in mind, an image far from the model's input for one; mostly none.
         spread: lowest and highest probability among the tiles, where there were several; None for K classes.
     """
 
@@ -31,6 +32,7 @@ class Prediction:
     generated: bool | None
     probabilities: tuple[float, ...] | None = None
     answer: Answer | None = None
+    cautions: tuple[str, ...] = ()
     spread: tuple[float, float] | None = None
 
 

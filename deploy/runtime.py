@@ -3,21 +3,22 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeGuard, overload
+from typing import TypeGuard, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from deploy.artifact import MODEL_FILES, Manifest, verify
+from deploy.cautions import caution_of, cautions_about
 from deploy.in_order import in_order
-from deploy.inputs import ENCODED, ImageLike, as_rgb
+from deploy.inputs import ENCODED, ImageLike, as_sized
 from deploy.prediction import Prediction, answer_of
 from deploy.sessions import EngineOptions, Logits, RequestPool, Session, installed_runtimes, open_session
 from distill.errors import EdgeproofError, unknown_name
+from distill.forms import Precision
 from distill.optional import EXTRAS
-from distill.preprocess import Pixels
-from distill.roster import Precision
+from distill.preprocess import MAX_TILES, Pixels, Policy, PreprocessSpec
 from distill.task import task_of_labels
 
 __all__ = ["Detector", "ImageLike", "Prediction"]
@@ -31,6 +32,7 @@ class Detector:
         runtime: ``openvino`` or ``onnxruntime``.
         precision: floating-point precision that the runtime really uses.
         workers: images of a sequence that are judged side by side.
+        caution: what to bear in mind with every answer, None if nothing.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Detector:
         self.runtime = runtime
         self.precision = session.precision
         self.workers = workers
+        self.caution = caution_of(manifest.data)
         self._streams = streams
         self._session = session
         self._requests = RequestPool(session)
@@ -90,34 +93,43 @@ class Detector:
         )  # fmt: skip
 
     @overload  # a str is one path, though also a sequence
-    def predict(self, image: ImageLike) -> Prediction: ...  # type: ignore[overload-overlap]
+    def predict(self, image: ImageLike, *, policy: Policy | None = None) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload
-    def predict(self, image: Sequence[ImageLike]) -> list[Prediction]: ...
-    def predict(self, image: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
+    def predict(self, image: Sequence[ImageLike], *, policy: Policy | None = None) -> list[Prediction]: ...
+    def predict(
+        self, image: ImageLike | Sequence[ImageLike], *, policy: Policy | None = None
+    ) -> Prediction | list[Prediction]:
         """Judge one image or several.
 
         Args:
             image: a path, an encoded image as bytes or as a file open for reading bytes, a Pillow image, a uint8 or
                 uint16 array ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]``; or a sequence of any of these
                 (an array ``[N, H, W, C]`` counts as one), which returns a list in its order.
+            policy: how the image becomes the model's input, instead of the manifest's: ``resize``, ``center_crop`` or
+                ``tiles``. The last covers a large photo with up to 64 crops at its own resolution.
 
         Raises:
-            EdgeproofError: an image that cannot be read, or an array of another type or shape.
+            EdgeproofError: an image that cannot be read, an array of another type or shape, or no such policy.
         """
+        spec = self.preprocessing(policy)
         if _is_one(image):
-            return self._judge(image, name="image")
+            return self._judge(image, spec=spec, name="image")
         named = [(one, f"images[{index}]") for index, one in enumerate(image)]
         if len(named) <= self.workers or self.workers == 1:  # threads cost more than they bring
-            return [self._judge(one, name=name) for one, name in named]
-        return list(in_order(lambda pair: self._judge(pair[0], name=pair[1]), named, workers=self.workers))
+            return [self._judge(one, spec=spec, name=name) for one, name in named]
+        answers = in_order(
+            lambda pair: self._judge(pair[0], spec=spec, name=pair[1]), named, workers=self.workers
+        )
+        return list(answers)
 
-    def stream(self, images: Iterable[ImageLike]) -> Iterator[Prediction]:
+    def stream(self, images: Iterable[ImageLike], *, policy: Policy | None = None) -> Iterator[Prediction]:
         """Judge images as they come, ``workers`` at a time: answers in their order, a few images held at once.
 
         Raises:
             EdgeproofError: in the place of the image that cannot be read; nothing comes after it.
         """
-        return in_order(lambda image: self._judge(image, name="image"), images, workers=self.workers)
+        spec = self.preprocessing(policy)
+        return in_order(lambda one: self._judge(one, spec=spec, name="image"), images, workers=self.workers)
 
     def run(self, pixels: Pixels) -> Logits:
         """Raw model: uint8 RGB ``[N, S, S, 3]`` at its own size → calibrated logits ``[N]`` or ``[N, K]``.
@@ -134,6 +146,19 @@ class Detector:
             return self._infer(pixels)
         parts = np.array_split(pixels, self._streams)
         return np.concatenate(list(in_order(self._infer, parts, workers=self._streams)))
+
+    def preprocessing(self, policy: Policy | None = None) -> PreprocessSpec:
+        """How an image becomes the model's input by ``policy``, the manifest's own unless given.
+
+        Raises:
+            EdgeproofError: no such policy.
+        """
+        own = self.manifest.preprocess
+        if policy is None or policy == own.policy:
+            return own
+        if policy not in get_args(Policy):
+            raise unknown_name(kind="policy", given=policy, choices=get_args(Policy))
+        return own.model_copy(update={"policy": policy, "max_tiles": MAX_TILES})
 
     def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Logits of :meth:`run` → probability of *generated* ``[N]``, or of every class ``[N, K]``."""
@@ -156,12 +181,13 @@ class Detector:
             self._requests.give_back(request)
         return logits
 
-    def _judge(self, image: ImageLike, *, name: str) -> Prediction:
-        spec = self.manifest.preprocess
-        rgb = as_rgb(image, smallest=spec.smallest_decoded, name=name)
-        return self._prediction(self._infer(spec.apply(rgb)).astype(np.float64))
+    def _judge(self, image: ImageLike, *, spec: PreprocessSpec, name: str) -> Prediction:
+        rgb, size = as_sized(image, smallest=spec.smallest_decoded, name=name)
+        pixels = spec.apply(rgb)
+        cautions = cautions_about(spec, size=size, crops=len(pixels))
+        return self._prediction(self._infer(pixels).astype(np.float64), cautions=cautions)
 
-    def _prediction(self, logits: npt.NDArray[np.float64]) -> Prediction:
+    def _prediction(self, logits: npt.NDArray[np.float64], *, cautions: tuple[str, ...]) -> Prediction:
         """From the logits ``[N]`` or ``[N, K]`` of an image's crops."""
         labels, threshold, logit = self.manifest.labels, self.manifest.threshold, logits.mean(axis=0)
         scores = self.probabilities(logit)
@@ -171,13 +197,13 @@ class Detector:
             spread = self.probabilities([logits.min(), logits.max()])
             return Prediction(
                 probability, float(logit), labels[generated], threshold, generated,
-                answer=answer_of(probability, band=self.manifest.band),
+                answer=answer_of(probability, band=self.manifest.band), cautions=cautions,
                 spread=(float(spread[0]), float(spread[1])) if len(logits) > 1 else None,
             )  # fmt: skip
         best = int(scores.argmax())
         log_odds = float(logit[best] - np.logaddexp.reduce(np.delete(logit, best)))
         classes = tuple(float(score) for score in scores)
-        return Prediction(classes[best], log_odds, labels[best], None, None, classes)
+        return Prediction(classes[best], log_odds, labels[best], None, None, classes, cautions=cautions)
 
 
 def _is_one(image: object) -> TypeGuard[ImageLike]:

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from deploy.artifact import MODEL_FILES
 from deploy.openvino_ir import openvino_core
 from distill.errors import EdgeproofError
+from distill.forms import Precision
 from distill.optional import require
 from distill.preprocess import Pixels
-from distill.roster import Precision
 
 Logits = npt.NDArray[np.float32]
 _HINTS: dict[str, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # as OpenVINO spells them

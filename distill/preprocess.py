@@ -20,7 +20,8 @@ Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit for a decompression bomb
-_MAX_ASPECT = 64  # of an image to be enlarged, and the most tiles there can be
+_MAX_ASPECT = MAX_TILES = 64  # of an image to be enlarged, and the most tiles there can be
+Policy = Literal["resize", "center_crop", "tiles"]
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -40,11 +41,11 @@ class PreprocessSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     size: int = Field(default=224, ge=16, le=4096)
-    policy: Literal["resize", "center_crop", "tiles"] = "resize"
+    policy: Policy = "resize"
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     mean: tuple[Unit, Unit, Unit] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
-    max_tiles: int = Field(default=9, ge=1, le=64)
+    max_tiles: int = Field(default=9, ge=1, le=MAX_TILES)
 
     @property
     def smallest_decoded(self) -> int:

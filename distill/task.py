@@ -18,13 +18,13 @@ from distill.errors import EdgeproofError
 from distill.evaluation.band import Band, fit_band
 from distill.evaluation.calibration import Calibration, fit_calibration, fit_temperature
 from distill.evaluation.metrics import both_classes, choose_threshold, roc_auc
-from distill.task_settings import REAL_LABEL, TaskSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from distill.methods.objective import Objective
     from distill.recipe import LossSettings
+    from distill.task_settings import TaskSettings
 
 Numbers = npt.NDArray[np.float64]
 _UNCALIBRATED = Calibration()
@@ -227,6 +227,8 @@ class Families(Binary):
     @property
     def described(self) -> str | dict[str, Any]:
         """Kind and labels."""
+        from distill.task_settings import REAL_LABEL  # of the recipe, which nobody needs to run an artifact
+
         return {"kind": "families", "labels": [REAL_LABEL, *self.families]}
 
     def targets(self, samples: Sequence[Sample]) -> npt.NDArray[np.int64]:
@@ -356,7 +358,7 @@ def _imbalance(labels: npt.NDArray[np.int64]) -> float:
 BINARY = Binary()
 
 
-def find_task(settings: TaskSettings) -> Task:
+def find_task(settings: "TaskSettings") -> Task:
     """The task that a recipe names."""
     if settings.kind == "multiclass":
         return MultiClass(settings.labels)

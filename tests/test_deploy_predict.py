@@ -128,3 +128,59 @@ def test_side_by_side_is_as_one_by_one(deployed: Deployed, runtime: str, precisi
 def test_workers_must_be_a_number_of_them(deployed: Deployed) -> None:
     with pytest.raises(EdgeproofError, match="workers: found 0, expected at least 1"):
         Detector.load(deployed.folder / "fp32", workers=0)
+
+
+# --- another policy, and what to bear in mind ---------------------------------------------------------------
+
+
+def test_a_large_photo_is_judged_in_tiles_of_its_own_pixels(deployed: Deployed, detector: Detector) -> None:
+    grid = [deployed.pixels[row * 4 : row * 4 + 4] for row in range(3)]
+    photo = np.concatenate([np.concatenate(list(row), axis=1) for row in grid])
+    tiles = detector.predict(photo, policy="tiles")
+    assert tiles.logit == pytest.approx(deployed.logits[:12].mean(), abs=1e-4)
+    expected = [deployed.probabilities[:12].min(), deployed.probabilities[:12].max()]
+    assert tiles.spread == pytest.approx(expected, abs=1e-4)
+    middle = photo[SIZE : 2 * SIZE, 3 * SIZE // 2 : 5 * SIZE // 2]
+    assert detector.predict(photo, policy="center_crop").logit == detector.predict(middle).logit
+    assert detector.predict(photo, policy="resize") == detector.predict(photo), "the artifact's own"
+    assert detector.predict([photo], policy="tiles") == [tiles]
+    assert next(detector.stream([photo], policy="tiles")) == tiles
+    assert detector.predict(photo).spread is None
+
+
+def test_an_unknown_policy_is_named_before_any_image_is_read(detector: Detector) -> None:
+    with pytest.raises(
+        EdgeproofError, match="unknown policy 'crop'; choose one of: center_crop, resize, tiles"
+    ):
+        detector.predict(b"no image", policy="crop")
+
+
+def test_twelve_megapixels_are_covered_by_as_many_tiles_as_there_may_be(detector: Detector) -> None:
+    spec = detector.preprocessing("tiles")
+    assert spec.apply(Image.new("RGB", (4000, 3000))).shape == (64, SIZE, SIZE, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "policy", "words"),
+    [
+        ((SIZE, SIZE), None, ()),
+        ((4 * SIZE, 3 * SIZE), None, ()),
+        ((20, 40), None, ("20x40 pixels were enlarged to the model's 32x32",)),
+        ((5 * SIZE, SIZE), None, ("160x32 pixels were shrunk 5.0 times, which hides fine traces; try policy tiles",)),
+        ((4 * SIZE, 4 * SIZE), "center_crop", ()),
+        ((4000, 3000), "center_crop",
+         ("one square of 32x32 pixels, 0.0085 % of 4000x3000, were looked at; try policy tiles",)),
+        ((4000, 3000), "tiles", ("64 squares of 32x32 pixels, 0.55 % of 4000x3000, were looked at",)),
+        ((4 * SIZE, 4 * SIZE), "tiles", ()),
+    ],
+)  # fmt: skip
+def test_an_image_far_from_the_models_input_carries_a_caution(detector, size, policy, words) -> None:
+    photo = Image.new("RGB", size, "gray")
+    assert detector.predict(photo, policy=policy).cautions == words
+    jpeg = io.BytesIO()  # decoded smaller than it is
+    photo.save(jpeg, "JPEG")
+    assert detector.predict(jpeg, policy=policy).cautions == words
+
+
+def test_a_model_that_saw_simulated_images_only_says_so(detector: Detector) -> None:
+    assert detector.manifest.data == "simulated" and "simulated" in (detector.caution or "")

@@ -1,0 +1,31 @@
+"""What to bear in mind with an answer: an image or a model far from what the answer is asked for. Torch-free."""
+
+from distill.preprocess import PreprocessSpec
+
+SIMULATED = (
+    "the model was trained on simulated images only, and its answer is no evidence about a real photograph"
+)
+_MUCH = 4  # times a side is shrunk, or is longer than what is looked at
+
+
+def caution_of(data: str) -> str | None:
+    """About a model, from what its manifest calls the data that it learned from."""
+    return SIMULATED if data == "simulated" else None
+
+
+def cautions_about(spec: PreprocessSpec, *, size: tuple[int, int], crops: int) -> tuple[str, ...]:
+    """About an image of ``size`` (width, height) of which ``crops`` squares went into the model."""
+    found, given, own = [], f"{size[0]}x{size[1]}", f"{spec.size}x{spec.size}"
+    if min(size) < spec.size:
+        found.append(f"{given} pixels were enlarged to the model's {own}")
+    if spec.policy == "resize" and max(size) > _MUCH * spec.size:
+        times = max(size) / spec.size
+        found.append(
+            f"{given} pixels were shrunk {times:.1f} times, which hides fine traces; try policy tiles"
+        )
+    seen = crops * spec.size**2 / (size[0] * size[1])
+    if spec.policy != "resize" and seen < 1 / _MUCH**2:
+        remedy = "; try policy tiles" if spec.policy == "center_crop" else ""
+        squares = "one square" if crops == 1 else f"{crops} squares"
+        found.append(f"{squares} of {own} pixels, {100 * seen:.2g} % of {given}, were looked at{remedy}")
+    return tuple(found)
