@@ -1,6 +1,6 @@
 """An image in any form that a program may hold it in → upright RGB. Torch-free."""
 
-from io import BytesIO
+from io import BytesIO, TextIOBase
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -53,18 +53,11 @@ def _open(image: object, *, name: str) -> BinaryIO:
         if not len(image):
             raise EdgeproofError(f"{name}: 0 bytes, expected an encoded image")
         return BytesIO(image)
-    read = getattr(image, "read", None)
-    if read is None:
+    if isinstance(image, TextIOBase):
+        raise EdgeproofError(f"{name}: the file gives str, expected bytes; open it with mode 'rb'")
+    if not hasattr(image, "read"):
         raise EdgeproofError(f"{name}: found {type(image).__name__}, expected {_FORMS}")
-    seekable = getattr(image, "seekable", None)
-    if seekable is not None and seekable() and hasattr(image, "mode") and "b" in str(image.mode):
-        return cast(BinaryIO, image)
-    content = read()  # a socket or a pipe: Pillow has to go back and forth
-    if not isinstance(content, bytes):
-        raise EdgeproofError(
-            f"{name}: the file gives {type(content).__name__}, expected bytes; open it with mode 'rb'"
-        )
-    return _open(content, name=name)
+    return cast(BinaryIO, image)  # Pillow starts at its beginning, or reads it whole where it cannot go back
 
 
 def _from_array(array: npt.NDArray[np.uint8 | np.uint16], *, name: str) -> Image.Image:

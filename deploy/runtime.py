@@ -11,7 +11,6 @@ from PIL import Image
 
 from deploy.artifact import MODEL_FILES, Manifest, verify
 from deploy.cautions import caution_of, cautions_about
-from deploy.in_order import in_order
 from deploy.inputs import ENCODED, ImageLike, as_sized
 from deploy.prediction import Prediction, answer_of
 from deploy.sessions import EngineOptions, Logits, RequestPool, Session, installed_runtimes, open_session
@@ -117,6 +116,8 @@ class Detector:
         named = [(one, f"images[{index}]") for index, one in enumerate(image)]
         if len(named) <= self.workers or self.workers == 1:  # threads cost more than they bring
             return [self._judge(one, spec=spec, name=name) for one, name in named]
+        from deploy.in_order import in_order  # a fiftieth of a second that one image need not pay
+
         answers = in_order(
             lambda pair: self._judge(pair[0], spec=spec, name=pair[1]), named, workers=self.workers
         )
@@ -128,6 +129,8 @@ class Detector:
         Raises:
             EdgeproofError: in the place of the image that cannot be read; nothing comes after it.
         """
+        from deploy.in_order import in_order
+
         spec = self.preprocessing(policy)
         return in_order(lambda one: self._judge(one, spec=spec, name="image"), images, workers=self.workers)
 
@@ -144,6 +147,8 @@ class Detector:
             )
         if self._streams == 1 or len(pixels) < 2 * self._streams:
             return self._infer(pixels)
+        from deploy.in_order import in_order
+
         parts = np.array_split(pixels, self._streams)
         return np.concatenate(list(in_order(self._infer, parts, workers=self._streams)))
 

@@ -38,7 +38,7 @@ class PreprocessSpec(BaseModel):
     ``tiles`` covers the image with native crops whose scores are averaged.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     size: int = Field(default=224, ge=16, le=4096)
     policy: Policy = "resize"

@@ -72,7 +72,7 @@ def test_few_items_are_held_however_many_come() -> None:
     most = 0
 
     def items():
-        for _ in range(2000):
+        for _ in range(300):
             item = Item()
             alive.add(item)
             yield item

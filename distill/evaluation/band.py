@@ -22,7 +22,7 @@ class Band(BaseModel):
     that share of the real ones generated.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     low: _Unit
     high: _Unit
