@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,6 +31,9 @@ def predict(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: the runtime's).")] = None,
     workers: Annotated[int | None, typer.Option(help="Photos judged side by side.")] = None,
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Tell beside it what the file says of its own origin.")
+    ] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder for OpenVINO's compiled models.")] = None,
 ) -> None:
     """Say of each photo whether it is real or generated. Needs no torch."""
@@ -41,7 +44,8 @@ def predict(
     detector = Detector.load(artifact, runtime=runtime, threads=threads, workers=workers, cache=cache)
     if detector.caution:
         warn(f"caution: {detector.caution}")
-    answers = answers_for(detector, photos, policy=policy)  # type: ignore[arg-type]
+    extra = _provenance if provenance else None
+    answers = answers_for(detector, photos, policy=policy, extra=extra)  # type: ignore[arg-type]
     form = "lines" if stdin or watch else "json" if as_json else "text"
     classes = detector.manifest.labels if detector.manifest.task == "multiclass" else ()
     told = tell(answers, form=form, csv=csv, classes=classes)
@@ -51,6 +55,14 @@ def predict(
         raise typer.Exit(2)
     if told.interrupted and not watch:  # which ends in no other way
         raise typer.Exit(130)
+
+
+def _provenance(photo: Path) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from deploy.provenance import provenance_of
+
+    return {"provenance": [asdict(claim) for claim in provenance_of(photo)]}
 
 
 def _photos(images: list[Path] | None, *, stdin: bool, watch: Path | None) -> Iterable[Path]:
