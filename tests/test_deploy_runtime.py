@@ -99,6 +99,15 @@ def test_tiles_average_the_logits(deployed: Deployed, tmp_path) -> None:
     assert prediction.probability == pytest.approx(sigmoid(mean), abs=1e-4)
 
 
+def test_openvino_keeps_what_it_compiled(deployed: Deployed, tmp_path: Path) -> None:
+    folder, cache = deployed.folder / "int8", tmp_path / "cache"
+    plain = Detector.load(folder, runtime="openvino", threads=1).run(deployed.pixels)
+    for _ in range(2):  # the second finds it
+        cached = Detector.load(folder, runtime="openvino", threads=1, cache=cache).run(deployed.pixels)
+        np.testing.assert_allclose(cached, plain, atol=1e-6)
+        assert list(cache.glob("*.blob"))
+
+
 # --- which runtime ----------------------------------------------------------------------------------------
 
 
