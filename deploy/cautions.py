@@ -15,17 +15,24 @@ def caution_of(data: str) -> str | None:
 
 def cautions_about(spec: PreprocessSpec, *, size: tuple[int, int], crops: int) -> tuple[str, ...]:
     """About an image of ``size`` (width, height) of which ``crops`` squares went into the model."""
-    found, given, own = [], f"{size[0]}x{size[1]}", f"{spec.size}x{spec.size}"
+    found: list[str] = []
+    longest, seen = max(size), crops * spec.size**2 / (size[0] * size[1])
     if min(size) < spec.size:
-        found.append(f"{given} pixels were enlarged to the model's {own}")
-    if spec.policy == "resize" and max(size) > _MUCH * spec.size:
-        times = max(size) / spec.size
-        found.append(
-            f"{given} pixels were shrunk {times:.1f} times, which hides fine traces; try policy tiles"
-        )
-    seen = crops * spec.size**2 / (size[0] * size[1])
-    if spec.policy != "resize" and seen < 1 / _MUCH**2:
+        found.append(f"{_by(*size)} pixels were enlarged to the model's {_by(spec.size, spec.size)}")
+    if spec.policy == "resize":
+        if longest > _MUCH * spec.size:
+            times = longest / spec.size
+            found.append(
+                f"{_by(*size)} pixels were shrunk {times:.1f} times, which hides fine traces; try policy tiles"
+            )
+    elif seen < 1 / _MUCH**2:
         remedy = "; try policy tiles" if spec.policy == "center_crop" else ""
-        squares = "one square" if crops == 1 else f"{crops} squares"
-        found.append(f"{squares} of {own} pixels, {100 * seen:.2g} % of {given}, were looked at{remedy}")
+        squares = (
+            f"{'one square' if crops == 1 else f'{crops} squares'} of {_by(spec.size, spec.size)} pixels"
+        )
+        found.append(f"{squares}, {100 * seen:.2g} % of {_by(*size)}, were looked at{remedy}")
     return tuple(found)
+
+
+def _by(width: int, height: int) -> str:
+    return f"{width}x{height}"

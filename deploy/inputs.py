@@ -39,10 +39,12 @@ def as_sized(
     Raises:
         EdgeproofError: a file that cannot be read as an image, or something else than the forms above.
     """
-    if isinstance(image, str | Path):
-        return read_sized(image, smallest=smallest)
     if isinstance(image, np.ndarray):
         image = _from_array(image, name=name)
+        if image.mode == "RGB":  # as it is: nothing to turn, and nothing transparent
+            return image, image.size
+    if isinstance(image, (str, Path)):
+        return read_sized(image, smallest=smallest)
     if isinstance(image, Image.Image):
         return to_rgb(image), image.size
     return decode_sized(_open(image, name=name), name=name, smallest=smallest)
@@ -61,15 +63,22 @@ def _open(image: object, *, name: str) -> BinaryIO:
 
 
 def _from_array(array: npt.NDArray[np.uint8 | np.uint16], *, name: str) -> Image.Image:
-    found = f"{name}: found an array {array.dtype} {list(array.shape)}, expected {_ARRAYS}"
-    if np.issubdtype(array.dtype, np.floating):
-        raise EdgeproofError(f"{found}; of floats from 0 to 1: (image * 255).round().astype('uint8')")
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    grey, colour = array.ndim == 2, array.ndim == 3 and array.shape[2] in (3, 4)
-    if array.dtype not in (np.uint8, np.uint16) or not (grey or colour) or 0 in array.shape:
-        hint = "; the channels come last" if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
-        raise EdgeproofError(f"{found}{hint}")
+    fits = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if not fits or array.dtype.kind != "u" or array.itemsize > 2 or 0 in array.shape:
+        raise _unfit(array, name=name)
     if array.dtype == np.uint16:
         array = (array // 257).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _unfit(array: npt.NDArray[np.uint8 | np.uint16], *, name: str) -> EdgeproofError:
+    hint = ""
+    if np.issubdtype(array.dtype, np.floating):
+        hint = "; of floats from 0 to 1: (image * 255).round().astype('uint8')"
+    elif array.ndim == 3 and array.shape[0] in (1, 3, 4):
+        hint = "; the channels come last"
+    return EdgeproofError(
+        f"{name}: found an array {array.dtype} {list(array.shape)}, expected {_ARRAYS}{hint}"
+    )

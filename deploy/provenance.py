@@ -75,7 +75,8 @@ def _credentials(photo: Path) -> Iterator[Claim]:
     active = store["manifests"][store["active_manifest"]]
     signer = active.get("signature_info", {}).get("issuer")
     signed = f"C2PA, signed by {signer or 'nobody named'}, {_STATES.get(state, state)}"
-    for term in _terms(active.get("assertions")) or [None]:
+    terms: list[str | None] = [*_terms(active.get("assertions"))]
+    for term in terms or [None]:
         words = f"{_in_words(term)}; " if term else ""
         yield Claim("c2pa", term, signer, state, f"{words}{signed}")
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeGuard, get_args, overload
+from typing import TypeGuard, cast, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from distill.preprocess import MAX_TILES, Pixels, Policy, PreprocessSpec
 from distill.task import task_of_labels
 
 __all__ = ["Detector", "ImageLike", "Prediction"]
+_MOST_DECODERS = 8  # enough to keep one inference after another busy
 
 
 class Detector:
@@ -85,7 +86,7 @@ class Detector:
         )
         session = open_session(folder, runtime=chosen, output=manifest.outputs[1], options=options)
         _check_shapes(folder, manifest, session)
-        decoders = threads or os.cpu_count() or 1
+        decoders = min(_MOST_DECODERS, threads or os.cpu_count() or 1)
         return cls(
             manifest=manifest, runtime=chosen, session=session, workers=workers or decoders,
             streams=options.streams,
@@ -113,7 +114,7 @@ class Detector:
         spec = self.preprocessing(policy)
         if _is_one(image):
             return self._judge(image, spec=spec, name="image")
-        named = [(one, f"images[{index}]") for index, one in enumerate(image)]
+        named = [(one, f"images[{index}]") for index, one in enumerate(cast(Sequence[ImageLike], image))]
         if len(named) <= self.workers or self.workers == 1:  # threads cost more than they bring
             return [self._judge(one, spec=spec, name=name) for one, name in named]
         from deploy.in_order import in_order  # a fiftieth of a second that one image need not pay
@@ -199,16 +200,19 @@ class Detector:
         if threshold is not None:
             probability = float(scores)
             generated = probability >= threshold
-            spread = self.probabilities([logits.min(), logits.max()])
             return Prediction(
                 probability, float(logit), labels[generated], threshold, generated,
                 answer=answer_of(probability, band=self.manifest.band), cautions=cautions,
-                spread=(float(spread[0]), float(spread[1])) if len(logits) > 1 else None,
+                spread=self._spread(logits) if len(logits) > 1 else None,
             )  # fmt: skip
         best = int(scores.argmax())
         log_odds = float(logit[best] - np.logaddexp.reduce(np.delete(logit, best)))
         classes = tuple(float(score) for score in scores)
         return Prediction(classes[best], log_odds, labels[best], None, None, classes, cautions=cautions)
+
+    def _spread(self, logits: npt.NDArray[np.float64]) -> tuple[float, float]:
+        low, high = self.probabilities([logits.min(), logits.max()])
+        return float(low), float(high)
 
 
 def _is_one(image: object) -> TypeGuard[ImageLike]:

@@ -1,5 +1,6 @@
 """``edgeproof predict``: an artifact's word on photos. Needs no torch."""
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -37,7 +38,7 @@ def predict(
     cache: Annotated[Path | None, typer.Option(help="Folder for OpenVINO's compiled models.")] = None,
 ) -> None:
     """Say of each photo whether it is real or generated. Needs no torch."""
-    from deploy.predict import answers_for, summary, tell, warn
+    from deploy.predict import Form, answers_for, summary, tell, warn
     from deploy.runtime import Detector
 
     photos = _photos(images, stdin=stdin, watch=watch)
@@ -46,7 +47,7 @@ def predict(
         warn(f"caution: {detector.caution}")
     extra = _provenance if provenance else None
     answers = answers_for(detector, photos, policy=policy, extra=extra)  # type: ignore[arg-type]
-    form = "lines" if stdin or watch else "json" if as_json else "text"
+    form: Form = "lines" if stdin or watch else "json" if as_json else "text"
     classes = detector.manifest.labels if detector.manifest.task == "multiclass" else ()
     told = tell(answers, form=form, csv=csv, classes=classes)
     if told.counts.total() != 1 or stdin or watch:
@@ -66,8 +67,6 @@ def _provenance(photo: Path) -> dict[str, Any]:
 
 
 def _photos(images: list[Path] | None, *, stdin: bool, watch: Path | None) -> Iterable[Path]:
-    import time
-
     from deploy.watch import new_photos, paths_from, photos_in
 
     if bool(images) + stdin + (watch is not None) != 1:
@@ -75,5 +74,10 @@ def _photos(images: list[Path] | None, *, stdin: bool, watch: Path | None) -> It
     if stdin:  # unbuffered: a thread that waits in a buffered reader would hold up the end of the process
         return paths_from(open(0, "rb", buffering=0, closefd=False))  # noqa: PTH123, SIM115
     if watch:
-        return new_photos(watch, pause=lambda: time.sleep(_LOOK_EVERY_S) is None)
+        return new_photos(watch, pause=_pause)
     return [photo for path in images or () for photo in photos_in(path)]
+
+
+def _pause() -> bool:
+    time.sleep(_LOOK_EVERY_S)
+    return True
