@@ -16,21 +16,20 @@ def caution_of(data: str) -> str | None:
 def cautions_about(spec: PreprocessSpec, *, size: tuple[int, int], crops: int) -> tuple[str, ...]:
     """About an image of ``size`` (width, height) of which ``crops`` squares went into the model."""
     found: list[str] = []
-    longest, seen = max(size), crops * spec.size**2 / (size[0] * size[1])
-    if min(size) < spec.size:
-        found.append(f"{_by(*size)} pixels were enlarged to the model's {_by(spec.size, spec.size)}")
+    width, height = size
+    if width < spec.size or height < spec.size:
+        found.append(f"{_by(width, height)} pixels were enlarged to the model's {_by(spec.size, spec.size)}")
     if spec.policy == "resize":
-        if longest > _MUCH * spec.size:
-            times = longest / spec.size
+        if (times := max(width, height) / spec.size) > _MUCH:
             found.append(
-                f"{_by(*size)} pixels were shrunk {times:.1f} times, which hides fine traces; try policy tiles"
+                f"{_by(width, height)} pixels were shrunk {times:.1f} times, which hides fine traces; try policy tiles"
             )
-    elif seen < 1 / _MUCH**2:
+    elif (seen := crops * spec.size**2 / (width * height)) < 1 / _MUCH**2:
         remedy = "; try policy tiles" if spec.policy == "center_crop" else ""
         squares = (
             f"{'one square' if crops == 1 else f'{crops} squares'} of {_by(spec.size, spec.size)} pixels"
         )
-        found.append(f"{squares}, {100 * seen:.2g} % of {_by(*size)}, were looked at{remedy}")
+        found.append(f"{squares}, {100 * seen:.2g} % of {_by(width, height)}, were looked at{remedy}")
     return tuple(found)
 
 
