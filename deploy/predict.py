@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from deploy.cautions import SIMULATED
 from deploy.in_order import in_order
 from deploy.runtime import Detector, Prediction
 from distill.errors import EdgeproofError
@@ -158,7 +159,9 @@ def _verdict(answer: Answer) -> str:
         numbers = f"probability of generated {answer['probability']:.3f}, threshold {answer['threshold']:.3f}"
     said = f"{answer['answer'] or answer['label']} ({numbers})"
     provenance = [f"; the file says: {claim['text']}" for claim in answer.get("provenance") or ()]
-    return said + "".join(provenance)
+    # the model's own caution was told before the first answer
+    caution = (answer["caution"] or "").removeprefix(SIMULATED).removeprefix("; ")
+    return said + (f"; caution: {caution}" if caution else "") + "".join(provenance)
 
 
 def warn(text: str) -> None:

@@ -202,6 +202,16 @@ def test_every_form_is_told_as_answers_come(
     assert json.loads(capsys.readouterr().out) == []
 
 
+def test_people_are_told_of_an_image_that_is_far_from_the_models_input(
+    detector, tmp_path: Path, capsys
+) -> None:
+    photos = [save(tmp_path / f"{side}.png", np.full((side, side, 3), 90, np.uint8)) for side in (20, 32)]
+    tell(answers_for(detector, photos), form="text", csv=None, classes=())
+    small, fitting = capsys.readouterr().out.splitlines()
+    assert small.endswith("); caution: 20x20 pixels were enlarged to the model's 32x32")
+    assert fitting.endswith(")"), "that the model saw simulated images only is told once, not here"
+
+
 def test_an_interrupt_keeps_what_was_told(deployed, detector, tmp_path: Path, capsys) -> None:
     photo = save(tmp_path / "0.png", deployed.pixels[0])
 
