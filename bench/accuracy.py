@@ -14,6 +14,7 @@ from bench.records.accuracy import (
 )
 from bench.seeds import compare_seeds
 from distill.data.samples import GENERATED
+from distill.evaluation.band import Answered, answered
 from distill.evaluation.metrics import roc_auc
 from distill.evaluation.statistics import bootstrap_ci
 from distill.pipeline.runfolder import EVALUATED, load_samples
@@ -69,12 +70,21 @@ def _judge(model: Judged, truth: Mapping[str, Truth], judge: Judge) -> ModelAccu
         generators=dict(_generators(model, truth)),
         roc=judge.roc(labels, test),
         reliability=judge.reliability(labels, test),
+        band=model.band,
+        answered=dict(_answered(model, truth)),
     )
 
 
 def _resamples(split: str) -> int:
     """The threshold was chosen on the validation split: an interval there would mean nothing."""
     return {"test": RESAMPLES, "valid": 0}.get(split, FEWER_RESAMPLES)
+
+
+def _answered(model: Judged, truth: Mapping[str, Truth]) -> Iterator[tuple[str, Answered]]:
+    """How often its band lets it answer on each split, and err."""
+    if model.band is not None:
+        for split, probabilities in model.probabilities.items():
+            yield split, answered(truth[split].labels, probabilities, band=model.band)
 
 
 def _generators(model: Judged, truth: Mapping[str, Truth]) -> Iterator[tuple[str, GeneratorMetrics]]:

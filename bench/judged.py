@@ -14,6 +14,7 @@ from bench.records.accuracy import Flips
 from bench.records.identity import Identity, identity_of
 from deploy.artifact import read_manifest
 from distill.data.samples import Sample
+from distill.evaluation.band import Band
 from distill.evaluation.calibration import Calibration
 from distill.evaluation.choice import choice_of
 from distill.evaluation.metrics import verdicts
@@ -32,6 +33,7 @@ class Judged:
     threshold: float | None
     calibration: Calibration
     probabilities: dict[str, Scores]
+    band: Band | None = None
 
     @property
     def verdicts(self) -> npt.NDArray[np.int64]:
@@ -48,14 +50,18 @@ def _judged(run: Run, roster: Roster) -> Iterator[Judged]:
     for model in roster.models:
         choice = choice_of(run.folder, model)
         probabilities = load_arrays(run.folder / model.predictions)
-        yield Judged(identity_of(model), choice.threshold, choice.calibration, probabilities)
+        yield Judged(
+            identity_of(model), choice.threshold, choice.calibration, probabilities, band=choice.band
+        )
     for artifact in roster.judged:
+        manifest = read_manifest(run.folder / artifact.folder)
         yield Judged(
             identity=identity_of(artifact),
             # the network's: one frozen threshold; the artifact's own, fitted again after INT8, shows the drift
             threshold=choice_of(run.folder, artifact.model).threshold,
-            calibration=read_manifest(run.folder / artifact.folder).calibration,
+            calibration=manifest.calibration,
             probabilities=load_arrays(run.folder / artifact.predictions),
+            band=manifest.band,
         )
 
 

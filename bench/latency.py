@@ -17,7 +17,7 @@ from bench.records.latency import REFERENCE_S, BenchRecord, Row, Scope, Status
 from bench.records.machine import Machine
 from deploy.timing import MIN_ROUNDS, Runner, Timer, collector_off, visit
 from distill.errors import EdgeproofError
-from distill.roster import Precision
+from distill.forms import Precision
 
 __all__ = ["Contestant", "Measurement", "Progress", "Runner", "Timer", "measure", "one_line"]
 

@@ -1,6 +1,5 @@
 """The folder that an embedded developer copies: models, manifest and the hash of every file. Torch-free."""
 
-import importlib.metadata
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -11,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from deploy.quantization_record import FloatLayer, QuantizationRecord, QuantizationTry, RepairRecord
 from distill.errors import EdgeproofError
+from distill.evaluation.band import Band
 from distill.evaluation.calibration import Calibration
 from distill.files import read_json, sha256, write_json
+from distill.forms import Precision
 from distill.preprocess import PreprocessSpec
-from distill.roster import Precision
 from distill.task import BINARY, Task
 
 __all__ = [
@@ -36,8 +36,8 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 3
-# Version 2 only adds what became of INT8, ``float_layers`` and ``repair``; version 3 the work of those layers and the
-# forms that were timed.
+# Version 2 only adds what became of INT8 (``float_layers``, ``repair``); version 3 the work of those layers, the forms that
+# were timed, and what may be missing: ``band``, ``selftest``.
 READABLE = (1, 2, SCHEMA_VERSION)
 MANIFEST_NAME = "manifest.json"
 # Runtime -> its files; the first is the one to load. The order is the runtime's order of preference.
@@ -53,7 +53,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class InputSpec(_Frozen):
@@ -78,7 +78,7 @@ class Manifest(_Frozen):
 
     A binary one answers the probability of *generated* (label 1), on which ``threshold`` is; so does a model that learned
     generator families: its graph adds them up. One of K classes answers a probability for each of ``labels``, in their
-    order; its verdict is the likeliest, and ``threshold`` is null.
+    order; its verdict is the likeliest, and ``threshold`` and ``band`` are null.
     """
 
     schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
@@ -89,6 +89,7 @@ class Manifest(_Frozen):
     outputs: tuple[str, str]
     preprocess: PreprocessSpec
     threshold: Annotated[float, Field(ge=0.0, le=1.0)] | None
+    band: Band | None = None
     calibration: Calibration
     precision: Precision
     files: Annotated[dict[FileName, FileRecord], Field(min_length=1)]
@@ -111,11 +112,18 @@ class Manifest(_Frozen):
         if (self.threshold is None) == (self.task == "binary"):
             expected = "a number" if self.task == "binary" else "null: the verdict is the likeliest class"
             raise ValueError(f"threshold is {self.threshold}, expected {expected} for task {self.task}")
+        if self.band is not None and not self._holds(self.band):
+            raise ValueError(
+                f"band is {self.band.low:g} to {self.band.high:g}, expected one around the threshold"
+            )
         if self.input.shape != (1, size, size, 3):
             raise ValueError(f"input.shape is {list(self.input.shape)}, expected {[1, size, size, 3]}")
         if not self.runtimes:
             raise ValueError(f"files are {sorted(self.files)}, expected {_model_choices()}")
         return self
+
+    def _holds(self, band: Band) -> bool:
+        return self.threshold is not None and band.low <= self.threshold <= band.high
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -133,6 +141,7 @@ def write_artifact(
     calibration: Calibration,
     precision: str,
     task: Task = BINARY,
+    band: Band | None = None,
     metrics: Mapping[str, JsonValue] | None = None,
     parent: str | None = None,
     quantizer: QuantizationRecord | None = None,
@@ -162,6 +171,7 @@ def write_artifact(
             "outputs": OUTPUTS[task.kind],
             "preprocess": preprocess.model_dump(),
             "threshold": threshold,
+            "band": band and band.model_dump(),
             "calibration": calibration.model_dump(),
             "precision": precision,
             "files": records,
@@ -186,7 +196,9 @@ def write_artifact(
 
 def package_versions(*packages: str) -> dict[str, str]:
     """Name → installed version, for a manifest."""
-    return {name: importlib.metadata.version(name) for name in packages}
+    from importlib.metadata import version  # slow to import, and only needed to write an artifact
+
+    return {name: version(name) for name in packages}
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deploy.artifact import MODEL_FILES, package_versions, read_manifest, verify
+from deploy.inputs import ImageLike, as_rgb
 from deploy.metadata import write_described
 from deploy.quantization_record import FloatLayer, RepairRecord
-from deploy.runtime import ImageLike, as_rgb
 from distill.errors import EdgeproofError
+from distill.evaluation.band import Band
 from distill.evaluation.calibration import Calibration
 from distill.preprocess import Pixels, PreprocessSpec
 from distill.task import BINARY, Task, task_of_labels
@@ -31,6 +32,7 @@ def export(
     out: str | Path | Mapping[str, str | Path],
     calibration: Calibration = _UNCALIBRATED,
     threshold: float | None = None,
+    band: Band | None = None,
     task: Task = BINARY,
     name: str = "model",
     data: str = "unknown",
@@ -44,6 +46,7 @@ def export(
         out: the artifact's folder, with models for ONNX Runtime and OpenVINO; or a folder for each runtime.
         calibration: of its logits.
         threshold: on the probability of *generated*, 0.5 unless given; K classes have none.
+        band: around it, where the answer is *not sure*; none unless given.
         task: what it answers.
         name: what the manifest calls it.
         data: what it was trained on.
@@ -75,6 +78,7 @@ def export(
                 files={file: Path(temporary, file) for runtime in runtimes for file in MODEL_FILES[runtime]},
                 preprocess=spec,
                 threshold=threshold,
+                band=band,
                 calibration=calibration,
                 precision="fp32",
                 task=task,
@@ -110,7 +114,7 @@ def quantize(
         float_layers: layers that stay in float, of those that the quantizer's ``find_layers`` finds.
 
     Returns:
-        ``out``. The threshold is the parent's: judge it again on validation images, INT8 may shift it.
+        ``out``. The threshold and band are the parent's: judge them again on validation images, INT8 may shift them.
 
     Raises:
         EdgeproofError: no such artifact or tool, an unknown setting, no images, or no layer that could be quantized.
@@ -140,6 +144,7 @@ def quantize(
             files={file: Path(temporary, file) for file in files},
             preprocess=parent.preprocess,
             threshold=parent.threshold,
+            band=parent.band,
             calibration=parent.calibration,
             precision="int8",
             task=task_of_labels(parent.task, parent.labels),
@@ -152,9 +157,14 @@ def quantize(
 
 
 def rewrite(
-    source: str | Path, out: str | Path, *, threshold: float | None, repair: RepairRecord | None = None
+    source: str | Path,
+    out: str | Path,
+    *,
+    threshold: float | None,
+    band: Band | None = None,
+    repair: RepairRecord | None = None,
 ) -> None:
-    """Write an artifact anew with another threshold, and what was needed; its models compute as they did.
+    """Write an artifact anew with another threshold and band, and what was needed; its models compute as they did.
 
     An ONNX file says its threshold, so that it changes with it; OpenVINO's stay as they are, byte for byte.
 
@@ -162,6 +172,7 @@ def rewrite(
         source: its folder.
         out: the new one's; may be the same.
         threshold: on the probability of *generated*; None for K classes.
+        band: around it, where the answer is *not sure*; None leaves no such answer.
         repair: what was needed so that INT8 keeps its score, if that was judged.
     """
     folder = Path(source)
@@ -176,6 +187,7 @@ def rewrite(
             files={file: Path(temporary, file) for file in found.files},
             preprocess=found.preprocess,
             threshold=threshold,
+            band=band,
             calibration=found.calibration,
             precision=found.precision,
             task=task_of_labels(found.task, found.labels),

@@ -1,94 +1,169 @@
-"""Answers for photos on the command line. Torch-free."""
+"""Answers for photos on the command line, each told as soon as it is there. Torch-free."""
 
 import csv as csv_writer
-import io
 import json
-from collections.abc import Sequence
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from deploy.runtime import Detector
+from deploy.cautions import SIMULATED
+from deploy.in_order import in_order
+from deploy.runtime import Detector, Prediction
 from distill.errors import EdgeproofError
-from distill.files import write_text
+from distill.files import atomic_path
+from distill.preprocess import Policy
 
-COLUMNS = ("path", "label", "probability", "logit", "threshold", "error")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+Answer = dict[str, Any]
+Form = Literal["text", "json", "lines"]
+COLUMNS = ("path", "label", "answer", "probability", "logit", "threshold", "caution", "error")
 
 
-def predict_files(
-    artifact: Path, paths: Sequence[Path], *, runtime: str | None = None, threads: int | None = None
-) -> list[dict[str, Any]]:
-    """One answer a photo; a folder stands for the photos in it. A bad photo gets an ``error``, the others go on.
+def answers_for(
+    detector: Detector,
+    photos: Iterable[Path],
+    *,
+    policy: Policy | None = None,
+    extra: Callable[[Path], Mapping[str, Any]] | None = None,
+) -> Iterator[Answer]:
+    """One answer a photo, in their order; a bad photo gets an ``error``, the others go on.
+
+    Args:
+        detector: judges ``detector.workers`` photos side by side.
+        photos: may be endless; a few are held at once.
+        policy: see :meth:`Detector.predict`.
+        extra: what else is told of a photo that could be read.
 
     Raises:
-        EdgeproofError: the artifact cannot be loaded, or a folder holds no photo.
+        EdgeproofError: no such policy.
     """
-    detector = Detector.load(artifact, runtime=runtime, threads=threads)
-    return [_answer(detector, photo) for path in paths for photo in _photos(path)]
+    detector.preprocessing(policy)
+
+    def answer(photo: Path) -> Answer:
+        try:
+            found = _answer(photo, detector.predict(photo, policy=policy), detector=detector)
+            return {**found, **(extra(photo) if extra else {})}
+        except EdgeproofError as error:
+            empty: Answer = dict.fromkeys(COLUMNS)
+            return {**empty, "path": str(photo), "error": str(error).removeprefix(f"{photo}: ")}
+
+    return in_order(answer, photos, workers=detector.workers)
 
 
-def print_answers(answers: Sequence[dict[str, Any]], *, as_json: bool, csv: Path | None) -> None:
-    """As a table for people, JSON or CSV for programs."""
-    if csv is not None:
-        buffer = io.StringIO()
-        classes = [f"probability of {name}" for name in _labels(answers)]
-        writer = csv_writer.DictWriter(buffer, fieldnames=(*COLUMNS, *classes), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(_row, answers))
-        write_text(csv, buffer.getvalue())
-    if as_json:
-        print(json.dumps(answers))
-        return
-    for answer in answers:
-        print(f"{answer['path']}: {_verdict(answer)}")
+@dataclass(frozen=True)
+class Told:
+    """How many answers of each kind were told, and whether Ctrl-C ended it."""
+
+    counts: Counter[str]
+    interrupted: bool
 
 
-def _verdict(answer: dict[str, Any]) -> str:
-    if answer["error"]:
-        return f"error: {answer['error']}"
-    if answer["threshold"] is None:
-        return f"{answer['label']} (probability {answer['probability']:.3f})"
-    numbers = f"probability of generated {answer['probability']:.3f}, threshold {answer['threshold']:.3f}"
-    return f"{answer['label']} ({numbers})"
+def tell(answers: Iterable[Answer], *, form: Form, csv: Path | None, classes: tuple[str, ...]) -> Told:
+    """Print answers as they come, and write them to a file of CSV; Ctrl-C ends both well.
+
+    Args:
+        answers: of :func:`answers_for`.
+        form: for people, one JSON array, or a line of JSON each.
+        csv: the file; replaced when all answers are in it.
+        classes: names of K classes, whose probabilities have columns of their own.
+    """
+    counts: Counter[str] = Counter()
+    interrupted = False
+    with ExitStack() as stack:
+        keep = stack.enter_context(_table(csv, classes)) if csv else None
+        say = stack.enter_context(_FORMS[form]())
+        try:
+            for answer in answers:
+                say(answer)
+                if keep:
+                    keep(answer)
+                counts["error" if answer["error"] else answer["answer"] or answer["label"]] += 1
+        except KeyboardInterrupt:
+            interrupted = True
+    return Told(counts, interrupted)
 
 
-def _labels(answers: Sequence[dict[str, Any]]) -> list[str]:
-    """The names of K classes, where an answer holds their probabilities."""
-    return next((list(found) for answer in answers if (found := answer.get("probabilities"))), [])
+def summary(counts: Counter[str]) -> str:
+    """One sentence about all photos."""
+    total, errors = counts.total(), counts["error"]
+    kinds = ", ".join(f"{number:,} {kind}" for kind, number in sorted(counts.items()))
+    judged = total - errors
+    share = f"; answered {(judged - counts['not sure']) / judged:.1%}" if counts["not sure"] else ""
+    return f"{total:,} photos: {kinds or 'none'}{share}"
 
 
-def _row(answer: dict[str, Any]) -> dict[str, Any]:
-    """An answer as a line of CSV: the probability of each class in a column of its own."""
-    classes = answer.get("probabilities") or {}
-    plain = {key: value for key, value in answer.items() if key in COLUMNS}
-    return {**plain, **{f"probability of {name}": value for name, value in classes.items()}}
-
-
-def _photos(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    if not found:
-        raise EdgeproofError(
-            f"{path}: holds no photos, expected files ending in {', '.join(sorted(SUFFIXES))}"
-        )
-    return found
-
-
-def _answer(detector: Detector, photo: Path) -> dict[str, Any]:
-    empty: dict[str, Any] = dict.fromkeys(COLUMNS)
-    try:
-        prediction = detector.predict(photo)
-    except EdgeproofError as error:
-        return {**empty, "path": str(photo), "error": str(error).removeprefix(f"{photo}: ")}
-    scores = prediction.probabilities
-    classes = {} if scores is None else dict(zip(detector.manifest.labels, scores, strict=True))
-    return {
+def _answer(photo: Path, prediction: Prediction, *, detector: Detector) -> Answer:
+    cautions = [caution for caution in (detector.caution, *prediction.cautions) if caution]
+    found: Answer = {
         "path": str(photo),
         "label": prediction.label,
+        "answer": prediction.answer,
         "probability": prediction.probability,
         "logit": prediction.logit,
         "threshold": prediction.threshold,
+        "caution": "; ".join(cautions) or None,
         "error": None,
-        **({"probabilities": classes} if classes else {}),
     }
+    if prediction.probabilities is not None:
+        labels = detector.manifest.labels
+        found["probabilities"] = dict(zip(labels, prediction.probabilities, strict=True))
+    if prediction.spread is not None:
+        found["spread"] = prediction.spread
+    return found
+
+
+@contextmanager
+def _as_text() -> Iterator[Callable[[Answer], None]]:
+    yield lambda answer: print(f"{answer['path']}: {_verdict(answer)}", flush=True)
+
+
+@contextmanager
+def _as_lines() -> Iterator[Callable[[Answer], None]]:
+    yield lambda answer: print(json.dumps(answer), flush=True)
+
+
+@contextmanager
+def _as_array() -> Iterator[Callable[[Answer], None]]:
+    separators = iter(["["])
+    yield lambda answer: print(next(separators, ", ") + json.dumps(answer), end="", flush=True)
+    print(next(separators, "") + "]")
+
+
+_FORMS = {"text": _as_text, "json": _as_array, "lines": _as_lines}
+
+
+@contextmanager
+def _table(path: Path, classes: tuple[str, ...]) -> Iterator[Callable[[Answer], None]]:
+    names = {name: f"probability of {name}" for name in classes}
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv_writer.DictWriter(
+            file, fieldnames=(*COLUMNS, *names.values()), lineterminator="\n", extrasaction="ignore"
+        )
+        writer.writeheader()
+
+        def keep(answer: Answer) -> None:
+            scores = answer.get("probabilities") or {}
+            writer.writerow({**answer, **{names[name]: score for name, score in scores.items()}})
+
+        yield keep
+
+
+def _verdict(answer: Answer) -> str:
+    if answer["error"]:
+        return f"error: {answer['error']}"
+    numbers = f"probability {answer['probability']:.3f}"
+    if answer["threshold"] is not None:
+        numbers = f"probability of generated {answer['probability']:.3f}, threshold {answer['threshold']:.3f}"
+    said = f"{answer['answer'] or answer['label']} ({numbers})"
+    provenance = [f"; the file says: {claim['text']}" for claim in answer.get("provenance") or ()]
+    # the model's own caution was told before the first answer
+    caution = (answer["caution"] or "").removeprefix(SIMULATED).removeprefix("; ")
+    return said + (f"; caution: {caution}" if caution else "") + "".join(provenance)
+
+
+def warn(text: str) -> None:
+    """One line on standard error."""
+    print(f"edgeproof: {text}", file=sys.stderr, flush=True)

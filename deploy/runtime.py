@@ -1,60 +1,51 @@
 """The embedded developer's side: load an artifact, give it images, read probabilities. Torch-free."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import overload
+from typing import TypeGuard, cast, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from deploy.artifact import MODEL_FILES, Manifest, verify
-from deploy.sessions import Logits, Session, installed_runtimes, open_session
+from deploy.cautions import caution_of, cautions_about
+from deploy.inputs import ENCODED, ImageLike, as_sized
+from deploy.prediction import Prediction, answer_of
+from deploy.sessions import EngineOptions, Logits, RequestPool, Session, installed_runtimes, open_session
 from distill.errors import EdgeproofError, unknown_name
+from distill.forms import Precision
 from distill.optional import EXTRAS
-from distill.preprocess import Pixels, read_image, to_rgb
-from distill.roster import Precision
+from distill.preprocess import MAX_TILES, Pixels, Policy, PreprocessSpec
 from distill.task import task_of_labels
 
-ImageLike = str | Path | Image.Image | npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the detector says about one image.
-
-    Attributes:
-        probability: calibrated probability that the image is generated, in [0, 1]; of K classes that of ``label``.
-        logit: its log-odds; from the mean over the crops where the policy is ``tiles``.
-        label: the manifest's label; of K classes the likeliest.
-        threshold: the artifact's frozen threshold; None for K classes.
-        generated: the verdict, ``probability >= threshold``; None for K classes.
-        probabilities: K classes only, in the order of the manifest's labels.
-    """
-
-    probability: float
-    logit: float
-    label: str
-    threshold: float | None
-    generated: bool | None
-    probabilities: tuple[float, ...] | None = None
+__all__ = ["Detector", "ImageLike", "Prediction"]
+_MOST_DECODERS = 8  # enough to keep one inference after another busy
 
 
 class Detector:
-    """A loaded artifact. It reuses its buffers, so it is not thread-safe: give every thread its own.
+    """A loaded artifact. Threads may share it: each call has buffers of its own while it lasts.
 
     Attributes:
         manifest: the artifact's verified manifest.
         runtime: ``openvino`` or ``onnxruntime``.
         precision: floating-point precision that the runtime really uses.
+        workers: images of a sequence that are judged side by side.
+        caution: what to bear in mind with every answer, None if nothing.
     """
 
-    def __init__(self, *, manifest: Manifest, runtime: str, session: Session) -> None:
+    def __init__(
+        self, *, manifest: Manifest, runtime: str, session: Session, workers: int = 1, streams: int = 1
+    ) -> None:
         self.manifest = manifest
         self.runtime = runtime
         self.precision = session.precision
+        self.workers = workers
+        self.caution = caution_of(manifest.data)
+        self._streams = streams
         self._session = session
+        self._requests = RequestPool(session)
         self._task = task_of_labels(manifest.task, manifest.labels)
 
     @classmethod
@@ -65,6 +56,8 @@ class Detector:
         runtime: str | None = None,
         threads: int | None = None,
         precision: Precision = "fp32",
+        workers: int | None = None,
+        cache: Path | str | None = None,
     ) -> "Detector":
         """Verify every hash in ``folder`` and load its model.
 
@@ -72,42 +65,75 @@ class Detector:
             folder: an artifact.
             runtime: ``openvino`` or ``onnxruntime``; None takes the first of them that is both installed and
                 in the artifact.
-            threads: CPU threads of one inference; None leaves it to the runtime.
+            threads: CPU threads in all; None leaves them to the runtime.
             precision: floating-point precision of OpenVINO's layers that are not INT8.
+            workers: images that are judged side by side where there are several, each with its share of the
+                threads: the most images a second, where the default gives the first answer soonest. None decodes
+                side by side and gives every inference all threads.
+            cache: a folder where OpenVINO keeps what it compiled, so that the next process starts sooner.
 
         Raises:
             EdgeproofError: a file is missing or altered, or no runtime fits.
         """
         folder = Path(folder)
-        if threads is not None and threads < 1:
-            raise EdgeproofError(f"threads: found {threads}, expected at least 1")
+        for name, number in (("threads", threads), ("workers", workers)):
+            if number is not None and number < 1:
+                raise EdgeproofError(f"{name}: found {number}, expected at least 1")
         manifest = verify(folder)
         chosen = _choose(folder, manifest.runtimes, wanted=runtime)
-        session = open_session(
-            folder, runtime=chosen, output=manifest.outputs[1], threads=threads, precision=precision
+        options = EngineOptions(
+            threads=threads, precision=precision, streams=workers or 1, cache=Path(cache) if cache else None
         )
+        session = open_session(folder, runtime=chosen, output=manifest.outputs[1], options=options)
         _check_shapes(folder, manifest, session)
-        return cls(manifest=manifest, runtime=chosen, session=session)
+        decoders = min(_MOST_DECODERS, threads or os.cpu_count() or 1)
+        return cls(
+            manifest=manifest, runtime=chosen, session=session, workers=workers or decoders,
+            streams=options.streams,
+        )  # fmt: skip
 
     @overload  # a str is one path, though also a sequence
-    def predict(self, image: ImageLike) -> Prediction: ...  # type: ignore[overload-overlap]
+    def predict(self, image: ImageLike, *, policy: Policy | None = None) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload
-    def predict(self, image: Sequence[ImageLike]) -> list[Prediction]: ...
-    def predict(self, image: ImageLike | Sequence[ImageLike]) -> Prediction | list[Prediction]:
+    def predict(self, image: Sequence[ImageLike], *, policy: Policy | None = None) -> list[Prediction]: ...
+    def predict(
+        self, image: ImageLike | Sequence[ImageLike], *, policy: Policy | None = None
+    ) -> Prediction | list[Prediction]:
         """Judge one image or several.
 
         Args:
-            image: a path, a Pillow image, a uint8 RGB array ``[H, W, 3]``; or a sequence of these (a uint8
-                array ``[N, H, W, 3]`` counts as one), which returns a list.
+            image: a path, an encoded image as bytes or as a file open for reading bytes, a Pillow image, a uint8 or
+                uint16 array ``[H, W]``, ``[H, W, 1]``, ``[H, W, 3]`` or ``[H, W, 4]``; or a sequence of any of these
+                (an array ``[N, H, W, C]`` counts as one), which returns a list in its order.
+            policy: how the image becomes the model's input, instead of the manifest's: ``resize``, ``center_crop`` or
+                ``tiles``. The last covers a large photo with up to 64 crops at its own resolution.
 
         Raises:
-            EdgeproofError: an image that cannot be read, or an array of another type or shape.
+            EdgeproofError: an image that cannot be read, an array of another type or shape, or no such policy.
         """
-        if isinstance(image, str | Path | Image.Image):
-            return self._judge([image])[0]
-        if isinstance(image, np.ndarray) and image.ndim != 4:
-            return self._judge([image])[0]
-        return self._judge(list(image))
+        spec = self.preprocessing(policy)
+        if _is_one(image):
+            return self._judge(image, spec=spec, name="image")
+        named = [(one, f"images[{index}]") for index, one in enumerate(cast(Sequence[ImageLike], image))]
+        if len(named) <= self.workers or self.workers == 1:  # threads cost more than they bring
+            return [self._judge(one, spec=spec, name=name) for one, name in named]
+        from deploy.in_order import in_order  # a fiftieth of a second that one image need not pay
+
+        answers = in_order(
+            lambda pair: self._judge(pair[0], spec=spec, name=pair[1]), named, workers=self.workers
+        )
+        return list(answers)
+
+    def stream(self, images: Iterable[ImageLike], *, policy: Policy | None = None) -> Iterator[Prediction]:
+        """Judge images as they come, ``workers`` at a time: answers in their order, a few images held at once.
+
+        Raises:
+            EdgeproofError: in the place of the image that cannot be read; nothing comes after it.
+        """
+        from deploy.in_order import in_order
+
+        spec = self.preprocessing(policy)
+        return in_order(lambda one: self._judge(one, spec=spec, name="image"), images, workers=self.workers)
 
     def run(self, pixels: Pixels) -> Logits:
         """Raw model: uint8 RGB ``[N, S, S, 3]`` at its own size → calibrated logits ``[N]`` or ``[N, K]``.
@@ -115,17 +141,30 @@ class Detector:
         Raises:
             EdgeproofError: another dtype or shape.
         """
-        expected = self._session.pixels.shape[1:]
+        expected = self._session.pixels_shape[1:]
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != expected:
             raise EdgeproofError(
                 f"pixels: found {pixels.dtype} {list(pixels.shape)}, expected uint8 {['N', *expected]}"
             )
-        logits = np.empty((len(pixels), *self._session.logits.shape[1:]), dtype=np.float32)
-        for index, image in enumerate(pixels):
-            self._session.pixels[0] = image
-            self._session.infer()
-            logits[index] = self._session.logits[0]
-        return logits
+        if self._streams == 1 or len(pixels) < 2 * self._streams:
+            return self._infer(pixels)
+        from deploy.in_order import in_order
+
+        parts = np.array_split(pixels, self._streams)
+        return np.concatenate(list(in_order(self._infer, parts, workers=self._streams)))
+
+    def preprocessing(self, policy: Policy | None = None) -> PreprocessSpec:
+        """How an image becomes the model's input by ``policy``, the manifest's own unless given.
+
+        Raises:
+            EdgeproofError: no such policy.
+        """
+        own = self.manifest.preprocess
+        if policy is None or policy == own.policy:
+            return own
+        if policy not in get_args(Policy):
+            raise unknown_name(kind="policy", given=policy, choices=get_args(Policy))
+        return own.model_copy(update={"policy": policy, "max_tiles": MAX_TILES})
 
     def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Logits of :meth:`run` → probability of *generated* ``[N]``, or of every class ``[N, K]``."""
@@ -135,24 +174,53 @@ class Detector:
         """Logits of :meth:`run` → probability of *generated* ``[N]``; raises :class:`EdgeproofError` for K classes."""
         return self._task.generated(self.probabilities(logits))
 
-    def _judge(self, images: list[ImageLike]) -> list[Prediction]:
-        spec, predictions = self.manifest.preprocess, []
-        for image in images:
-            logits = self.run(spec.apply(as_rgb(image, smallest=spec.smallest_decoded)))
-            predictions.append(self._prediction(logits.astype(np.float64).mean(axis=0)))
-        return predictions
+    def _infer(self, pixels: Pixels) -> Logits:
+        """What :meth:`run` promises, in the calling thread alone."""
+        logits = np.empty((len(pixels), *self._session.logits_shape[1:]), dtype=np.float32)
+        request = self._requests.take()
+        try:
+            for index, image in enumerate(pixels):
+                request.pixels[0] = image
+                request.infer()
+                logits[index] = request.logits[0]
+        finally:
+            self._requests.give_back(request)
+        return logits
 
-    def _prediction(self, logit: npt.NDArray[np.float64]) -> Prediction:
-        labels, threshold = self.manifest.labels, self.manifest.threshold
+    def _judge(self, image: ImageLike, *, spec: PreprocessSpec, name: str) -> Prediction:
+        rgb, size = as_sized(image, smallest=spec.smallest_decoded, name=name)
+        pixels = spec.apply(rgb)
+        cautions = cautions_about(spec, size=size, crops=len(pixels))
+        return self._prediction(self._infer(pixels).astype(np.float64), cautions=cautions)
+
+    def _prediction(self, logits: npt.NDArray[np.float64], *, cautions: tuple[str, ...]) -> Prediction:
+        """From the logits ``[N]`` or ``[N, K]`` of an image's crops."""
+        labels, threshold, logit = self.manifest.labels, self.manifest.threshold, logits.mean(axis=0)
         scores = self.probabilities(logit)
         if threshold is not None:
             probability = float(scores)
             generated = probability >= threshold
-            return Prediction(probability, float(logit), labels[generated], threshold, generated)
+            return Prediction(
+                probability, float(logit), labels[generated], threshold, generated,
+                answer=answer_of(probability, band=self.manifest.band), cautions=cautions,
+                spread=self._spread(logits) if len(logits) > 1 else None,
+            )  # fmt: skip
         best = int(scores.argmax())
         log_odds = float(logit[best] - np.logaddexp.reduce(np.delete(logit, best)))
         classes = tuple(float(score) for score in scores)
-        return Prediction(classes[best], log_odds, labels[best], None, None, classes)
+        return Prediction(classes[best], log_odds, labels[best], None, None, classes, cautions=cautions)
+
+    def _spread(self, logits: npt.NDArray[np.float64]) -> tuple[float, float]:
+        low, high = self.probabilities([logits.min(), logits.max()])
+        return float(low), float(high)
+
+
+def _is_one(image: object) -> TypeGuard[ImageLike]:
+    """Whether it is one image: everything else is a sequence of them."""
+    if isinstance(image, np.ndarray):
+        return image.ndim != 4
+    known = isinstance(image, (str, Path, Image.Image, *ENCODED)) or hasattr(image, "read")
+    return known or not isinstance(image, Iterable)
 
 
 def _choose(folder: Path, present: tuple[str, ...], *, wanted: str | None) -> str:
@@ -174,27 +242,10 @@ def _choose(folder: Path, present: tuple[str, ...], *, wanted: str | None) -> st
 def _check_shapes(folder: Path, manifest: Manifest, session: Session) -> None:
     classes = () if manifest.task == "binary" else (len(manifest.labels),)
     for name, found, expected in (
-        ("input", session.pixels.shape, manifest.input.shape),
-        (manifest.outputs[1], session.logits.shape, (1, *classes)),
+        ("input", session.pixels_shape, manifest.input.shape),
+        (manifest.outputs[1], session.logits_shape, (1, *classes)),
     ):
         if tuple(found) != tuple(expected):
             raise EdgeproofError(
                 f"{folder}: the model's {name} is {list(found)}, the manifest says {list(expected)}"
             )
-
-
-def as_rgb(image: ImageLike, *, smallest: int = 0) -> Image.Image:
-    """An image in any form that :meth:`Detector.predict` takes, as upright RGB; see ``distill.preprocess.read_image``."""
-    if isinstance(image, str | Path):
-        return read_image(image, smallest=smallest)
-    if isinstance(image, Image.Image):
-        return to_rgb(image)
-    if not isinstance(image, np.ndarray):
-        raise EdgeproofError(
-            f"image: found {type(image).__name__}, expected a path, a Pillow image or a uint8 array [H, W, 3]"
-        )
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise EdgeproofError(
-            f"image: found an array {image.dtype} {list(image.shape)}, expected uint8 RGB [H, W, 3]"
-        )
-    return Image.fromarray(np.ascontiguousarray(image))

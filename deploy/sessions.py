@@ -1,5 +1,8 @@
 """The two inference engines behind one small interface. Torch-free; each is imported when it is used."""
 
+import os
+from collections import deque
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,92 +13,163 @@ import numpy.typing as npt
 from deploy.artifact import MODEL_FILES
 from deploy.openvino_ir import openvino_core
 from distill.errors import EdgeproofError
+from distill.forms import Precision
 from distill.optional import require
 from distill.preprocess import Pixels
-from distill.roster import Precision
 
 Logits = npt.NDArray[np.float32]
 _HINTS: dict[str, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # as OpenVINO spells them
 
 
-class Session(Protocol):
-    """A loaded model with its own buffers: fill ``pixels``, call ``infer``, read ``logits``.
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions:
+    """How an engine computes.
+
+    Attributes:
+        threads: CPU threads in all; None leaves them to the engine.
+        precision: floating-point precision of layers that are not INT8; ONNX Runtime has only ``fp32`` on a CPU.
+        streams: inferences that run side by side, each with its share of the threads; 1 = the lowest latency.
+        cache: folder where OpenVINO keeps compiled models; ONNX Runtime has none.
+    """
+
+    threads: int | None = None
+    precision: Precision = "fp32"
+    streams: int = 1
+    cache: Path | None = None
+
+
+class Request(Protocol):
+    """One inference at a time: fill ``pixels``, call ``infer``, read ``logits``. For one thread at a time.
 
     Attributes:
         pixels: uint8 ``[1, S, S, 3]``, RGB.
         logits: float32 ``[1]`` or ``[1, K]``, overwritten by every call.
-        precision: floating-point precision that the engine really uses.
     """
 
     pixels: Pixels
     logits: Logits
-    precision: str
 
     def infer(self) -> None:
         """Run the model on ``pixels`` into ``logits``."""
 
 
-class OnnxRuntimeSession:
-    """ONNX Runtime on the CPU with input and output bound to fixed buffers."""
+class Session(Protocol):
+    """A loaded model, which threads may share: each makes requests of its own.
 
-    def __init__(self, path: Path, *, output: str, threads: int | None, precision: Precision) -> None:
-        if precision != "fp32":
+    Attributes:
+        pixels_shape: ``(1, S, S, 3)``.
+        logits_shape: ``(1,)`` or ``(1, K)``.
+        precision: floating-point precision that the engine really uses.
+    """
+
+    pixels_shape: tuple[int, ...]
+    logits_shape: tuple[int, ...]
+    precision: str
+
+    def request(self) -> Request:
+        """Buffers and bindings for one inference at a time."""
+
+
+class OnnxRuntimeSession:
+    """ONNX Runtime on the CPU; a request has input and output bound to fixed buffers."""
+
+    def __init__(self, path: Path, *, output: str, options: EngineOptions) -> None:
+        if options.precision != "fp32":
             raise EdgeproofError(
-                f"inference precision {precision!r}: onnxruntime offers only 'fp32' on a CPU"
+                f"inference precision {options.precision!r}: onnxruntime offers only 'fp32' on a CPU"
             )
         ort = require("onnxruntime")
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.inter_op_num_threads = 1
-        options.intra_op_num_threads = threads or 0
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        shapes = {
-            value.name: value.shape for value in self._session.get_inputs() + self._session.get_outputs()
-        }
-        self.pixels = np.zeros(shapes["image"], dtype=np.uint8)
-        self.logits = np.zeros(shapes[output], dtype=np.float32)
+        settings = ort.SessionOptions()
+        settings.log_severity_level = 3
+        settings.inter_op_num_threads = 1
+        settings.intra_op_num_threads = _share(options)
+        self._session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        values = self._session.get_inputs() + self._session.get_outputs()
+        shapes = {value.name: tuple(value.shape) for value in values}
+        self._output = output
+        self.pixels_shape, self.logits_shape = shapes["image"], shapes[output]
         self.precision = "fp32"
-        self._binding = self._session.io_binding()
+
+    def request(self) -> Request:
+        """A binding of its own: a session may be run from several threads, a binding may not."""
+        return _OnnxRuntimeRequest(self._session, self._output, self.pixels_shape, self.logits_shape)
+
+
+class _OnnxRuntimeRequest:
+    def __init__(
+        self, session: Any, output: str, pixels_shape: tuple[int, ...], logits_shape: tuple[int, ...]
+    ) -> None:
+        self.pixels = np.zeros(pixels_shape, dtype=np.uint8)
+        self.logits = np.zeros(logits_shape, dtype=np.float32)
+        self._session, self._binding = session, session.io_binding()
         self._binding.bind_cpu_input("image", self.pixels)
         self._binding.bind_output(
             output, "cpu", 0, np.float32, list(self.logits.shape), self.logits.ctypes.data
         )
 
     def infer(self) -> None:
-        """Run the model on ``pixels`` into ``logits``."""
         self._session.run_with_iobinding(self._binding)
 
 
 class OpenVINOSession:
-    """OpenVINO on the CPU, tuned for latency, with its floating-point precision named.
+    """OpenVINO on the CPU, with its floating-point precision named.
 
     Without the hint OpenVINO silently computes in bf16 on a CPU with AMX.
     """
 
-    def __init__(self, path: Path, *, output: str, threads: int | None, precision: Precision) -> None:
-        if precision not in _HINTS:
+    def __init__(self, path: Path, *, output: str, options: EngineOptions) -> None:
+        if options.precision not in _HINTS:
             raise EdgeproofError(
-                f"inference precision {precision!r}: openvino offers {', '.join(_HINTS)} for floats"
+                f"inference precision {options.precision!r}: openvino offers {', '.join(_HINTS)} for floats"
             )
-        ov = require("openvino")
-        config: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
-        }
-        if threads is not None:
-            config["INFERENCE_NUM_THREADS"] = threads
-        compiled = openvino_core().compile_model(str(path), "CPU", config)
-        self._request = compiled.create_infer_request()
-        self.pixels = np.zeros(tuple(compiled.input("image").shape), dtype=np.uint8)
-        self.logits = np.zeros(tuple(compiled.output(output).shape), dtype=np.float32)
-        self._request.set_tensor("image", ov.Tensor(self.pixels, shared_memory=True))
-        self._request.set_tensor(output, ov.Tensor(self.logits, shared_memory=True))
-        hint = compiled.get_property("INFERENCE_PRECISION_HINT")
+        self._tensor = require("openvino").Tensor
+        self._compiled = openvino_core().compile_model(str(path), "CPU", _configuration(options))
+        self._output = output
+        self.pixels_shape = tuple(self._compiled.input("image").shape)
+        self.logits_shape = tuple(self._compiled.output(output).shape)
+        hint = self._compiled.get_property("INFERENCE_PRECISION_HINT")
         self.precision = {name: ours for ours, name in _HINTS.items()}.get(hint.to_string(), str(hint))
 
+    def request(self) -> Request:
+        """An infer request of its own; those of one compiled model run side by side in its streams."""
+        pixels = np.zeros(self.pixels_shape, dtype=np.uint8)
+        logits = np.zeros(self.logits_shape, dtype=np.float32)
+        request = self._compiled.create_infer_request()
+        request.set_tensor("image", self._tensor(pixels, shared_memory=True))
+        request.set_tensor(self._output, self._tensor(logits, shared_memory=True))
+        return _OpenVINORequest(request, pixels, logits)
+
+
+class _OpenVINORequest:
+    def __init__(self, request: Any, pixels: Pixels, logits: Logits) -> None:
+        self.pixels, self.logits = pixels, logits
+        self._request = request
+
     def infer(self) -> None:
-        """Run the model on ``pixels`` into ``logits``."""
         self._request.infer()
+
+
+class RequestPool:
+    """The requests of one session, each lent to one thread at a time.
+
+    There are as many as there were threads at once. ``append`` and ``pop`` of a deque are atomic, so nothing waits
+    and a single thread pays some 0.1 microseconds.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._idle: deque[Request] = deque()
+
+    def take(self) -> Request:
+        """A request that nobody else has, until it is given back."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._session.request()
+
+    def give_back(self, request: Request) -> None:
+        """Let others have it."""
+        self._idle.append(request)
 
 
 SESSIONS: dict[str, type[OnnxRuntimeSession] | type[OpenVINOSession]] = {
@@ -109,9 +183,7 @@ def installed_runtimes() -> tuple[str, ...]:
     return tuple(name for name in SESSIONS if find_spec(name) is not None)
 
 
-def open_session(
-    folder: Path, *, runtime: str, output: str, threads: int | None, precision: Precision
-) -> Session:
+def open_session(folder: Path, *, runtime: str, output: str, options: EngineOptions) -> Session:
     """Load the artifact's model for ``runtime``.
 
     Raises:
@@ -119,9 +191,30 @@ def open_session(
     """
     path = folder / MODEL_FILES[runtime][0]
     try:
-        return SESSIONS[runtime](path, output=output, threads=threads, precision=precision)
+        return SESSIONS[runtime](path, output=output, options=options)
     except EdgeproofError:
         raise
     except Exception as error:  # both engines raise types of their own C++ layers
         reason = " ".join(str(error).split())[:200]
         raise EdgeproofError(f"{path}: {runtime} cannot load the model ({reason})") from error
+
+
+def _share(options: EngineOptions) -> int:
+    """ONNX Runtime's threads of one inference; 0 = as many as it likes."""
+    if options.streams == 1:
+        return options.threads or 0
+    return max(1, (options.threads or os.cpu_count() or 1) // options.streams)
+
+
+def _configuration(options: EngineOptions) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY" if options.streams == 1 else "THROUGHPUT",
+        "INFERENCE_PRECISION_HINT": _HINTS[options.precision],
+    }
+    if options.threads is not None:
+        found["INFERENCE_NUM_THREADS"] = options.threads
+    if options.streams > 1:
+        found["NUM_STREAMS"] = options.streams
+    if options.cache is not None:
+        found["CACHE_DIR"] = str(options.cache)
+    return found

@@ -20,7 +20,8 @@ Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit for a decompression bomb
-_MAX_ASPECT = 64  # of an image to be enlarged, and the most tiles there can be
+_MAX_ASPECT = MAX_TILES = 64  # of an image to be enlarged, and the most tiles there can be
+Policy = Literal["resize", "center_crop", "tiles"]
 _RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
@@ -37,14 +38,14 @@ class PreprocessSpec(BaseModel):
     ``tiles`` covers the image with native crops whose scores are averaged.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     size: int = Field(default=224, ge=16, le=4096)
-    policy: Literal["resize", "center_crop", "tiles"] = "resize"
+    policy: Policy = "resize"
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bilinear"
     mean: tuple[Unit, Unit, Unit] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
-    max_tiles: int = Field(default=9, ge=1, le=64)
+    max_tiles: int = Field(default=9, ge=1, le=MAX_TILES)
 
     @property
     def smallest_decoded(self) -> int:
@@ -115,6 +116,11 @@ def read_image(path: Path | str, *, smallest: int = 0) -> Image.Image:
     Raises:
         EdgeproofError: the file is missing, empty, truncated, enormous or no image.
     """
+    return read_sized(path, smallest=smallest)[0]
+
+
+def read_sized(path: Path | str, *, smallest: int = 0) -> tuple[Image.Image, tuple[int, int]]:
+    """Like :func:`read_image`, with the width and height that the file has."""
     path = Path(path)
     try:
         status = path.stat()
@@ -126,7 +132,7 @@ def read_image(path: Path | str, *, smallest: int = 0) -> Image.Image:
         raise EdgeproofError(f"{path}: the file is empty (0 bytes), expected an image")
     # an open file, not its name: Pillow maps a named uncompressed TIFF with the rotated size and scrambles it
     with path.open("rb") as file:
-        return decode_image(file, name=str(path), smallest=smallest)
+        return decode_sized(file, name=str(path), smallest=smallest)
 
 
 def decode_image(file: BinaryIO, *, name: str, smallest: int = 0) -> Image.Image:
@@ -135,11 +141,17 @@ def decode_image(file: BinaryIO, *, name: str, smallest: int = 0) -> Image.Image
     Raises:
         EdgeproofError: truncated, enormous or no image.
     """
+    return decode_sized(file, name=name, smallest=smallest)[0]
+
+
+def decode_sized(file: BinaryIO, *, name: str, smallest: int = 0) -> tuple[Image.Image, tuple[int, int]]:
+    """Like :func:`decode_image`, with the width and height that the file has."""
     try:
         with Image.open(file) as image:
+            size = image.size
             if smallest and image.width * image.height <= MAX_PIXELS:
                 image.draft(image.mode, (smallest, smallest))
-            return to_rgb(image)
+            return to_rgb(image), size
     except EdgeproofError as error:
         raise EdgeproofError(f"{name}: {error}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

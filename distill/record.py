@@ -13,7 +13,7 @@ from distill.files import write_json
 class Frozen(BaseModel):
     """A part of a record: no unknown key, no change, no NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class Record(Frozen):

@@ -7,17 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from distill.forms import RUNTIMES, Precision, Runtime
 from distill.preprocess import PreprocessSpec
 from distill.recipe import DISTILLED, ModelSettings, Recipe
 
 Role = Literal["teacher", "student"]
 Arm = str  # ``distilled``, a name in CONTROLS, or the name of a variant in the recipe
-Runtime = Literal["onnxruntime", "openvino"]
-Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 TEACHER = "teacher"
 CONTROLS: tuple[Arm, ...] = ("alone", "plain", "pool")
-RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
 
 
 @dataclass(frozen=True)

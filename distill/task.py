@@ -15,15 +15,16 @@ import numpy.typing as npt
 
 from distill.data.samples import GENERATED, Sample
 from distill.errors import EdgeproofError
+from distill.evaluation.band import Band, fit_band
 from distill.evaluation.calibration import Calibration, fit_calibration, fit_temperature
 from distill.evaluation.metrics import both_classes, choose_threshold, roc_auc
-from distill.task_settings import REAL_LABEL, TaskSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from distill.methods.objective import Objective
     from distill.recipe import LossSettings
+    from distill.task_settings import TaskSettings
 
 Numbers = npt.NDArray[np.float64]
 _UNCALIBRATED = Calibration()
@@ -108,6 +109,12 @@ class Task(ABC):
     def threshold(self, labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
         """The one on the probability of *generated* that is best on these (validation) images; None for K classes."""
 
+    @abstractmethod
+    def band(
+        self, labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, threshold: float | None
+    ) -> Band | None:
+        """Where the answer is *not sure*, from the same images; None for K classes."""
+
 
 @dataclass(frozen=True)
 class Binary(Task):
@@ -188,6 +195,14 @@ class Binary(Task):
         """By balanced accuracy."""
         return choose_threshold(np.asarray(labels) > 0, self.generated(probabilities))
 
+    def band(
+        self, labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, threshold: float | None
+    ) -> Band | None:
+        """Around the threshold, 5 % of either class in error at most."""
+        if threshold is None:
+            return None
+        return fit_band(np.asarray(labels) > 0, self.generated(probabilities), threshold=threshold)
+
 
 @dataclass(frozen=True)
 class Families(Binary):
@@ -212,6 +227,8 @@ class Families(Binary):
     @property
     def described(self) -> str | dict[str, Any]:
         """Kind and labels."""
+        from distill.task_settings import REAL_LABEL  # of the recipe, which nobody needs to run an artifact
+
         return {"kind": "families", "labels": [REAL_LABEL, *self.families]}
 
     def targets(self, samples: Sequence[Sample]) -> npt.NDArray[np.int64]:
@@ -314,6 +331,12 @@ class MultiClass(Task):
         """None: the verdict is the likeliest class."""
         return None
 
+    def band(
+        self, labels: npt.ArrayLike, probabilities: npt.ArrayLike, *, threshold: float | None
+    ) -> Band | None:
+        """None as well."""
+        return None
+
 
 def _cross_entropy(settings: "LossSettings", *, weight: float) -> "Objective":
     from distill.methods.ground_truth import GroundTruth
@@ -335,7 +358,7 @@ def _imbalance(labels: npt.NDArray[np.int64]) -> float:
 BINARY = Binary()
 
 
-def find_task(settings: TaskSettings) -> Task:
+def find_task(settings: "TaskSettings") -> Task:
     """The task that a recipe names."""
     if settings.kind == "multiclass":
         return MultiClass(settings.labels)

@@ -14,7 +14,9 @@ from bench.judged import truth_of
 from bench.records.accuracy import AccuracyRecord
 from bench.records.distillation import Split
 from bench.seeds import compare_seeds
+from deploy.artifact import read_manifest
 from distill.data.samples import Sample
+from distill.evaluation.choice import choice_of
 from distill.pipeline.runfolder import load_arrays, load_samples
 from distill.pipeline.stage import Run
 from distill.recipe import GateSettings
@@ -50,6 +52,27 @@ def test_judged_again_the_run_gives_the_same_record(
     again = measure_accuracy(run, lambda done, total: told.append((done, total)), roster=roster)
     assert again == records.accuracy
     assert told == [(done, 11) for done in range(1, 12)]
+
+
+def test_each_model_has_a_band_of_its_own_and_tells_how_often_it_answers(
+    finished_run: Path, record: AccuracyRecord, roster: Roster
+) -> None:
+    labels = np.array([sample.label for sample in load_samples(finished_run).split("test")])
+    for item in (*roster.models, *roster.judged):
+        found, scores = record.models[item.key], load_arrays(finished_run / item.predictions)["test"]
+        own = (
+            read_manifest(finished_run / item.folder)
+            if item in roster.judged
+            else choice_of(finished_run, item)
+        )
+        assert found.band == own.band and found.band is not None
+        low, high = found.band.low, found.band.high
+        test = found.answered["test"]
+        assert test.share == pytest.approx(np.mean((scores < low) | (scores >= high)))
+        assert test.miss_rate == pytest.approx(np.mean(scores[labels == 1] < low))
+        assert test.false_positive_rate == pytest.approx(np.mean(scores[labels == 0] >= high))
+        assert set(found.answered) == set(found.splits)
+    assert "Verdicts with a band" in (finished_run / "report.md").read_text()
 
 
 def test_every_judged_model_of_the_roster_is_there_under_its_key(

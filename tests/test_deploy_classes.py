@@ -12,7 +12,7 @@ from PIL import Image
 import deploy
 from deploy.artifact import MODEL_FILES, write_artifact
 from deploy.onnx_graph import export_onnx
-from deploy.predict import predict_files, print_answers
+from deploy.predict import answers_for, tell
 from deploy.runtime import Detector
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
@@ -69,9 +69,9 @@ def test_several_classes_on_the_command_line(deployed: Deployed, classifier: Pat
     photo, lost = tmp_path / "a.png", tmp_path / "lost.png"
     Image.fromarray(deployed.pixels[0]).save(photo)
     said = Detector.load(classifier).predict(photo)
-    answers = predict_files(classifier, [photo, lost])
+    answers = list(answers_for(Detector.load(classifier), [photo, lost]))
     assert answers[0]["probabilities"] == dict(zip(CLASSES.labels, said.probabilities or (), strict=True))
-    print_answers(answers, as_json=False, csv=tmp_path / "out.csv")
+    tell(answers, form="text", csv=tmp_path / "out.csv", classes=CLASSES.labels)
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"{photo}: {said.label} (probability {said.probability:.3f})"
     assert out[1].startswith(f"{lost}: error: ")
@@ -79,7 +79,7 @@ def test_several_classes_on_the_command_line(deployed: Deployed, classifier: Pat
     assert header.endswith("error,probability of cat,probability of dog,probability of bird")
     assert [float(value) for value in row.split(",")[-3:]] == pytest.approx(said.probabilities)
     assert failed.endswith(",,,")
-    print_answers(answers, as_json=True, csv=None)
+    tell(answers, form="json", csv=None, classes=CLASSES.labels)
     assert json.loads(capsys.readouterr().out)[0]["label"] == said.label
 
 

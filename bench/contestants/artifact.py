@@ -20,9 +20,9 @@ from bench.records.latency import Scope
 from deploy.artifact import MODEL_FILES, Manifest, read_manifest
 from deploy.runtime import Detector
 from distill.errors import EdgeproofError
+from distill.forms import Precision
 from distill.machine import processor
 from distill.preprocess import Pixels, decode_image
-from distill.roster import Precision
 
 NO_BF16 = "this CPU has no bf16 instructions"
 PRECISIONS = ("fp32", "bf16", "int8")

@@ -4,6 +4,7 @@ from typing import ClassVar, Literal
 
 from bench.records.distillation import Distillation
 from bench.records.identity import Identity
+from distill.evaluation.band import Answered, Band
 from distill.evaluation.calibration import Calibration
 from distill.evaluation.metrics import Metrics
 from distill.evaluation.statistics import Interval
@@ -62,7 +63,8 @@ class ModelAccuracy(Frozen):
 
     An artifact's is that of the network it was made from; ``refit_threshold`` would be its own. ``roc`` and
     ``reliability`` are those of the test split, and ``generators`` holds every one that has images of both kinds. K
-    classes have no thresholds, no ROC and no generators.
+    classes have no thresholds, no ROC and no generators. ``band`` is the model's own, an artifact's fitted again on what
+    it says itself, and ``answered`` what it does to each split.
     """
 
     identity: Identity
@@ -73,6 +75,8 @@ class ModelAccuracy(Frozen):
     generators: dict[str, GeneratorMetrics]
     roc: RocCurve | None
     reliability: Reliability
+    band: Band | None = None
+    answered: dict[str, Answered] = {}
 
 
 class Comparison(Frozen):

@@ -2,8 +2,9 @@
 
 from typing import Literal
 
+from distill.forms import Precision
 from distill.record import Frozen
-from distill.roster import Arm, Artifact, Model, Precision, Role
+from distill.roster import Arm, Artifact, Model, Role
 
 Runtime = Literal["torch", "onnxruntime", "openvino"]
 

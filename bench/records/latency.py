@@ -7,8 +7,8 @@ from pydantic import Field
 
 from bench.records.identity import Runtime
 from bench.records.machine import Machine
+from distill.forms import Precision
 from distill.record import Frozen, Record
-from distill.roster import Precision
 
 REFERENCE_S = 0.458  # inference of the frozen-feature ResNet18 in the reports this project grew from
 

@@ -18,8 +18,9 @@ from deploy.parity import ParityRecord
 from distill.data.audit.report import AuditReport
 from distill.data.summary import DataSummary
 from distill.errors import EdgeproofError
+from distill.forms import Precision
 from distill.recipe import DISTILLED, Recipe
-from distill.roster import Arm, Precision, Roster, artifact_key, roster_of
+from distill.roster import Arm, Roster, artifact_key, roster_of
 from distill.task import find_task
 from distill.training.cost import DistillationCost
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from bench.records.accuracy import ModelAccuracy
 from bench.records.identity import Identity, Runtime
 from distill.evaluation.metrics import Metrics
+from distill.forms import Precision
 from distill.recipe import DISTILLED
-from distill.roster import Arm, Precision
+from distill.roster import Arm
 
 RUNTIMES: dict[Runtime, str] = {"torch": "PyTorch", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 CONTROLS: dict[Arm, str] = {

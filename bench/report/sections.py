@@ -5,6 +5,7 @@ from functools import partial
 
 from bench.report import arms, dataset, figures_quality, proof, repair
 from bench.report import degradations as degraded
+from bench.report.answers import answers
 from bench.report.costs import costs
 from bench.report.data import RunData
 from bench.report.distillation import sentence
@@ -150,7 +151,7 @@ def _quality(run: RunData, verdict: Verdict) -> Section:
     else:  # a matrix of many classes is only read where it is large
         galleries = [(confusion,), (figures_quality.reliability,)]
     pictures = (block for draw in galleries for block in _per_student(run, verdict, *draw))
-    blocks = _filled(run, *pictures, thresholds(run), _ECE, files=("accuracy.json",))
+    blocks = _filled(run, *pictures, thresholds(run), answers(run), _ECE, files=("accuracy.json",))
     return Section("Verdicts and calibration", blocks)
 
 

@@ -3,9 +3,9 @@
 from deploy.quantizers import nncf, ort
 from deploy.quantizers.base import Quantizer
 from distill.errors import EdgeproofError
+from distill.forms import Runtime
 from distill.parts import find_part
 from distill.recipe import Recipe
-from distill.roster import Runtime
 
 QUANTIZERS: dict[str, Quantizer] = {
     quantizer.name: quantizer for quantizer in (nncf.QUANTIZER, ort.QUANTIZER)

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.quantization_record import FloatLayer, FormRecord, QuantizationRecord
 from distill.errors import EdgeproofError
+from distill.forms import Runtime
 from distill.machine import int8_saturates
 from distill.preprocess import Pixels
-from distill.roster import Runtime
 
 Images = Sequence[Pixels]
 

@@ -26,6 +26,7 @@ def export_model(run: Run, progress: Progress, *, model: Model, artifacts: tuple
         out={artifact.runtime: run.folder / artifact.folder for artifact in artifacts},
         calibration=choice.calibration,
         threshold=choice.threshold,
+        band=choice.band,
         task=find_task(run.recipe.task),
         name=model.name,
         data=data_name(run),

@@ -1,4 +1,4 @@
-"""The work of a quantization stage: one INT8 artifact; its threshold is fitted again on validation images."""
+"""The work of a quantization stage: one INT8 artifact; its threshold and band are fitted again on validation images."""
 
 import tempfile
 from pathlib import Path
@@ -55,8 +55,10 @@ def _make_judged(run: Run, progress: Progress, artifact: Artifact, *, lesson: "L
         else:
             kept, record = tries.repaired()
         valid = probabilities_of(run, kept, artifact=artifact, splits=("valid",))["valid"]
-        threshold = find_task(run.recipe.task).threshold(labels_of(run, "valid"), valid)
-        rewrite(kept, run.folder / artifact.folder, threshold=threshold, repair=record)
+        task, labels = find_task(run.recipe.task), labels_of(run, "valid")
+        threshold = task.threshold(labels, valid)
+        band = task.band(labels, valid, threshold=threshold)
+        rewrite(kept, run.folder / artifact.folder, threshold=threshold, band=band, repair=record)
     keep_predictions(run, artifact)
 
 

@@ -1,27 +1,83 @@
 """``edgeproof predict``: an artifact's word on photos. Needs no torch."""
 
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from distill.cli.options import JsonOption
+from distill.errors import EdgeproofError
+
+_LOOK_EVERY_S = 0.5
 
 
 def predict(
     artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    images: Annotated[list[Path] | None, typer.Argument(help="Photos, or folders of photos.")] = None,
     as_json: JsonOption = False,
     csv: Annotated[Path | None, typer.Option(help="Write the answers to this CSV file.")] = None,
+    stdin: Annotated[
+        bool, typer.Option("--stdin", help="Read paths from standard input, answer in lines of JSON.")
+    ] = False,
+    watch: Annotated[
+        Path | None, typer.Option(help="Answer for photos that appear in this folder, in lines of JSON.")
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="resize, center_crop or tiles (default: the artifact's).")
+    ] = None,
     runtime: Annotated[
         str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: the runtime's).")] = None,
+    workers: Annotated[int | None, typer.Option(help="Photos judged side by side.")] = None,
+    provenance: Annotated[
+        bool, typer.Option("--provenance", help="Tell beside it what the file says of its own origin.")
+    ] = False,
+    cache: Annotated[Path | None, typer.Option(help="Folder for OpenVINO's compiled models.")] = None,
 ) -> None:
     """Say of each photo whether it is real or generated. Needs no torch."""
-    from deploy.predict import predict_files, print_answers
+    from deploy.predict import Form, answers_for, summary, tell, warn
+    from deploy.runtime import Detector
 
-    answers = predict_files(artifact, images, runtime=runtime, threads=threads)
-    print_answers(answers, as_json=as_json, csv=csv)
-    if any(answer["error"] for answer in answers):
+    photos = _photos(images, stdin=stdin, watch=watch)
+    detector = Detector.load(artifact, runtime=runtime, threads=threads, workers=workers, cache=cache)
+    if detector.caution:
+        warn(f"caution: {detector.caution}")
+    extra = _provenance if provenance else None
+    answers = answers_for(detector, photos, policy=policy, extra=extra)  # type: ignore[arg-type]
+    form: Form = "lines" if stdin or watch else "json" if as_json else "text"
+    classes = detector.manifest.labels if detector.manifest.task == "multiclass" else ()
+    told = tell(answers, form=form, csv=csv, classes=classes)
+    if told.counts.total() != 1 or stdin or watch:
+        warn(summary(told.counts))
+    if told.counts["error"]:
         raise typer.Exit(2)
+    if told.interrupted and not watch:  # which ends in no other way
+        raise typer.Exit(130)
+
+
+def _provenance(photo: Path) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from deploy.provenance import provenance_of
+
+    return {"provenance": [asdict(claim) for claim in provenance_of(photo)]}
+
+
+def _photos(images: list[Path] | None, *, stdin: bool, watch: Path | None) -> Iterable[Path]:
+    from deploy.watch import new_photos, paths_from, photos_in
+
+    if bool(images) + stdin + (watch is not None) != 1:
+        raise EdgeproofError("expected photos, or --stdin, or --watch FOLDER, and one of them only")
+    if stdin:  # unbuffered: a thread that waits in a buffered reader would hold up the end of the process
+        return paths_from(open(0, "rb", buffering=0, closefd=False))  # noqa: PTH123, SIM115
+    if watch:
+        return new_photos(watch, pause=_pause)
+    return [photo for path in images or () for photo in photos_in(path)]
+
+
+def _pause() -> bool:
+    time.sleep(_LOOK_EVERY_S)
+    return True

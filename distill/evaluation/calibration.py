@@ -20,7 +20,7 @@ MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 class Calibration(BaseModel):
     """``probability = sigmoid(logit / temperature + bias)`` (Platt scaling with Guo et al. 2017's temperature)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     temperature: Annotated[float, Field(gt=0.0)] = 1.0
     bias: float = 0.0

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from distill.evaluation.band import Band
 from distill.evaluation.calibration import Calibration
 from distill.record import Record
 from distill.roster import Model
 
 
 class Choice(Record):
-    """The seed with the best validation score, its calibration and one threshold (None for K classes).
+    """The seed with the best validation score, its calibration and one threshold and band (None for K classes).
 
     ``weights`` is their SHA-256.
     """
@@ -17,6 +18,7 @@ class Choice(Record):
     calibration: Calibration
     threshold: float | None
     weights: str
+    band: Band | None = None
 
 
 def choice_of(run: Path, model: Model) -> Choice:

@@ -143,11 +143,13 @@ def choose(run: Run, progress: Progress, *, model: Model, candidates: Sequence[M
         if split in logits
     }
     save_arrays(run.folder / model.predictions, found)
+    threshold = task.threshold(labels, found["valid"])
     Choice(
         seed=best.seed or 0,
         calibration=calibration,
-        threshold=task.threshold(labels, found["valid"]),
+        threshold=threshold,
         weights=sha256(run.folder / model.folder / WEIGHTS),
+        band=task.band(labels, found["valid"], threshold=threshold),
     ).write(run.folder / model.choice)
 
 
