@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from deploy.quantization_record import FloatLayer, QuantizationRecord, QuantizationTry, RepairRecord
+from deploy.selftest_record import SelfTestRecord
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.files import read_json, sha256, write_json
@@ -29,14 +30,16 @@ __all__ = [
     "QuantizationRecord",
     "QuantizationTry",
     "RepairRecord",
+    "SelfTestRecord",
     "package_versions",
     "read_manifest",
     "verify",
     "write_artifact",
 ]
 
-SCHEMA_VERSION: Final = 2
-READABLE = (1, SCHEMA_VERSION)  # version 2 only adds what became of INT8: ``float_layers`` and ``repair``
+SCHEMA_VERSION: Final = 3
+# version 2 only adds what became of INT8, ``float_layers`` and ``repair``, version 3 ``selftest``
+READABLE = (1, 2, SCHEMA_VERSION)
 MANIFEST_NAME = "manifest.json"
 # Runtime -> its files; the first is the one to load. The order is the runtime's order of preference.
 MODEL_FILES: dict[str, tuple[str, ...]] = {
@@ -79,7 +82,7 @@ class Manifest(_Frozen):
     order; its verdict is the likeliest, and ``threshold`` is null.
     """
 
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
     name: Annotated[str, Field(min_length=1)]
     task: Literal["binary", "multiclass"]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
@@ -95,6 +98,7 @@ class Manifest(_Frozen):
     quantizer: QuantizationRecord | None
     versions: dict[str, str]
     data: Annotated[str, Field(min_length=1)]
+    selftest: SelfTestRecord | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
@@ -113,7 +117,24 @@ class Manifest(_Frozen):
             raise ValueError(f"input.shape is {list(self.input.shape)}, expected {[1, size, size, 3]}")
         if not self.runtimes:
             raise ValueError(f"files are {sorted(self.files)}, expected {_model_choices()}")
+        self._check_selftest()
         return self
+
+    def _check_selftest(self) -> None:
+        if self.selftest is None:
+            return
+        record, logits = (
+            self.files.get(self.selftest.images),
+            1 if self.task == "binary" else len(self.labels),
+        )
+        if record is None or record.bytes != self.selftest.bytes:
+            found = "no such file" if record is None else f"{record.bytes} bytes"
+            raise ValueError(f"{self.selftest.images}: {found}, expected {self.selftest.bytes} bytes")
+        rows = [row for rows in self.selftest.expected.values() for row in rows]
+        if any(len(row) != logits for row in rows):
+            raise ValueError(
+                f"selftest.expected: {sorted({*map(len, rows)})} logits an image, expected {logits}"
+            )
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -136,6 +157,7 @@ def write_artifact(
     quantizer: QuantizationRecord | None = None,
     versions: Mapping[str, str] | None = None,
     data: str = "simulated",
+    selftest: SelfTestRecord | None = None,
 ) -> Manifest:
     """Copy ``files`` (name in the artifact → source) into ``folder``, with a manifest that names every hash.
 
@@ -168,6 +190,7 @@ def write_artifact(
             "quantizer": quantizer and quantizer.model_dump(),
             "versions": dict(versions or {}),
             "data": data,
+            "selftest": selftest and selftest.model_dump(),
         },
         source=folder,
     )
@@ -204,7 +227,7 @@ def read_manifest(folder: Path) -> Manifest:
         raise EdgeproofError(f"{path}: found {type(raw).__name__}, expected a JSON object")
     version = raw.get("schema_version")
     if type(version) is not int or version not in READABLE:
-        expected = " or ".join(map(str, READABLE))
+        expected = ", ".join(map(str, READABLE[:-1])) + f" or {READABLE[-1]}"
         raise EdgeproofError(f"{path}: schema_version is {version!r}, expected {expected}")
     return _validate(raw, source=path)
 

@@ -11,6 +11,7 @@ import numpy as np
 from deploy.artifact import MODEL_FILES, package_versions, read_manifest, verify, write_artifact
 from deploy.quantization_record import FloatLayer, RepairRecord
 from deploy.runtime import ImageLike, as_rgb
+from deploy.selftest import write_selftest
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.preprocess import Pixels, PreprocessSpec
@@ -81,6 +82,7 @@ def export(
                 versions=package_versions("torch", "onnx", *runtimes),
                 data=data,
             )
+            write_selftest(folder)
     return Path(next(iter(folders.values())))
 
 
@@ -147,6 +149,7 @@ def quantize(
             versions=package_versions(quantizer.runtime),
             data=parent.data,
         )
+    write_selftest(Path(out))
     return Path(out)
 
 
@@ -181,6 +184,7 @@ def rewrite(
             quantizer=quantizer,
             versions=found.versions,
             data=found.data,
+            selftest=found.selftest,
         )
 
 

@@ -65,6 +65,7 @@ class Detector:
         runtime: str | None = None,
         threads: int | None = None,
         precision: Precision = "fp32",
+        selftest: bool = False,
     ) -> "Detector":
         """Verify every hash in ``folder`` and load its model.
 
@@ -74,9 +75,10 @@ class Detector:
                 in the artifact.
             threads: CPU threads of one inference; None leaves it to the runtime.
             precision: floating-point precision of OpenVINO's layers that are not INT8.
+            selftest: whether it must answer here as it did where it was made, on the artifact's own eight images.
 
         Raises:
-            EdgeproofError: a file is missing or altered, or no runtime fits.
+            EdgeproofError: a file is missing or altered, no runtime fits, or the self-test fails or checks nothing.
         """
         folder = Path(folder)
         if threads is not None and threads < 1:
@@ -87,7 +89,12 @@ class Detector:
             folder, runtime=chosen, output=manifest.outputs[1], threads=threads, precision=precision
         )
         _check_shapes(folder, manifest, session)
-        return cls(manifest=manifest, runtime=chosen, session=session)
+        detector = cls(manifest=manifest, runtime=chosen, session=session)
+        if selftest:
+            from deploy.selftest import check, require_ok
+
+            require_ok(check(detector, folder))
+        return detector
 
     @overload  # a str is one path, though also a sequence
     def predict(self, image: ImageLike) -> Prediction: ...  # type: ignore[overload-overlap]
