@@ -54,6 +54,8 @@ def test_wheel_holds_the_package_data(wheel: list[str]) -> None:
         assert f"teachers/pretrained/{name}" in wheel
     for name in ("page.css", "page.html.j2", "blocks.html.j2"):
         assert f"distill/page/{name}" in wheel
+    for name in ("CMakeLists.txt", "program.c", "detect_openvino.cpp", "engine.h", "onnxruntime_headers.sh"):
+        assert f"deploy/embedded/{name}" in wheel
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
 
 

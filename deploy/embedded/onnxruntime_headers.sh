@@ -4,7 +4,8 @@
 # mirror that apt uses already, with lists of its own: nothing is installed and apt's own settings stay as they are.
 # An older header serves a newer library: the C API only grows.
 set -eu
-dir=${1:?usage: onnxruntime_headers.sh DIR}
+mkdir -p "${1:?usage: onnxruntime_headers.sh DIR}"
+dir=$(cd "$1" && pwd)
 for tool in apt-get dpkg-deb; do
     command -v "$tool" >/dev/null || { echo "onnxruntime_headers.sh: no $tool here, expected Debian or a kin" >&2; exit 2; }
 done
@@ -22,6 +23,5 @@ if ! apt-get download -q libonnxruntime-dev >log 2>&1; then
         { echo "onnxruntime_headers.sh: libonnxruntime-dev cannot be had: $(grep '^E:' log | head -n 1)" >&2; exit 2; }
 fi
 dpkg-deb -x libonnxruntime-dev*.deb tree
-mkdir -p "$dir"
 cp tree/usr/include/onnxruntime/*.h "$dir/"
 cp tree/usr/share/doc/libonnxruntime-dev/copyright "$dir/"
