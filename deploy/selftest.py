@@ -76,7 +76,9 @@ def tiles() -> Pixels:
     gray = [np.full((TILE, TILE), 255), (x + y) % 2 * 255, y // 4 % 2 * 255, x * 8, (x >= y) * 255]
     colours = np.stack([x // 8 % 2, y // 8 % 2, (x // 4 + y // 4) % 2], axis=2) * 255
     scales = [rng.integers(-8, 9, (TILE // step, TILE // step, 3)) * step for step in (1, 2, 4, 8)]
-    octaves = sum(values.repeat(TILE // len(values), 0).repeat(TILE // len(values), 1) for values in scales)
+    octaves = np.sum(
+        [values.repeat(TILE // len(values), 0).repeat(TILE // len(values), 1) for values in scales], axis=0
+    )
     return np.stack(
         [
             *(np.repeat(image[..., None], 3, axis=2) for image in gray),
@@ -138,7 +140,7 @@ def check(detector: Detector, folder: Path | str) -> SelfTestReport:
     record = detector.manifest.selftest
     if record is None:
         return report.model_copy(update={"reason": "the artifact holds no self-test"})
-    expected = record.expected.get(detector.runtime)
+    expected = {str(runtime): rows for runtime, rows in record.expected.items()}.get(detector.runtime)
     if expected is None:
         return report.model_copy(update={"reason": f"its self-test holds no logits of {detector.runtime}"})
     if detector.precision != "fp32":

@@ -1,13 +1,13 @@
 """What an artifact should answer on eight small images: part of a manifest. Torch-free."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
 from distill.record import Frozen
 from distill.roster import Runtime
 
-SELFTEST_NAME = "selftest.bin"
+SELFTEST_NAME: Final = "selftest.bin"
 
 Row = tuple[FiniteFloat, ...]  # the logits of one image: one, or one a class
 

@@ -46,7 +46,10 @@ print(json.dumps([seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]
 def build(folder: Path, *, headers: Path) -> None:
     """Both programs, in ``folder``."""
     found = [f"-DWHEELS={sysconfig.get_path('platlib')}", f"-DONNXRUNTIME_INCLUDE_DIR={headers.resolve()}"]
-    for command in (["cmake", "-S", SOURCES, "-B", folder, *found], ["cmake", "--build", folder]):
+    for command in (
+        ["cmake", "-S", str(SOURCES), "-B", str(folder), *found],
+        ["cmake", "--build", str(folder)],
+    ):
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
@@ -72,7 +75,8 @@ def measure(command: list[str]) -> list[float]:
 def collect(artifacts: list[Path], *, headers: Path, rounds: int) -> dict[str, Any]:
     """The content of the result file."""
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as temporary:
-        programs, commands = Path(temporary, "build"), {}
+        programs = Path(temporary, "build")
+        commands: dict[str, list[str]] = {}
         build(programs, headers=headers)
         for artifact in artifacts:
             manifest = read_manifest(artifact)
