@@ -161,6 +161,18 @@ def test_same_answers_as_python(
     assert text.stdout == f"{paths[0]}: {expected[0].label} ({probability})\n"
 
 
+def test_not_sure_within_the_band(detect: Run, deployed: Deployed, artifact: Path, tmp_path) -> None:
+    paths = photos(tmp_path, deployed.pixels)
+    probabilities = sorted(answer["probability"] for answer in answers(detect(artifact, *paths, "--json")))
+    low, high = (sum(probabilities[at - 1 : at + 1]) / 2 for at in (5, 15))
+    edit(artifact, band={"low": low, "high": high})
+    found = answers(detect(artifact, *paths, "--json"))
+    unsure = [answer["probability"] for answer in found if answer["answer"] == "not sure"]
+    assert sorted(unsure) == pytest.approx(probabilities[5:15])
+    assert all(answer["answer"] in {answer["label"], "not sure"} for answer in found)
+    assert ": not sure (probability of generated" in detect(artifact, *paths).stdout
+
+
 def test_fp32_and_several_classes(detect: Run, runtime: str, deployed: Deployed, tmp_path) -> None:
     task = MultiClass(labels=("real", 'a "quoted" one', "ü\t\\"))
     deploy.export(tiny_detector(3), SPEC, out=tmp_path / "classes", task=task)

@@ -114,6 +114,13 @@ static void read_labels(Artifact *artifact) {
     if (binary) artifact->threshold = number(artifact, json_get(artifact->manifest, "threshold"), "threshold");
 }
 
+static void read_band(Artifact *artifact) {
+    const char *band = json_get(artifact->manifest, "band");
+    if (!json_first(band)) return; /* absent or null */
+    artifact->unsure_from = number(artifact, json_get(band, "low"), "band.low");
+    artifact->unsure_until = number(artifact, json_get(band, "high"), "band.high");
+}
+
 Artifact artifact_open(const char *folder) {
     Artifact artifact = {.folder = folder};
     char *path = artifact_path(&artifact, MANIFEST);
@@ -124,6 +131,7 @@ Artifact artifact_open(const char *folder) {
     artifact.size = whole(&artifact, json_get(spec, "size"), "preprocess.size", SMALLEST, LARGEST);
     string(&artifact, json_get(spec, "policy"), "preprocess.policy", artifact.policy, sizeof artifact.policy);
     read_labels(&artifact);
+    read_band(&artifact);
     check_files(&artifact);
     return artifact;
 }

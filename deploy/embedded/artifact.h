@@ -14,6 +14,7 @@ typedef struct {
     char (*labels)[LABEL_BYTES]; /* 2, or one a class */
     int label_count;
     double threshold;         /* on the probability of labels[1]; unused where there is a logit a class */
+    double unsure_from, unsure_until; /* from the one up to the other a probability means "not sure"; equal: never */
     char policy[16];          /* how a larger image becomes the input: resize, center_crop or tiles */
 } Artifact;
 

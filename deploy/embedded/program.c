@@ -82,7 +82,7 @@ static void print_string(const char *text) {
 
 typedef struct {
     double probability, logit;
-    int label;
+    int label, unsure;
 } Answer;
 
 static Answer judge(const Artifact *artifact, const float *logits) {
@@ -91,8 +91,15 @@ static Answer judge(const Artifact *artifact, const float *logits) {
         if (logits[k] > logits[answer.label]) answer.label = k;
     if (artifact->logits > 1) answer.logit = logits[answer.label] - log_sum(logits, artifact->logits, answer.label);
     answer.probability = sigmoid(answer.logit);
-    if (artifact->logits == 1) answer.label = answer.probability >= artifact->threshold;
+    if (artifact->logits > 1) return answer;
+    answer.label = answer.probability >= artifact->threshold;
+    answer.unsure = answer.probability >= artifact->unsure_from && answer.probability < artifact->unsure_until;
     return answer;
+}
+
+/* The label, or that it had better not say. */
+static const char *verdict(const Artifact *artifact, const Answer *answer) {
+    return answer->unsure ? "not sure" : artifact->labels[answer->label];
 }
 
 static void print_json(const Artifact *artifact, const char *name, const Answer *answer, const float *logits) {
@@ -100,6 +107,8 @@ static void print_json(const Artifact *artifact, const char *name, const Answer 
     print_string(name);
     fputs(", \"label\": ", stdout);
     print_string(artifact->labels[answer->label]);
+    fputs(", \"answer\": ", stdout);
+    print_string(verdict(artifact, answer));
     printf(", \"probability\": %.9g, \"logit\": %.9g, \"threshold\": ", answer->probability, answer->logit);
     if (artifact->logits == 1) {
         printf("%.17g}\n", artifact->threshold);
@@ -120,7 +129,7 @@ static void print_answer(const Artifact *artifact, const char *name, const float
     if (json)
         print_json(artifact, name, &answer, logits);
     else if (artifact->logits == 1)
-        printf("%s: %s (probability of generated %.3f, threshold %.3f)\n", name, artifact->labels[answer.label], answer.probability,
+        printf("%s: %s (probability of generated %.3f, threshold %.3f)\n", name, verdict(artifact, &answer), answer.probability,
                artifact->threshold);
     else
         printf("%s: %s (probability %.3f)\n", name, artifact->labels[answer.label], answer.probability);
