@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+HEADERS := .venv/include/onnxruntime/onnxruntime_c_api.h
 
 .PHONY: demo test lint setup clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeproof run demo --resume
 
-test: $(INSTALLED)
+test: $(INSTALLED) $(HEADERS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: $(INSTALLED)
@@ -27,6 +28,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
 	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[all,dev]'
 	touch $@
+
+# the C program's tests need them; without Debian's packages they are skipped
+$(HEADERS): | $(INSTALLED)
+	-sh deploy/embedded/onnxruntime_headers.sh $(dir $@)
 
 clean:
 	rm -rf .venv runs build dist

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from deploy.quantization_record import FloatLayer, QuantizationRecord, QuantizationTry, RepairRecord
+from deploy.selftest_record import SelfTestRecord
 from distill.errors import EdgeproofError
 from distill.evaluation.band import Band
 from distill.evaluation.calibration import Calibration
@@ -29,6 +30,7 @@ __all__ = [
     "QuantizationRecord",
     "QuantizationTry",
     "RepairRecord",
+    "SelfTestRecord",
     "package_versions",
     "read_manifest",
     "verify",
@@ -98,6 +100,7 @@ class Manifest(_Frozen):
     quantizer: QuantizationRecord | None
     versions: dict[str, str]
     data: Annotated[str, Field(min_length=1)]
+    selftest: SelfTestRecord | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "Manifest":
@@ -120,10 +123,27 @@ class Manifest(_Frozen):
             raise ValueError(f"input.shape is {list(self.input.shape)}, expected {[1, size, size, 3]}")
         if not self.runtimes:
             raise ValueError(f"files are {sorted(self.files)}, expected {_model_choices()}")
+        self._check_selftest()
         return self
 
     def _holds(self, band: Band) -> bool:
         return self.threshold is not None and band.low <= self.threshold <= band.high
+
+    def _check_selftest(self) -> None:
+        if self.selftest is None:
+            return
+        record, logits = (
+            self.files.get(self.selftest.images),
+            1 if self.task == "binary" else len(self.labels),
+        )
+        if record is None or record.bytes != self.selftest.bytes:
+            found = "no such file" if record is None else f"{record.bytes} bytes"
+            raise ValueError(f"{self.selftest.images}: {found}, expected {self.selftest.bytes} bytes")
+        rows = [row for rows in self.selftest.expected.values() for row in rows]
+        if any(len(row) != logits for row in rows):
+            raise ValueError(
+                f"selftest.expected: {sorted({*map(len, rows)})} logits an image, expected {logits}"
+            )
 
     @property
     def runtimes(self) -> tuple[str, ...]:
@@ -147,6 +167,7 @@ def write_artifact(
     quantizer: QuantizationRecord | None = None,
     versions: Mapping[str, str] | None = None,
     data: str = "simulated",
+    selftest: SelfTestRecord | None = None,
 ) -> Manifest:
     """Copy ``files`` (name in the artifact → source) into ``folder``, with a manifest that names every hash.
 
@@ -180,6 +201,7 @@ def write_artifact(
             "quantizer": quantizer and quantizer.model_dump(),
             "versions": dict(versions or {}),
             "data": data,
+            "selftest": selftest and selftest.model_dump(),
         },
         source=folder,
     )
@@ -218,8 +240,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise EdgeproofError(f"{path}: found {type(raw).__name__}, expected a JSON object")
     version = raw.get("schema_version")
     if type(version) is not int or version not in READABLE:
-        expected = ", ".join(map(str, READABLE))
-        raise EdgeproofError(f"{path}: schema_version is {version!r}, expected one of {expected}")
+        expected = ", ".join(map(str, READABLE[:-1])) + f" or {READABLE[-1]}"
+        raise EdgeproofError(f"{path}: schema_version is {version!r}, expected {expected}")
     return _validate(raw, source=path)
 
 

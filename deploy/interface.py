@@ -12,6 +12,7 @@ from deploy.artifact import MODEL_FILES, package_versions, read_manifest, verify
 from deploy.inputs import ImageLike, as_rgb
 from deploy.metadata import write_described
 from deploy.quantization_record import FloatLayer, RepairRecord
+from deploy.selftest import write_selftest
 from distill.errors import EdgeproofError
 from distill.evaluation.band import Band
 from distill.evaluation.calibration import Calibration
@@ -86,6 +87,7 @@ def export(
                 versions=package_versions("torch", "onnx", *runtimes),
                 data=data,
             )
+            write_selftest(folder)
     return Path(next(iter(folders.values())))
 
 
@@ -153,6 +155,7 @@ def quantize(
             versions=package_versions(quantizer.runtime),
             data=parent.data,
         )
+    write_selftest(Path(out))
     return Path(out)
 
 
@@ -196,6 +199,7 @@ def rewrite(
             quantizer=quantizer,
             versions=found.versions,
             data=found.data,
+            selftest=found.selftest,
         )
 
 

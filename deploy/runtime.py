@@ -58,6 +58,7 @@ class Detector:
         precision: Precision = "fp32",
         workers: int | None = None,
         cache: Path | str | None = None,
+        selftest: bool = False,
     ) -> "Detector":
         """Verify every hash in ``folder`` and load its model.
 
@@ -71,9 +72,10 @@ class Detector:
                 threads: the most images a second, where the default gives the first answer soonest. None decodes
                 side by side and gives every inference all threads.
             cache: a folder where OpenVINO keeps what it compiled, so that the next process starts sooner.
+            selftest: whether it must answer here as it did where it was made, on the artifact's own eight images.
 
         Raises:
-            EdgeproofError: a file is missing or altered, or no runtime fits.
+            EdgeproofError: a file is missing or altered, no runtime fits, or the self-test fails or checks nothing.
         """
         folder = Path(folder)
         for name, number in (("threads", threads), ("workers", workers)):
@@ -87,10 +89,15 @@ class Detector:
         session = open_session(folder, runtime=chosen, output=manifest.outputs[1], options=options)
         _check_shapes(folder, manifest, session)
         decoders = min(_MOST_DECODERS, threads or os.cpu_count() or 1)
-        return cls(
+        detector = cls(
             manifest=manifest, runtime=chosen, session=session, workers=workers or decoders,
             streams=options.streams,
         )  # fmt: skip
+        if selftest:
+            from deploy.selftest import check, require_ok
+
+            require_ok(check(detector, folder))
+        return detector
 
     @overload  # a str is one path, though also a sequence
     def predict(self, image: ImageLike, *, policy: Policy | None = None) -> Prediction: ...  # type: ignore[overload-overlap]

@@ -31,6 +31,7 @@ _VNNI_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "avx_vnni_int8"})
 _X86 = frozenset({"x86_64", "amd64", "i686", "i386", "x86"})
 # What CPUID and macOS call what Linux calls otherwise; the latter is what we use throughout.
 _LINUX_NAMES = {"avx512vnni": "avx512_vnni", "avx1.0": "avx", "sse4.2": "sse4_2"}
+_CPUINFO = Path("/proc/cpuinfo")
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
@@ -92,6 +93,23 @@ def cpu_flags() -> frozenset[str]:
         EdgeproofError: py-cpuinfo is not installed.
     """
     return frozenset(_LINUX_NAMES.get(flag, flag) for flag in _cpu_info().get("flags", ()))
+
+
+def cpu_identity() -> tuple[str, tuple[str, ...]]:
+    """The processor's name and those of :data:`ISA_FLAGS` that it has, at once and without any package.
+
+    Linux tells both, elsewhere the flags are empty. Most Arm kernels tell no name; the architecture's stands for it.
+    """
+    try:
+        lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    pairs = (line.partition(":") for line in reversed(lines))  # of several cores the first counts
+    told = {key.strip().lower(): value.strip() for key, _, value in pairs}
+    name = told.get("model name") or told.get("hardware")
+    flags = (told.get("flags") or told.get("features") or "").split()
+    machine = platform.processor() or platform.machine() or "unknown"
+    return name or machine, tuple(flag for flag in ISA_FLAGS if flag in flags)
 
 
 def int8_saturates(*, machine: str | None = None, flags: frozenset[str] | None = None) -> bool:

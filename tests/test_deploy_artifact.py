@@ -63,7 +63,7 @@ def test_manifest_has_the_fields_of_the_contract(tmp_path, write) -> None:
     raw = json.loads((tmp_path / "a" / "manifest.json").read_text())
     assert set(raw) == set(
         "schema_version name task labels input outputs preprocess threshold band calibration precision files "
-        "metrics parent quantizer versions data".split()
+        "metrics parent quantizer versions data selftest".split()
     )
     assert raw["input"] == {
         "name": "image",
@@ -114,17 +114,18 @@ def test_another_schema_version(tmp_path, write, version) -> None:
         verify(tmp_path / "a")
 
 
-def test_an_artifact_of_the_version_before_is_still_read(tmp_path, write) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_artifact_of_a_version_before_is_still_read(tmp_path, write, version) -> None:
     made = {"name": "ort", "tool": "ort", "runtime": "onnxruntime", "samples": 8, "seconds": 1.0}
     write(tmp_path / "a")
     edit(
         tmp_path / "a",
-        schema_version=1,
+        schema_version=version,
         quantizer={**made, "reduce_range": False, "settings": {}, "versions": {}},
     )
-    found = verify(tmp_path / "a").quantizer
-    assert found is not None
-    assert (found.float_layers, found.repair) == ((), None)
+    manifest = verify(tmp_path / "a")
+    assert manifest.quantizer is not None and manifest.selftest is None
+    assert (manifest.quantizer.float_layers, manifest.quantizer.repair) == ((), None)
 
 
 @pytest.mark.parametrize("name", ["../model.onnx", "/etc/passwd", "a/b", "a\\b", "..", ".hidden", "c:x", ""])

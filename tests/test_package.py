@@ -15,7 +15,7 @@ TORCH_FREE = """
     bench.accuracy bench.contestants.artifact bench.degradations bench.latency
     bench.records.accuracy bench.records.distillation bench.records.latency
     bench.report.terminal bench.report.write bench.seeds bench.stages
-    deploy.artifact deploy.metadata deploy.parity deploy.predict deploy.runtime deploy.timing
+    deploy.artifact deploy.metadata deploy.parity deploy.predict deploy.runtime deploy.selftest deploy.timing
     deploy.stages.degradations distill.__main__ distill.cli.doctor distill.data.explore.inspect
     distill.data.explore.report distill.data.layouts distill.data.scan distill.data.shards.pack
     distill.data.transforms.augment distill.data.transforms.degradations distill.data.unlabelled
@@ -54,6 +54,8 @@ def test_wheel_holds_the_package_data(wheel: list[str]) -> None:
         assert f"teachers/pretrained/{name}" in wheel
     for name in ("page.css", "page.html.j2", "blocks.html.j2"):
         assert f"distill/page/{name}" in wheel
+    for name in ("CMakeLists.txt", "program.c", "detect_openvino.cpp", "engine.h", "onnxruntime_headers.sh"):
+        assert f"deploy/embedded/{name}" in wheel
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
 
 

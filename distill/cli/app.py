@@ -9,6 +9,7 @@ from distill.cli.data import data_app
 from distill.cli.doctor import doctor
 from distill.cli.names import list_names
 from distill.cli.predict import predict
+from distill.cli.selftest import selftest
 from distill.errors import EdgeproofError
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 run.add_to(app)
 app.command()(predict)
+app.command()(selftest)
 app.command(name="list")(list_names)
 app.command()(doctor)
 app.add_typer(data_app, name="data")
