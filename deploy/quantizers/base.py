@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -13,6 +14,9 @@ from distill.errors import EdgeproofError
 from distill.machine import int8_saturates
 from distill.preprocess import Pixels
 from distill.roster import Runtime
+
+if TYPE_CHECKING:
+    from deploy.onnx_graph import DeployGraph
 
 Images = Sequence[Pixels]
 
@@ -33,7 +37,8 @@ class BackendSettings(BaseModel):
 
 
 # Writes the INT8 form of ``source`` to ``output``, from ``images`` and ``settings`` (all by keyword). Where the quantizer
-# has ``find_layers``, it also takes ``float_layers``, positions in that list, and leaves these in float.
+# has ``find_layers``, it also takes ``float_layers``, positions in that list, and leaves these in float. Where it needs
+# the network, it also takes ``network``.
 Backend = Callable[..., None]
 
 
@@ -49,6 +54,7 @@ class Quantizer:
         find_layers: lists a file's convolutions and matrix products, the same in the same order for the same network at
             every input size; None if the tool cannot leave layers in float.
         trained_settings: defaults for a network that was trained with quantization in the loop.
+        needs_network: it quantizes the PyTorch network that a file was exported from, not the file.
     """
 
     name: str
@@ -59,6 +65,7 @@ class Quantizer:
     count_layers: Callable[[Path], int]
     find_layers: Callable[[Path], tuple[FloatLayer, ...]] | None = None
     trained_settings: Mapping[str, object] = field(default_factory=dict)
+    needs_network: bool = False
 
     def quantize(
         self,
@@ -69,6 +76,7 @@ class Quantizer:
         settings: Mapping[str, object] | None = None,
         name: str | None = None,
         float_layers: Sequence[FloatLayer] = (),
+        network: "DeployGraph | None" = None,
     ) -> QuantizationRecord:
         """Quantize ``source`` with calibration images of the training split only.
 
@@ -79,16 +87,21 @@ class Quantizer:
             settings: fields of ``settings_type``.
             name: what goes on record beside the tool; the tool's own by default.
             float_layers: layers to leave in float, of those that ``find_layers`` finds in ``source``.
+            network: what ``source`` was exported from, in evaluation mode; read only if the quantizer needs it.
 
         Raises:
             EdgeproofError: no file, no or wrong images, an unknown setting, a package that is missing, no layer that
-                matched, or layers to leave in float that are not there.
+                matched, layers to leave in float that are not there, or no network where one is needed.
         """
         if not source.is_file():
             raise EdgeproofError(f"{source}: no such file, expected the FP32 model to quantize")
         _check_images(images)
         parsed = self.parse(settings or {})
-        options = {"float_layers": self._positions(source, float_layers)} if float_layers else {}
+        options: dict[str, Any] = {}
+        if float_layers:
+            options["float_layers"] = self._positions(source, float_layers)
+        if self.needs_network:
+            options["network"] = self._network(network)
         output.parent.mkdir(parents=True, exist_ok=True)
         started = time.perf_counter()
         self.backend(source=source, output=output, images=images, settings=parsed, **options)
@@ -107,6 +120,13 @@ class Quantizer:
             versions={package: version(package) for package in self.packages},
             float_layers=tuple(float_layers),
         )
+
+    def _network(self, network: "DeployGraph | None") -> "DeployGraph":
+        if network is None:
+            raise EdgeproofError(
+                f"quantizer {self.name}: found no network, expected the PyTorch module that the artifact was made from"
+            )
+        return network
 
     def _positions(self, source: Path, wanted: Sequence[FloatLayer]) -> tuple[int, ...]:
         if self.find_layers is None:
