@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 2
-READABLE = (1, SCHEMA_VERSION)  # version 2 only adds what became of INT8: ``float_layers`` and ``repair``
+READABLE = (1, SCHEMA_VERSION)  # version 2 only adds what became of INT8, and its calibration images
 MANIFEST_NAME = "manifest.json"
 # Runtime -> its files; the first is the one to load. The order is the runtime's order of preference.
 MODEL_FILES: dict[str, tuple[str, ...]] = {

@@ -94,7 +94,7 @@ def quantize(
     out: str | Path,
     tool: str = "nncf",
     settings: Mapping[str, Any] | None = None,
-    samples: int = 256,
+    samples: int = 1000,
     name: str | None = None,
     float_layers: Sequence[FloatLayer] = (),
     network: "nn.Module | None" = None,
@@ -164,7 +164,12 @@ def quantize(
 
 
 def rewrite(
-    source: str | Path, out: str | Path, *, threshold: float | None, repair: RepairRecord | None = None
+    source: str | Path,
+    out: str | Path,
+    *,
+    threshold: float | None,
+    repair: RepairRecord | None = None,
+    strata: Mapping[str, int] | None = None,
 ) -> None:
     """Write an artifact anew with another threshold, and what was needed; its models stay as they are, byte for byte.
 
@@ -173,10 +178,13 @@ def rewrite(
         out: the new one's; may be the same.
         threshold: on the probability of *generated*; None for K classes.
         repair: what was needed so that INT8 keeps its score, if that was judged.
+        strata: how many calibration images there were of each kind.
     """
     folder = Path(source)
     found = read_manifest(folder)
-    quantizer = found.quantizer and found.quantizer.model_copy(update={"repair": repair})
+    quantizer = found.quantizer and found.quantizer.model_copy(
+        update={"repair": repair, "strata": dict(strata or {})}
+    )
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as temporary:
         for file in found.files:
             shutil.copyfile(folder / file, Path(temporary, file))

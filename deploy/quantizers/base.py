@@ -1,5 +1,6 @@
 """What every quantizer backend is, and what they share."""
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -114,6 +115,7 @@ class Quantizer:
             tool=self.name,
             runtime=self.runtime,
             samples=len(images),
+            images_sha256=digest(images),
             seconds=round(time.perf_counter() - started, 3),
             reduce_range=parsed.effective_reduce_range(),
             settings=parsed.model_dump(mode="json", exclude={"reduce_range"}),
@@ -153,6 +155,12 @@ class Quantizer:
                 for item in error.errors()
             )
             raise EdgeproofError(f"quantizer {self.name}: {found} (settings: {choices})") from None
+
+
+def digest(images: Images) -> str:
+    """One SHA-256 for a set of images, whatever their order: of their own ones in hexadecimal, sorted, a line each."""
+    each = sorted(hashlib.sha256(image.tobytes()).hexdigest() for image in images)
+    return hashlib.sha256("\n".join(each).encode()).hexdigest()
 
 
 def _named(layer: FloatLayer | None) -> str:

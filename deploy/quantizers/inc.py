@@ -14,6 +14,7 @@ cannot fuse that and would run it slower than FP32: the models are for OpenVINO.
 
 import contextlib
 import logging
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -149,6 +150,9 @@ def _drop_zero_points(proto: "onnx.ModelProto") -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without its log lines, and those of what it imports; other warnings pass."""
+    os.environ.setdefault(
+        "LOG_LEVEL_INC", "6"
+    )  # otherwise it makes a folder for a log file in the user's home
     from neural_compressor.common import Logger
 
     Logger()  # made at the first call, it sets its level

@@ -30,13 +30,14 @@ _RANGES = {"minmax": "MINMAX", "mean_minmax": "MEAN_MINMAX"}
 class NncfSettings(BackendSettings):
     """``mixed`` has asymmetric activations, which SiLU-like networks need; ``performance`` is symmetric.
 
+    ``subset_size`` is how many of the calibration images NNCF looks at: all of them by default.
     ``bias_correction`` shifts biases by what rounding adds to a layer's mean output. A network that was trained with the
     rounding has learned that itself, and is made worse.
     """
 
     preset: Literal["mixed", "performance"] = "mixed"
     calibration: Literal["minmax", "mean_minmax"] = "minmax"
-    subset_size: int = Field(default=300, ge=1)
+    subset_size: int | None = Field(default=None, ge=1)
     bias_correction: bool = True
     fast_bias_correction: bool = True
 
@@ -57,7 +58,7 @@ def quantize(
             model,
             nncf.Dataset(list(images)),
             preset=nncf.QuantizationPreset(settings.preset),
-            subset_size=min(settings.subset_size, len(images)),
+            subset_size=min(settings.subset_size or len(images), len(images)),
             fast_bias_correction=settings.fast_bias_correction,
             ignored_scope=nncf.IgnoredScope(names=sorted(ignored), validate=False),
             advanced_parameters=_advanced(nncf, settings),

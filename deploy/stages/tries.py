@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +14,9 @@ from deploy.float_layers import Chosen, fewest, rank_layers, still_int8
 from deploy.quantization_record import Step
 from deploy.quantizers import Quantizer, find_quantizer
 from deploy.repair import Form, ImpossibleError, repair
-from deploy.stages.calibration import calibration_images
+from deploy.stages.calibration import CalibrationSet, calibration_images
 from deploy.stages.export import probabilities_of
-from distill.pipeline.runfolder import load_arrays
+from distill.pipeline.runfolder import WEIGHTS, load_arrays
 from distill.pipeline.stage import Progress, Run
 from distill.preprocess import Pixels
 from distill.recipe import QuantizationSettings
@@ -23,8 +24,13 @@ from distill.roster import Artifact
 from distill.stages.quantization_aware import Lesson
 from distill.task import Task, find_task
 
+if TYPE_CHECKING:
+    from torch import nn
+
 # to rank layers, one quantization each: few images do
 _RANKING_IMAGES, _DRIFT_IMAGES = 16, 64
+# whose ranges a training watches in every epoch
+_TRAINING_IMAGES = 256
 
 
 @dataclass(frozen=True)
@@ -95,14 +101,18 @@ class Tries:
         model, fp32 = self.artifact.model, self.folder / "trained-fp32"
         reduce_range = self._quantizer.parse(self._section.settings).effective_reduce_range()
         found = retrain(
-            self.run, self.progress, lesson=self.lesson, images=self._images, reduce_range=reduce_range
+            self.run,
+            self.progress,
+            lesson=self.lesson,
+            images=self._images[:_TRAINING_IMAGES],
+            reduce_range=reduce_range,
         )
         export(
             found.network, model.preprocess, out={self.artifact.runtime: fp32}, calibration=found.calibration,
             task=self._task, name=model.name, data=data_name(self.run), parent=found.weights,
         )  # fmt: skip
         settings = {**self._quantizer.trained_settings, **self._section.settings}
-        return self._form(self._quantize("trained", source=fp32, settings=settings))
+        return self._form(self._quantize("trained", source=fp32, settings=settings, network=found.network))
 
     def _quantize(
         self,
@@ -112,6 +122,7 @@ class Tries:
         settings: Mapping[str, object] | None = None,
         float_layers: Chosen = (),
         at_most: int = 0,
+        network: "nn.Module | None" = None,
     ) -> Path:
         from deploy.interface import quantize
 
@@ -119,7 +130,7 @@ class Tries:
         return quantize(
             source or self._fp32, images, out=self.folder / name, tool=self._tool,
             settings=settings or self._section.settings, samples=len(images), name=self.artifact.quantizer,
-            float_layers=float_layers,
+            float_layers=float_layers, network=network or network_of(self.run, self.artifact), task=self._task,
         )  # fmt: skip
 
     def _form(self, folder: Path, *, layers: int = 0) -> Form:
@@ -186,6 +197,21 @@ class Tries:
         return self._logits(self._fp32)
 
     @cached_property
-    def _images(self) -> list[Pixels]:
+    def calibration(self) -> CalibrationSet:
+        """The images that all forms are calibrated with."""
         spec = self.artifact.model.preprocess
         return calibration_images(self.run, spec=spec, wanted=self._section.samples)
+
+    @property
+    def _images(self) -> list[Pixels]:
+        return self.calibration.images
+
+
+def network_of(run: Run, artifact: Artifact) -> "nn.Module | None":
+    """The network that an artifact's FP32 form was exported from, for a quantizer that works on it; otherwise None."""
+    from distill.models import load_model
+
+    section = run.recipe.quantization[artifact.quantizer or ""]
+    if not find_quantizer(section.tool or artifact.quantizer or "").needs_network:
+        return None
+    return load_model(run.recipe, artifact.model, run.folder / artifact.model.folder / WEIGHTS)
