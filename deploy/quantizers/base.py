@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deploy.quantization_record import FloatLayer, QuantizationRecord
@@ -44,6 +46,21 @@ Backend = Callable[..., None]
 
 
 @dataclass(frozen=True)
+class Validation:
+    """Labelled images that an INT8 form is held to, never those of the test.
+
+    Attributes:
+        images: uint8 RGB ``[1, S, S, 3]`` each.
+        score: calibrated logits ``[N]`` or ``[N, K]`` of all of them, in their order → what must be kept; higher is better.
+        max_drop: the largest drop of the score, against the FP32 form, that passes.
+    """
+
+    images: Images
+    score: Callable[[npt.NDArray[np.float32]], float]
+    max_drop: float
+
+
+@dataclass(frozen=True)
 class Quantizer:
     """One way to make an INT8 model.
 
@@ -55,6 +72,9 @@ class Quantizer:
         find_layers: lists a file's convolutions and matrix products, the same in the same order for the same network at
             every input size; None if the tool cannot leave layers in float.
         trained_settings: defaults for a network that was trained with quantization in the loop.
+        control_accuracy: the tool's own search for the layers to leave in float so that a score holds: takes ``source``,
+            ``images``, ``settings`` and ``validation`` (by keyword), gives their positions in ``find_layers``. They may be
+            more than INT8 allows.
         needs_network: it quantizes the PyTorch network that a file was exported from, not the file.
     """
 
@@ -66,6 +86,7 @@ class Quantizer:
     count_layers: Callable[[Path], int]
     find_layers: Callable[[Path], tuple[FloatLayer, ...]] | None = None
     trained_settings: Mapping[str, object] = field(default_factory=dict)
+    control_accuracy: Callable[..., tuple[int, ...]] | None = None
     needs_network: bool = False
 
     def quantize(

@@ -13,6 +13,7 @@ from deploy.artifact import MODEL_FILES, RepairRecord
 from deploy.float_layers import Chosen, fewest, rank_layers, still_int8
 from deploy.quantization_record import Step
 from deploy.quantizers import Quantizer, find_quantizer
+from deploy.quantizers.base import Validation
 from deploy.repair import Form, ImpossibleError, repair
 from deploy.stages.calibration import CalibrationSet, calibration_images
 from deploy.stages.export import probabilities_of
@@ -22,7 +23,7 @@ from distill.preprocess import Pixels
 from distill.recipe import QuantizationSettings
 from distill.roster import Artifact
 from distill.stages.quantization_aware import Lesson
-from distill.task import Task, find_task
+from distill.task import Task, find_task, task_of_labels
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,7 +68,8 @@ class Tries:
         return self._form(self._quantize("plain"))
 
     def layers(self) -> Form:
-        """The same with the fewest layers in float that hold the score, or all that INT8 allows.
+        """The same with few layers in float: those that the tool's own accuracy control finds, if it has one, the score holds
+        and it is still INT8; otherwise the fewest that hold the score, or all that INT8 allows.
 
         Raises:
             ImpossibleError: the tool cannot, or no layer may be left in float.
@@ -75,16 +77,42 @@ class Tries:
         if self._quantizer.find_layers is None:
             raise ImpossibleError(f"{self._quantizer.name} cannot leave layers in float")
         found = self._quantizer.find_layers(self._fp32 / self._file)
+        floor = self._fp32_score - self.run.recipe.repair.max_drop
+        controlled = self._controlled(found)
+        if controlled and controlled.passes(floor):
+            return controlled
         allowed = still_int8(rank_layers(found, drift=self._drift), among=found)
         if not allowed:
             raise ImpossibleError(f"none of {len(found)} layers may stay in float in what is still INT8")
-        floor = self._fp32_score - self.run.recipe.repair.max_drop
 
         def attempt(chosen: Chosen) -> tuple[Form, bool]:
             form = self._form(self._quantize(f"layers{len(chosen)}", float_layers=chosen), layers=len(chosen))
             return form, form.passes(floor)
 
         return fewest(allowed, attempt=attempt).tried
+
+    def _controlled(self, found: Chosen) -> Form | None:
+        """The form that the tool's own accuracy control asks for; None where it has none, or that would be no INT8."""
+        from distill.stages.training import labels_of, pixels_of
+
+        if self._quantizer.control_accuracy is None:
+            return None
+        pixels = pixels_of(self.run, "valid", spec=self.artifact.model.preprocess)
+        labels, task = labels_of(self.run, "valid"), self._deployed_task
+        positions = self._quantizer.control_accuracy(
+            source=self._fp32 / self._file,
+            images=[image[None] for image in self._images],
+            settings=self._quantizer.parse(self._section.settings),
+            validation=Validation(
+                images=[pixels.batch([index]) for index in range(len(pixels))],
+                score=lambda logits: task.score_of(labels, task.probabilities(logits)),
+                max_drop=self.run.recipe.repair.max_drop,
+            ),
+        )
+        chosen = tuple(found[position] for position in positions)
+        if not chosen or len(still_int8(chosen, among=found)) < len(chosen):
+            return None
+        return self._form(self._quantize("controlled", float_layers=chosen), layers=len(chosen))
 
     def trained(self) -> Form:
         """Post-training quantization of the student after it was trained for it.
@@ -175,6 +203,11 @@ class Tries:
     @property
     def _task(self) -> Task:
         return find_task(self.run.recipe.task)
+
+    @property
+    def _deployed_task(self) -> Task:
+        """What an artifact answers: of generator families one logit."""
+        return task_of_labels(self._task.kind, self._task.labels)
 
     @property
     def _section(self) -> QuantizationSettings:
