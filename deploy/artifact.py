@@ -39,7 +39,7 @@ __all__ = [
 
 SCHEMA_VERSION: Final = 3
 # Version 2 only adds what became of INT8 (``float_layers``, ``repair``); version 3 the work of those layers, the forms that
-# were timed, and what may be missing: ``band``, ``selftest``.
+# were timed, the calibration images, and what may be missing: ``band``, ``selftest``.
 READABLE = (1, 2, SCHEMA_VERSION)
 MANIFEST_NAME = "manifest.json"
 # Runtime -> its files; the first is the one to load. The order is the runtime's order of preference.

@@ -1,5 +1,6 @@
 """Export and quantization from Python; the stages call the same functions."""
 
+import copy
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deploy.artifact import MODEL_FILES, package_versions, read_manifest, verify
+from deploy.artifact import MODEL_FILES, Manifest, package_versions, read_manifest, verify
 from deploy.inputs import ImageLike, as_rgb
 from deploy.metadata import write_described
 from deploy.quantization_record import FloatLayer, RepairRecord
+from deploy.runtime import Detector
 from deploy.selftest import write_selftest
 from distill.errors import EdgeproofError
 from distill.evaluation.band import Band
@@ -21,6 +23,8 @@ from distill.task import BINARY, Task, task_of_labels
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from deploy.onnx_graph import DeployGraph
 
 _UNCALIBRATED = Calibration()
 _PHOTOS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -98,9 +102,11 @@ def quantize(
     out: str | Path,
     tool: str = "nncf",
     settings: Mapping[str, Any] | None = None,
-    samples: int = 256,
+    samples: int = 1000,
     name: str | None = None,
     float_layers: Sequence[FloatLayer] = (),
+    network: "nn.Module | None" = None,
+    task: Task | None = None,
 ) -> Path:
     """Write the INT8 form of an FP32 artifact.
 
@@ -114,12 +120,15 @@ def quantize(
         samples: how many of the images are used at most, drawn at random (the same ones each time).
         name: what the manifest calls this quantization; the tool by default.
         float_layers: layers that stay in float, of those that the quantizer's ``find_layers`` finds.
+        network: the module that the artifact was exported from, for a tool that quantizes it itself (``inc``).
+        task: what ``network`` answers, if that is more than the artifact says (generator families).
 
     Returns:
         ``out``. The threshold and band are the parent's: judge them again on validation images, INT8 may shift them.
 
     Raises:
-        EdgeproofError: no such artifact or tool, an unknown setting, no images, or no layer that could be quantized.
+        EdgeproofError: no such artifact or tool, an unknown setting, no images, no layer that could be quantized, or no
+            network, or another one than the artifact's, for a tool that needs it.
     """
     from deploy.quantizers import find_quantizer
 
@@ -131,14 +140,19 @@ def quantize(
             f"{source}: {tool} makes models for {quantizer.runtime}, "
             f"the artifact holds models for {', '.join(parent.runtimes)}"
         )
+    images = _inputs(calibration, spec=parent.preprocess, at_most=samples)
+    options: dict[str, Any] = {}
+    if quantizer.needs_network and network is not None and images:
+        options["network"] = _graph_of(network, source, parent=parent, task=task, image=images[0])
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as temporary:
         record = quantizer.quantize(
             source=source / files[0],
             output=Path(temporary, files[0]),
-            images=_inputs(calibration, spec=parent.preprocess, at_most=samples),
+            images=images,
             settings=settings,
             name=name,
             float_layers=float_layers,
+            **options,
         )
         write_described(
             Path(out),
@@ -166,6 +180,7 @@ def rewrite(
     threshold: float | None,
     band: Band | None = None,
     repair: RepairRecord | None = None,
+    strata: Mapping[str, int] | None = None,
 ) -> None:
     """Write an artifact anew with another threshold and band, and what was needed; its models compute as they did.
 
@@ -177,10 +192,13 @@ def rewrite(
         threshold: on the probability of *generated*; None for K classes.
         band: around it, where the answer is *not sure*; None leaves no such answer.
         repair: what was needed so that INT8 keeps its score, if that was judged.
+        strata: how many calibration images there were of each kind.
     """
     folder = Path(source)
     found = read_manifest(folder)
-    quantizer = found.quantizer and found.quantizer.model_copy(update={"repair": repair})
+    quantizer = found.quantizer and found.quantizer.model_copy(
+        update={"repair": repair, "strata": dict(strata or {})}
+    )
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as temporary:
         for file in found.files:
             shutil.copyfile(folder / file, Path(temporary, file))
@@ -201,6 +219,39 @@ def rewrite(
             data=found.data,
             selftest=found.selftest,
         )
+
+
+def _graph_of(
+    network: "nn.Module", folder: Path, *, parent: Manifest, task: Task | None, image: Pixels
+) -> "DeployGraph":
+    """What the artifact in ``folder`` was exported from, if ``network`` answers ``image`` as it does."""
+    import torch
+
+    from deploy.onnx_graph import DeployGraph
+    from distill.wrapped import deployed_form, wrap
+
+    graph = DeployGraph(
+        deployed_form(copy.deepcopy(wrap(network, image_size=parent.preprocess.size))),
+        preprocess=parent.preprocess,
+        calibration=parent.calibration,
+        task=task or task_of_labels(parent.task, parent.labels),
+    )
+    graph = graph.cpu().eval()
+    try:
+        with torch.no_grad():
+            found = graph(torch.from_numpy(image))[1].numpy()
+    except Exception as error:  # whatever another network does with these images
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise EdgeproofError(
+            f"{folder}: the network given cannot answer as the artifact does ({reason})"
+        ) from error
+    expected = Detector.load(folder, threads=1).run(image)
+    if not np.allclose(found, expected, rtol=1e-3, atol=1e-2):
+        raise EdgeproofError(
+            f"{folder}: the network given answers {np.round(found, 3).tolist()} where the artifact answers "
+            f"{np.round(expected, 3).tolist()}, expected the network that the artifact was made from"
+        )
+    return graph
 
 
 def _inputs(images: str | Path | Iterable[ImageLike], *, spec: PreprocessSpec, at_most: int) -> list[Pixels]:

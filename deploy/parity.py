@@ -17,7 +17,7 @@ class ParityReport(Frozen):
     """Largest difference of the probability, verdicts that flip, images compared.
 
     ``max_abs_probability`` is None if either side has a value that is not finite; that never passes.
-    ``limit`` is None where metrics judge instead of the difference (INT8).
+    ``limit`` is None where only metrics judge (INT8 of a teacher, or of a student that was trained again for it).
     """
 
     max_abs_probability: float | None
@@ -47,16 +47,19 @@ class Int8Proof(Frozen):
 
 
 class ParityRecord(Record):
-    """``parity.json``: FP32 forms against each other, and the proof that INT8 is real.
+    """``parity.json``: FP32 forms against each other (``pairs``), the proof that INT8 is real, and how far INT8 forms are from
+    the FP32 form that each was made from (``drift``).
 
-    Version 2 counts the multiply-accumulates that compute in INT8, where version 1 counted operators.
+    Version 2 counts the multiply-accumulates that compute in INT8, where version 1 counted operators, and adds ``drift``.
     """
 
     version = 2
 
+
     passed: bool
     pairs: tuple[ParityPair, ...]
     int8: tuple[Int8Proof, ...]
+    drift: tuple[ParityPair, ...] = ()
 
 
 def compare(

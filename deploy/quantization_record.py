@@ -96,6 +96,8 @@ class RepairRecord(Frozen):
 class QuantizationRecord(Frozen):
     """How the INT8 model was made: versions, effective settings, calibration images and seconds.
 
+    ``images_sha256`` is the SHA-256 of the sorted SHA-256 of every calibration image (its uint8 pixels as the quantizer got
+    them), whatever their order; ``strata`` says how many there were of each generator, and of each class without one.
     ``name`` is what the recipe calls it, ``tool`` what did it. ``float_layers`` were left in float because INT8 lost too
     much with them; ``repair`` is None where nothing was judged. ``forms`` are those that were timed against each other.
     """
@@ -108,6 +110,8 @@ class QuantizationRecord(Frozen):
     reduce_range: bool
     settings: dict[str, JsonValue]
     versions: dict[str, str]
+    images_sha256: str = ""
+    strata: dict[str, int] = {}
     float_layers: tuple[FloatLayer, ...] = ()
     repair: RepairRecord | None = None
     forms: tuple[FormRecord, ...] = ()

@@ -23,7 +23,7 @@ from distill.files import sha256, write_bytes, write_json
 from distill.machine import cpu_identity
 from distill.preprocess import Pixels
 from distill.record import Frozen, Record
-from distill.roster import RUNTIMES, Runtime
+from distill.forms import RUNTIMES, Runtime
 
 TILE = 32
 # Of the range of the expected logits. Threads and instruction sets move them by 1e-7 of it, saturation by 1e-2 and

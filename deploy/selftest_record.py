@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, FiniteFloat, model_validator
 
 from distill.record import Frozen
-from distill.roster import Runtime
+from distill.forms import Runtime
 
 SELFTEST_NAME: Final = "selftest.bin"
 

@@ -119,13 +119,14 @@ class StudentSettings(ModelSettings):
 class QuantizationSettings(Section):
     """One way to INT8 (``edgeproof list quantizers``); any other key is a setting of the tool.
 
-    ``tool`` is the section's own name if it names none; ``samples`` counts the calibration images.
+    ``tool`` is the section's own name if it names none; ``samples`` counts the calibration images: with 256 of them one test
+    image drifted by 0.39 in probability, with 1,000 by 0.08.
     """
 
     model_config = ConfigDict(extra="allow")
 
     tool: str = ""
-    samples: Count = 256
+    samples: Count = 1000
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -159,14 +160,16 @@ class DegradationSettings(Section):
 class GateSettings(Section):
     """What must hold, otherwise exit 1 (with the report written all the same).
 
-    An INT8 student is held to ``auc_drop`` and ``tpr_at_5fpr_drop``, one of K classes to ``accuracy_drop``. ``accept``
-    names checks that may fail (``metadata``, ``near_duplicates_across_splits``, ...).
+    An INT8 student is held to ``auc_drop`` and ``tpr_at_5fpr_drop``, one of K classes to ``accuracy_drop``; no single test
+    image's probability may differ by more than ``int8_drift`` from its FP32 form's (1 lets all pass). ``accept`` names
+    checks that may fail (``metadata``, ``near_duplicates_across_splits``, ...).
     """
 
     auc_drop: NonNegative = 0.02
     tpr_at_5fpr_drop: NonNegative = 0.10
     accuracy_drop: NonNegative = 0.02
     parity_fp32: Positive = 1e-3
+    int8_drift: Share = 0.25
     metadata_auc: Share = 0.05
     flip_drop: Share = 0.10
     near_duplicates: Share = 0.001

@@ -149,3 +149,16 @@ def test_a_tool_that_cannot_leave_layers_out_is_not_asked_to(run_copy: Path, mon
 def test_mistakes_in_the_section_are_named(change: str, message: str) -> None:
     with pytest.raises(EdgeproofError, match=message):
         load_recipe("demo", overrides=[change])
+
+
+def test_a_tool_that_works_on_the_network_gets_it(run_copy: Path) -> None:
+    run, stages = opened(run_copy, "quantization.inc.samples=8", "repair.max_drop=1.0")
+    for size in (32, 48):
+        stages[f"quantize:small_cnn@{size}:inc"].run(run, lambda done, total: None)
+    record = verify(run.folder / "artifacts/small_cnn-openvino-int8-inc").quantizer
+    assert record is not None and (record.tool, record.samples) == ("inc", 8)
+    said = load_arrays(run_copy / "predictions/small_cnn-openvino-int8-inc.npz")["test"]
+    exact = load_arrays(run_copy / "predictions/small_cnn-openvino-fp32.npz")["test"]
+    assert 0 < np.abs(said - exact).max() < 0.1
+    timed = verify(run.folder / "bench/small_cnn-openvino-int8-inc-48")
+    assert timed.input.shape == (1, 48, 48, 3)

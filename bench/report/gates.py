@@ -19,7 +19,7 @@ class Gate:
 
 def all_gates(run: RunData) -> tuple[Gate, ...]:
     """Every gate of a run, in the order they are met."""
-    return _audit_gate(run), _parity_gate(run), _int8_gate(run), _accuracy_gate(run)
+    return _audit_gate(run), _parity_gate(run), _int8_gate(run), *_drift_gate(run), _accuracy_gate(run)
 
 
 def accuracy_checks(run: RunData) -> tuple[AccuracyCheck, ...]:
@@ -58,7 +58,7 @@ def _parity_gate(run: RunData) -> Gate:
     pairs = run.parity.pairs
     bad = [f"{pair.model}: {pair.a} against {pair.b}" for pair in pairs if not pair.passed]
     worst = max((pair.max_abs_probability or 0.0 for pair in pairs if pair.limit is not None), default=0.0)
-    if not run.parity.passed and not bad and not _fake_int8(run):
+    if not run.parity.passed and not bad and not _fake_int8(run) and not _drifting(run):
         bad = ["parity.json says so without naming a pair"]
     detail = f"{len(pairs)} pairs, largest FP32 difference in probability {worst:.1e}"
     return Gate("Parity", not bad, detail + _failed(bad))
@@ -74,6 +74,21 @@ def _int8_gate(run: RunData) -> Gate:
         return Gate("INT8 proof", None, "no INT8 file was checked")
     bad, count = _fake_int8(run), len(run.parity.int8)
     return Gate("INT8 proof", not bad, f"{count - len(bad)} of {count} files really hold INT8{_failed(bad)}")
+
+
+def _drifting(run: RunData) -> list[str]:
+    pairs = run.parity.drift if run.parity else ()
+    return [f"{pair.b} {fixed(pair.max_abs_probability)}" for pair in pairs if not pair.passed]
+
+
+def _drift_gate(run: RunData) -> tuple[Gate, ...]:
+    """None in runs from before there was one, or where nothing is held to it."""
+    held = [pair for pair in (run.parity.drift if run.parity else ()) if pair.limit is not None]
+    if not held and not _drifting(run):
+        return ()
+    worst = max((pair.max_abs_probability or 0.0 for pair in held), default=0.0)
+    detail = f"largest change of one test image's probability {fixed(worst)}{_failed(_drifting(run))}"
+    return (Gate("INT8 drift", not _drifting(run), detail),)
 
 
 def _accuracy_gate(run: RunData) -> Gate:

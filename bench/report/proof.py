@@ -1,8 +1,11 @@
 """The tables of proof: accuracy gate, INT8, parity."""
 
+from collections.abc import Sequence
+
 from bench.report.data import RunData
 from bench.report.gates import accuracy_checks
 from bench.report.tables import mark, table
+from deploy.parity import ParityPair
 from distill.page.blocks import Table
 from distill.page.formats import NONE, count, fixed, percent
 
@@ -32,6 +35,16 @@ def int8(run: RunData) -> Table:
 
 def parity(run: RunData) -> Table:
     """Largest difference in probability and verdict flips between runtimes."""
+    return _pairs("Parity: the same images through every runtime", run.parity.pairs if run.parity else ())
+
+
+def drift(run: RunData) -> Table:
+    """The same of INT8 forms against their own FP32 forms."""
+    title = "Drift: the same images in INT8 and in the FP32 form that it was made from"
+    return _pairs(title, run.parity.drift if run.parity else ())
+
+
+def _pairs(title: str, pairs: Sequence[ParityPair]) -> Table:
     rows = [
         (
             pair.model,
@@ -42,10 +55,10 @@ def parity(run: RunData) -> Table:
             f"{count(pair.flips)} of {count(pair.n)}",
             mark(pair.passed),
         )
-        for pair in (run.parity.pairs if run.parity else ())
+        for pair in pairs
     ]
     titles = ("Network", "Model", "Against", "Largest difference", "Limit", "Verdicts flipped", "Gate")
-    return table("Parity: the same images through every runtime", titles, rows)
+    return table(title, titles, rows)
 
 
 def _small(value: float | None) -> str:

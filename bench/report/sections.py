@@ -189,7 +189,13 @@ def _costs(run: RunData, verdict: Verdict) -> Section:
 def _proofs(run: RunData, verdict: Verdict) -> Section:
     said = repair.needed(run)
     told: list[Block] = [Text("What INT8 needed to keep its score:"), Points(said)] if said else []
-    found: tuple[Block, ...] = (proof.checks(run), *told, proof.int8(run), proof.parity(run))
+    found: tuple[Block, ...] = (
+        proof.checks(run),
+        *told,
+        proof.int8(run),
+        proof.drift(run),
+        proof.parity(run),
+    )
     return Section("Gates and proof", _filled(run, *found, files=("accuracy.json", "parity.json")))
 
 

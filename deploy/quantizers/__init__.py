@@ -1,6 +1,6 @@
 """INT8 quantizers by the name of their tool. Each imports its packages when it is used."""
 
-from deploy.quantizers import nncf, ort
+from deploy.quantizers import inc, nncf, ort
 from deploy.quantizers.base import Quantizer
 from distill.errors import EdgeproofError
 from distill.forms import Runtime
@@ -8,7 +8,7 @@ from distill.parts import find_part
 from distill.recipe import Recipe
 
 QUANTIZERS: dict[str, Quantizer] = {
-    quantizer.name: quantizer for quantizer in (nncf.QUANTIZER, ort.QUANTIZER)
+    quantizer.name: quantizer for quantizer in (nncf.QUANTIZER, ort.QUANTIZER, inc.QUANTIZER)
 }
 
 __all__ = ["QUANTIZERS", "Quantizer", "find_quantizer", "quantizers_of", "runtimes_of"]

@@ -99,7 +99,7 @@ def _parity_stage(roster: Roster, before: Sequence[Stage]) -> Stage:
     return Stage(
         "parity", "verify", check_parity,
         arguments={"models": roster.deployed, "artifacts": roster.judged},
-        reads=("gates.parity_fp32", "task"),
+        reads=("gates.parity_fp32", "gates.int8_drift", "task"),
         needs=makers(before, [*files, *(model.predictions for model in roster.deployed)]),
         outputs=(PARITY,),
         cost=6,

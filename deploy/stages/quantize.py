@@ -58,12 +58,17 @@ def _make_judged(run: Run, progress: Progress, artifact: Artifact, *, lesson: "L
         task, labels = find_task(run.recipe.task), labels_of(run, "valid")
         threshold = task.threshold(labels, valid)
         band = task.band(labels, valid, threshold=threshold)
-        rewrite(kept, run.folder / artifact.folder, threshold=threshold, band=band, repair=record)
+        rewrite(
+            kept, run.folder / artifact.folder, threshold=threshold, band=band, repair=record,
+            strata=tries.calibration.strata,
+        )  # fmt: skip
     keep_predictions(run, artifact)
 
 
 def _make_timed(run: Run, artifact: Artifact, *, like: Artifact | None) -> None:
     from deploy.interface import quantize
+    from deploy.stages.tries import network_of
+    from distill.task import find_task
 
     if artifact.parent is None or artifact.quantizer is None:
         raise ValueError(f"{artifact.key} has no parent or quantizer, expected an INT8 artifact")
@@ -72,11 +77,13 @@ def _make_timed(run: Run, artifact: Artifact, *, like: Artifact | None) -> None:
     spec = artifact.model.preprocess.model_copy(update={"size": artifact.size})
     quantize(
         run.folder / artifact.parent.folder,
-        calibration_images(run, spec=spec, wanted=_LATENCY_ONLY_SAMPLES),
+        calibration_images(run, spec=spec, wanted=_LATENCY_ONLY_SAMPLES).images,
         out=run.folder / artifact.folder,
         tool=section.tool or artifact.quantizer,
         settings={**section.settings, **(judged.kept_form if judged else {})},
         samples=_LATENCY_ONLY_SAMPLES,
         name=artifact.quantizer,
         float_layers=judged.float_layers if judged else (),
+        network=network_of(run, artifact),
+        task=find_task(run.recipe.task),
     )
