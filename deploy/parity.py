@@ -55,7 +55,6 @@ class ParityRecord(Record):
 
     version = 2
 
-
     passed: bool
     pairs: tuple[ParityPair, ...]
     int8: tuple[Int8Proof, ...]

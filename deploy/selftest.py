@@ -20,10 +20,10 @@ from deploy.selftest_record import SELFTEST_NAME, SelfTestRecord
 from deploy.sessions import Logits, installed_runtimes
 from distill.errors import EdgeproofError, GateFailedError
 from distill.files import sha256, write_bytes, write_json
+from distill.forms import RUNTIMES, Runtime
 from distill.machine import cpu_identity
 from distill.preprocess import Pixels
 from distill.record import Frozen, Record
-from distill.forms import RUNTIMES, Runtime
 
 TILE = 32
 # Of the range of the expected logits. Threads and instruction sets move them by 1e-7 of it, saturation by 1e-2 and

@@ -4,8 +4,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from distill.record import Frozen
 from distill.forms import Runtime
+from distill.record import Frozen
 
 SELFTEST_NAME: Final = "selftest.bin"
 
