@@ -1,16 +1,12 @@
 """Interleaved latency: every contestant runs a few calls in every round, in an order that changes by round.
 
 A machine that slows down (a neighbour, heat, a governor) then slows all contestants alike, and ratios are
-taken within a round. Each visit opens with a pause and one untimed call: the pause lets the previous
-contestant's thread pool stop spinning, the call brings this contestant's weights back into the caches, as
-they are in a service that runs one model. Torch-free.
+taken within a round; see ``deploy.timing`` for what a visit is. Torch-free.
 """
 
 import gc
 import random
-import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -19,17 +15,15 @@ import numpy as np
 from bench.records.identity import Runtime
 from bench.records.latency import REFERENCE_S, BenchRecord, Row, Scope, Status
 from bench.records.machine import Machine
-from distill import machine
+from deploy.timing import MIN_ROUNDS, Runner, Timer, collector_off, visit
 from distill.errors import EdgeproofError
 from distill.roster import Precision
 
-Runner = Callable[[], object]
+__all__ = ["Contestant", "Measurement", "Progress", "Runner", "Timer", "measure", "one_line"]
 
 MAX_STEAL_SHARE = 0.02
 MAX_SPREAD = 0.5
 MAX_DRIFT = 0.1
-MIN_ROUNDS = 3  # what a time budget never cuts: fewer rounds show no spread
-PAUSE_S = 0.005
 
 
 class Progress(Protocol):
@@ -67,15 +61,6 @@ class Contestant:
     def title(self) -> str:
         """What a progress bar calls it."""
         return f"{self.model} {self.runtime} {self.precision} {self.input_size} {self.scope}"
-
-
-@dataclass(frozen=True)
-class Timer:
-    """Where time comes from, so that tests need none of it."""
-
-    clock: Callable[[], float] = time.perf_counter
-    sleep: Callable[[float], None] = time.sleep
-    cpu_times: Callable[[], machine.CpuTimes | None] = machine.cpu_times
 
 
 class Measurement(NamedTuple):
@@ -156,7 +141,7 @@ def measure(
     started = timer.clock()
     _set_up(entries, warmup=warmup, tell=tell, total=len(entries) * (rounds + 1))
     before, done = timer.cpu_times(), 0
-    with _collector_off():
+    with collector_off():
         for done in range(1, rounds + 1):
             _round(entries, done, iterations=iterations, rounds=rounds, tell=tell, timer=timer)
             spent = timer.clock() - started
@@ -205,32 +190,12 @@ def _round(
         run = entry.run
         if run is None:
             continue
-        times: list[float] = []
 
-        def job(run: Runner = run, times: list[float] = times) -> None:
-            timer.sleep(PAUSE_S)
-            run()
-            for _ in range(iterations):
-                start = timer.clock()
-                run()
-                times.append((timer.clock() - start) * 1e3)
+        def job(entry: _Entry = entry, run: Runner = run) -> None:
+            entry.times[number] = visit(run, iterations=iterations, timer=timer)
 
         entry.attempt(job)
-        entry.times[number] = times
     tell(f"round {number}/{rounds}", len(entries) * (number + 1), len(entries) * (rounds + 1))
-
-
-@contextmanager
-def _collector_off() -> Any:
-    # A collection inside a timed call would be charged to whoever runs then.
-    enabled = gc.isenabled()
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _row(entry: _Entry, *, reference: _Entry | None, steal_share: float | None) -> Row:

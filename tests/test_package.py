@@ -15,7 +15,7 @@ TORCH_FREE = """
     bench.accuracy bench.contestants.artifact bench.degradations bench.latency
     bench.records.accuracy bench.records.distillation bench.records.latency
     bench.report.terminal bench.report.write bench.seeds bench.stages
-    deploy.artifact deploy.parity deploy.predict deploy.runtime
+    deploy.artifact deploy.parity deploy.predict deploy.runtime deploy.timing
     deploy.stages.degradations distill.__main__ distill.cli.doctor distill.data.explore.inspect
     distill.data.explore.report distill.data.layouts distill.data.scan distill.data.shards.pack
     distill.data.transforms.augment distill.data.transforms.degradations distill.data.unlabelled
