@@ -64,7 +64,7 @@ class Detector:
         *,
         runtime: str | None = None,
         threads: int | None = None,
-        precision: Precision = "fp32",
+        precision: Precision | None = None,
     ) -> "Detector":
         """Verify every hash in ``folder`` and load its model.
 
@@ -73,7 +73,8 @@ class Detector:
             runtime: ``openvino`` or ``onnxruntime``; None takes the first of them that is both installed and
                 in the artifact.
             threads: CPU threads of one inference; None leaves it to the runtime.
-            precision: floating-point precision of OpenVINO's layers that are not INT8.
+            precision: floating-point precision of OpenVINO's layers that are not INT8; None takes BF16 where the manifest
+                says so, otherwise FP32.
 
         Raises:
             EdgeproofError: a file is missing or altered, or no runtime fits.
@@ -83,6 +84,7 @@ class Detector:
             raise EdgeproofError(f"threads: found {threads}, expected at least 1")
         manifest = verify(folder)
         chosen = _choose(folder, manifest.runtimes, wanted=runtime)
+        precision = precision or ("bf16" if manifest.precision == "bf16" else "fp32")
         session = open_session(
             folder, runtime=chosen, output=manifest.outputs[1], threads=threads, precision=precision
         )

@@ -9,6 +9,7 @@ from distill.cli.data import data_app
 from distill.cli.doctor import doctor
 from distill.cli.names import list_names
 from distill.cli.predict import predict
+from distill.cli.quantize import quantize
 from distill.errors import EdgeproofError
 
 app = typer.Typer(
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-run.add_to(app)
+run.add_to(app, own={"quantize": quantize})
 app.command()(predict)
 app.command(name="list")(list_names)
 app.command()(doctor)
