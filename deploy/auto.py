@@ -5,7 +5,7 @@ From Python: :func:`quantize_best`. Torch-free, unless a quantizer of the user's
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from deploy.interface import rewrite
 from deploy.limits import Probabilities, drift_of, exceeded, limits_of, metrics_of
 from deploy.photos import Photos, Progress, list_photos, read_photos
 from deploy.runtime import Detector
+from deploy.slow import slow_warning
 from deploy.timing import Runner, Timing, race
 from distill.errors import EdgeproofError
 from distill.evaluation.metrics import verdicts
@@ -169,7 +170,7 @@ def quantize_best(
             artifact=manifest.name, runtime=runtime, cpu=processor().cpu_model, threads=threads,
             calibration=seen.origin, validation=origin, labelled=shown.labels is not None, limits=held,
             tries=(*(_marked(item.tried, kept) for item in made), *failed), kept=kept.tried.name,
-            passed=any(item.tried.outcome == "passed" for item in made[1:]),
+            passed=any(item.tried.outcome == "passed" for item in made[1:]), warnings=tuple(_slow(made, jury)),
         )  # fmt: skip
         _publish(kept, record, out=out, runtime=runtime, folder=Path(temporary))
     return record
@@ -251,6 +252,19 @@ def _with_time(tried: FormTry, timing: Timing) -> FormTry:
     return tried.model_copy(
         update={"p50_ms": timing.p50_ms, "ratio": timing.ratio, "ratio_range": timing.ratio_range}
     )
+
+
+def _slow(made: Sequence[Judged], jury: Jury) -> Iterator[str]:
+    """A warning for each INT8 form that is slower than a form in floats, the fastest of those."""
+    floats = [item.tried for item in made if item.tried.precision in {FP32, "bf16"}]
+    best = min(floats, key=lambda tried: tried.ratio or 1.0)
+    for item in made:
+        ratio = (item.tried.ratio or 1.0) / (best.ratio or 1.0)
+        if item.tried.precision == "int8" and ratio > 1:
+            yield slow_warning(
+                item.folder, name=item.tried.name, ratio=ratio, beside=best.name, runtime=jury.runtime,
+                pixels=jury.photos.pixels[:1], threads=jury.threads,
+            )  # fmt: skip
 
 
 def _fastest(made: Sequence[Judged]) -> Judged:
