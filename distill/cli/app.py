@@ -10,6 +10,7 @@ from distill.cli.doctor import doctor
 from distill.cli.names import list_names
 from distill.cli.predict import predict
 from distill.cli.quantize import quantize
+from distill.cli.verify import verify
 from distill.errors import EdgeproofError
 
 app = typer.Typer(
@@ -20,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-run.add_to(app, own={"quantize": quantize})
+run.add_to(app, own={"quantize": quantize, "verify": verify})
 app.command()(predict)
 app.command(name="list")(list_names)
 app.command()(doctor)
