@@ -10,6 +10,7 @@ from distill.cli.doctor import doctor
 from distill.cli.names import list_names
 from distill.cli.predict import predict
 from distill.cli.quantize import quantize
+from distill.cli.sensitivity import sensitivity
 from distill.cli.verify import verify
 from distill.errors import EdgeproofError
 
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 run.add_to(app, own={"quantize": quantize, "verify": verify})
 app.command()(predict)
+app.command()(sensitivity)
 app.command(name="list")(list_names)
 app.command()(doctor)
 app.add_typer(data_app, name="data")
