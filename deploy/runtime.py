@@ -55,7 +55,7 @@ class Detector:
         *,
         runtime: str | None = None,
         threads: int | None = None,
-        precision: Precision = "fp32",
+        precision: Precision | None = None,
         workers: int | None = None,
         cache: Path | str | None = None,
         selftest: bool = False,
@@ -67,7 +67,8 @@ class Detector:
             runtime: ``openvino`` or ``onnxruntime``; None takes the first of them that is both installed and
                 in the artifact.
             threads: CPU threads in all; None leaves them to the runtime.
-            precision: floating-point precision of OpenVINO's layers that are not INT8.
+            precision: floating-point precision of OpenVINO's layers that are not INT8; None takes BF16 where the manifest
+                says so, otherwise FP32.
             workers: images that are judged side by side where there are several, each with its share of the
                 threads: the most images a second, where the default gives the first answer soonest. None decodes
                 side by side and gives every inference all threads.
@@ -83,6 +84,7 @@ class Detector:
                 raise EdgeproofError(f"{name}: found {number}, expected at least 1")
         manifest = verify(folder)
         chosen = _choose(folder, manifest.runtimes, wanted=runtime)
+        precision = precision or ("bf16" if manifest.precision == "bf16" else "fp32")
         options = EngineOptions(
             threads=threads, precision=precision, streams=workers or 1, cache=Path(cache) if cache else None
         )

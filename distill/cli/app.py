@@ -9,7 +9,10 @@ from distill.cli.data import data_app
 from distill.cli.doctor import doctor
 from distill.cli.names import list_names
 from distill.cli.predict import predict
+from distill.cli.quantize import quantize
 from distill.cli.selftest import selftest
+from distill.cli.sensitivity import sensitivity
+from distill.cli.verify import verify
 from distill.errors import EdgeproofError
 
 app = typer.Typer(
@@ -20,9 +23,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-run.add_to(app)
+run.add_to(app, own={"quantize": quantize, "verify": verify})
 app.command()(predict)
 app.command()(selftest)
+app.command()(sensitivity)
 app.command(name="list")(list_names)
 app.command()(doctor)
 app.add_typer(data_app, name="data")

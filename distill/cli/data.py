@@ -1,12 +1,12 @@
 """``edgeproof data ...``: make, explore, check and pack data sets. Imports are lazy, so that ``--help`` is fast."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from distill.cli.options import ColumnOption, JsonOption, SetOption
+from distill.cli.progress import bar
 from distill.errors import EdgeproofError
 
 data_app = typer.Typer(help="Make, explore and check image folders.", no_args_is_help=True)
@@ -33,7 +33,7 @@ def simulate(
             f"recipe {recipe} has no [data.simulate] section; choose one that has, such as demo"
         )
     try:
-        with _bar("rendering") as progress:
+        with bar("rendering") as progress:
             dataset = render(settings, root=out, workers=usable_threads(), progress=progress)
     except KeyboardInterrupt:
         raise EdgeproofError(
@@ -61,11 +61,11 @@ def inspect(
     named = parse_columns(columns) if columns else None
     if report:
         check_target(report)
-    with _bar("reading") as progress:
+    with bar("reading") as progress:
         dataset, scanned = read_folder(path, layout=layout, columns=named, progress=progress)
     found = inspection_of(dataset)
     if report:
-        with _bar("exploring") as progress:
+        with bar("exploring") as progress:
             write_page(report, dataset, scanned, found, source=path, progress=progress)
     print_inspection(found, as_json=as_json)
 
@@ -103,7 +103,7 @@ def shard(
 
     dataset = load_dataset(path, layout=layout, columns=parse_columns(columns) if columns else None)
     try:
-        with _bar("packing") as progress:
+        with bar("packing") as progress:
             shards = write_shards(dataset, out=out, shard_size=size, seed=seed, progress=progress)
     except KeyboardInterrupt:
         raise EdgeproofError(
@@ -116,22 +116,3 @@ def shard(
         typer.echo(
             f"{len(dataset.skipped)} files are no part of the set; edgeproof data inspect {path} names them"
         )
-
-
-class _bar:
-    """A progress bar for one job, on standard error."""
-
-    def __init__(self, text: str) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self.bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self.task = self.bar.add_task(text, total=None)
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        self.bar.start()
-        return lambda done, total: self.bar.update(self.task, completed=done, total=total)
-
-    def __exit__(self, *error: Any) -> None:
-        self.bar.stop()

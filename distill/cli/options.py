@@ -16,6 +16,7 @@ SeedsOption = Annotated[
     int | None, typer.Option("--seeds", metavar="N", help="Train every student with the seeds 0 to N - 1.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ThreadsOption = Annotated[int | None, typer.Option(help="CPU threads of one inference (default: 1).", min=1)]
 ColumnOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -33,6 +33,10 @@ _LISTS = frozenset({"grip", "unbiased_genimage"})  # come with a tree of folders
 _SHAPES = frozenset({"class_folders", "community_forensics", "forensynths", "genimage"})
 
 
+class NoLayoutError(EdgeproofError):
+    """A folder that has none of the known shapes."""
+
+
 class Layout(Protocol):
     """How a module of this package reads one layout."""
 
@@ -121,7 +125,7 @@ def _recognise(root: Path) -> str:
     if not _LISTS.isdisjoint(found):
         found = [name for name in found if name not in _SHAPES]
     if not found:
-        raise EdgeproofError(
+        raise NoLayoutError(
             f"{one_line(root)}: no known layout, expected class folders such as real/ and fake/ (also below train/, "
             f"test/) or another of 'edgeproof list layouts'; found {_seen(root)}"
         )
@@ -138,7 +142,7 @@ def _recognise_classes(root: Path, labels: Sequence[str]) -> str:
         return "manifest"
     if not is_file(root) and named_folders.matches(root, labels=labels):
         return "class_folders"
-    raise EdgeproofError(
+    raise NoLayoutError(
         f"{one_line(root)}: no images by class, expected folders named {', '.join(labels)} (task.labels; also below "
         f"train/, valid/, test/) or a manifest; found {_seen(root)}"
     )
