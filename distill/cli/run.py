@@ -1,6 +1,6 @@
 """``edgeproof run`` and the verbs that do a part of it; :func:`run` is the same for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,8 +36,8 @@ DryRunOption = Annotated[
 ]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add ``run`` and a command for every verb."""
+def add_to(app: typer.Typer, *, own: Mapping[str, Callable[..., None]]) -> None:
+    """Add ``run`` and a command for every verb; ``own`` are the commands of those that take an artifact as well."""
 
     @app.command(name="run")
     def run_command(
@@ -53,7 +53,10 @@ def add_to(app: typer.Typer) -> None:
         _run(*resolved, resume=resume, dry_run=dry_run, verb="report")
 
     for verb, text in VERBS.items():
-        (_add_distill if verb == "distill" else _add_verb)(app, verb, text)
+        if verb in own:
+            app.command(name=verb)(own[verb])
+        else:
+            (_add_distill if verb == "distill" else _add_verb)(app, verb, text)
     _add_compare(app)
 
 
@@ -88,6 +91,11 @@ def run(
     resolved, folder = _resolve(recipe, out=out, overrides=overrides, seeds=seeds)
     _execute(resolved, folder, _checked_stages(resolved, verb=verb), resume=resume, reporter=reporter)
     return folder
+
+
+def run_verb(recipe: str, *, out: Path | None, overrides: Sequence[str], verb: str) -> None:
+    """What the command of a verb does; stages that are whole are kept."""
+    _run(*_resolve(recipe, out=out, overrides=overrides), resume=True, dry_run=False, verb=verb)
 
 
 def _execute(
@@ -138,7 +146,7 @@ def stages_of(recipe: "Recipe", *, verb: str) -> list["Stage"]:
 
 def _add_verb(app: typer.Typer, verb: str, text: str) -> None:
     def command(recipe: RecipeArgument, out: OutOption = None, overrides: SetOption = None) -> None:
-        _run(*_resolve(recipe, out=out, overrides=overrides or []), resume=True, dry_run=False, verb=verb)
+        run_verb(recipe, out=out, overrides=overrides or [], verb=verb)
 
     command.__doc__ = f"{text} Stages that are whole are kept."
     app.command(name=verb)(command)
