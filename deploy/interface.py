@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deploy.artifact import MODEL_FILES, package_versions, read_manifest, verify, write_artifact
+from deploy.card import write_card
 from deploy.quantization_record import FloatLayer, RepairRecord
 from deploy.runtime import ImageLike, as_rgb
 from distill.errors import EdgeproofError
@@ -81,6 +82,7 @@ def export(
                 versions=package_versions("torch", "onnx", *runtimes),
                 data=data,
             )
+            write_card(folder)
     return Path(next(iter(folders.values())))
 
 
@@ -147,6 +149,7 @@ def quantize(
             versions=package_versions(quantizer.runtime),
             data=parent.data,
         )
+    write_card(Path(out))
     return Path(out)
 
 

@@ -7,7 +7,7 @@ from distill.errors import EdgeproofError
 
 EXTRAS = {
     "onnxruntime": "onnx", "openvino": "openvino", "nncf": "quantize", "onnx": "train",
-    "psutil": "bench", "cpuinfo": "bench", "filelock": "train", "tomli_w": "train", "jinja2": "bench",
+    "psutil": "bench", "cpuinfo": "bench", "filelock": "train", "tomli_w": "train", "jinja2": "bench", "yaml": "bench",
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import typer
 from distill.cli import run
 from distill.cli.data import data_app
 from distill.cli.doctor import doctor
+from distill.cli.export import export
 from distill.cli.names import list_names
 from distill.cli.predict import predict
 from distill.errors import EdgeproofError
@@ -19,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-run.add_to(app)
+run.add_to(app, own={"export": export})
 app.command()(predict)
 app.command(name="list")(list_names)
 app.command()(doctor)
