@@ -117,5 +117,5 @@ def test_export_hub_on_the_command_line(deployed: Deployed, tmp_path: Path) -> N
         run("export", artifact, "--hub", out, "--set", "seed=1")
     with pytest.raises(EdgeproofError, match="--hub: is for artifacts, and demo is none"):
         run("export", "demo", "--hub", out)
-    with pytest.raises(EdgeproofError, match="fp32 is an artifact: expected --hub too"):
+    with pytest.raises(EdgeproofError, match="fp32 is an artifact: expected --out or --hub too"):
         run("export", artifact)
