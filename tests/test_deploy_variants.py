@@ -67,7 +67,8 @@ def test_onnx_variants_say_what_the_artifact_says(
         fed = np.concatenate([pixels, 255 - pixels[..., :1]], axis=3)
     found = logits(out / ("model.ort" if record.format == "ort" else "model.onnx"), fed)
     np.testing.assert_allclose(found, expected, rtol=LIMIT, atol=LIMIT)
-    assert expected.std() > 0.1  # images that all get one answer would prove nothing
+    if len(pixels) > 1:  # images that all get one answer would prove nothing
+        assert expected.std() > 10 * LIMIT
 
 
 def test_fp16_weights_are_halved(deployed: Deployed, tmp_path: Path) -> None:

@@ -106,8 +106,10 @@ def _free_first(graph: Any, node: Any) -> None:
     """Let a Reshape to ``[1, ...]`` take any batch: -1 is whatever is left over, 0 what the input has."""
     onnx = require("onnx")
     shape = next((item for item in graph.initializer if item.name == node.input[1]), None)
-    wanted = [] if shape is None else onnx.numpy_helper.to_array(shape).tolist()
-    if not wanted or wanted[0] != 1:
+    if shape is None:  # computed by the graph itself; whether that suits the batch, the check tells
+        return
+    wanted = onnx.numpy_helper.to_array(shape).tolist()
+    if wanted[:1] != [1]:
         return
     wanted[0] = 0 if -1 in wanted else -1
     name = f"{node.output[0]}_shape"
