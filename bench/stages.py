@@ -124,9 +124,11 @@ def run_bench(run: Run, progress: Progress, *, roster: Roster) -> None:
 
 
 def make_report(run: Run, progress: Progress) -> None:
-    """Write the report from whatever the run folder holds."""
+    """Write the report, and every artifact's model card, from whatever the run folder holds."""
+    from bench.card import write_cards
     from bench.environment import environment
     from bench.report.write import write_report
 
     environment(run).write(run.folder / ENVIRONMENT)
     write_report(run.folder)
+    write_cards(run.folder)

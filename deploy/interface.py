@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deploy.artifact import MODEL_FILES, Manifest, package_versions, read_manifest, verify
+from deploy.card import write_card
 from deploy.inputs import ImageLike, as_rgb
 from deploy.metadata import write_described
 from deploy.quantization_record import FloatLayer, RepairRecord
@@ -92,6 +93,7 @@ def export(
                 data=data,
             )
             write_selftest(folder)
+            write_card(folder)
     return Path(next(iter(folders.values())))
 
 
@@ -170,6 +172,7 @@ def quantize(
             data=parent.data,
         )
     write_selftest(Path(out))
+    write_card(Path(out))
     return Path(out)
 
 

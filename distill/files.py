@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.errors import EdgeproofError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -26,6 +28,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``folder`` that becomes it only if the block ends well.
+
+    Raises:
+        EdgeproofError: ``folder`` is a file, or holds something.
+    """
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        found = "is a file" if folder.is_file() else "holds files"
+        raise EdgeproofError(f"{folder}: {found}, expected a new or empty folder to write to")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        fresh = Path(temporary) / "new"  # the temporary one is its owner's alone
+        fresh.mkdir()
+        yield fresh
+        if folder.is_dir():
+            folder.rmdir()
+        fresh.rename(folder)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

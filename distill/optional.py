@@ -7,9 +7,8 @@ from distill.errors import EdgeproofError
 
 EXTRAS = {
     "onnxruntime": "onnx", "openvino": "openvino", "nncf": "quantize", "onnx": "train",
-    "psutil": "bench", "cpuinfo": "bench", "filelock": "train", "tomli_w": "train", "jinja2": "bench",
-    "c2pa": "provenance", "defusedxml": "provenance",
-    "neural_compressor": "inc",
+    "psutil": "bench", "cpuinfo": "bench", "filelock": "train", "tomli_w": "train", "jinja2": "bench", "yaml": "bench",
+    "c2pa": "provenance", "defusedxml": "provenance", "neural_compressor": "inc",
 }  # fmt: skip
 
 

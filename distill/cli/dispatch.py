@@ -15,13 +15,13 @@ def is_artifact(source: str) -> bool:
 
 def refuse_for_artifact(source: str, options: Mapping[str, object]) -> None:
     """Raise :class:`EdgeproofError` where an option of a recipe was given for an artifact."""
-    for name in _given(options):
+    for name in given(options):
         raise EdgeproofError(f"{name}: is for recipes and run folders, {source} is an artifact")
 
 
 def refuse_for_recipe(source: str, options: Mapping[str, object]) -> None:
     """Raise :class:`EdgeproofError` where an option of an artifact was given for something else."""
-    for name in _given(options):
+    for name in given(options):
         raise EdgeproofError(
             f"{name}: is for artifacts, and {source} is none: expected a folder with {_MANIFEST}"
         )
@@ -34,5 +34,6 @@ def require_options(source: str, options: Mapping[str, object]) -> None:
         raise EdgeproofError(f"{source} is an artifact: expected {', '.join(missing)} too")
 
 
-def _given(options: Mapping[str, object]) -> list[str]:
+def given(options: Mapping[str, object]) -> list[str]:
+    """The names of the options that were given."""
     return [name for name, value in options.items() if value not in (None, False, [])]
