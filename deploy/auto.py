@@ -24,8 +24,8 @@ from deploy.slow import slow_warning
 from deploy.timing import Runner, Timing, race
 from distill.errors import EdgeproofError
 from distill.evaluation.metrics import verdicts
+from distill.forms import Runtime
 from distill.machine import processor
-from distill.roster import Runtime
 from distill.task import Task, task_of_labels
 
 AUTO = "auto.json"

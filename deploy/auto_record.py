@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from distill.forms import Precision, Runtime
 from distill.record import Frozen, Record
-from distill.roster import Precision, Runtime
 
 Outcome = Literal["kept", "passed", "refused", "not possible"]
 

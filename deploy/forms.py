@@ -10,10 +10,10 @@ from deploy.interface import quantize
 from deploy.openvino_ir import openvino_core
 from deploy.quantizers import QUANTIZERS, Quantizer, find_quantizer
 from distill.errors import EdgeproofError
+from distill.forms import Precision, Runtime
 from distill.machine import processor
 from distill.optional import require
 from distill.preprocess import Pixels
-from distill.roster import Precision, Runtime
 from distill.task import task_of_labels
 
 NO_BF16 = "this CPU has no bf16 instructions"

@@ -12,10 +12,10 @@ from pydantic import Field
 
 from deploy.artifact import read_manifest
 from deploy.profilers import Operator, profile_operators
+from distill.forms import Runtime
 from distill.machine import processor
 from distill.preprocess import Pixels
 from distill.record import Frozen
-from distill.roster import Runtime
 
 _NOTABLE: Final = 0.1  # of the time
 _QUANTIZING: Final = frozenset(

@@ -13,9 +13,9 @@ from typing import Any, Literal
 from deploy.artifact import MODEL_FILES, read_manifest
 from deploy.openvino_ir import openvino_core
 from distill.errors import EdgeproofError
+from distill.forms import Runtime
 from distill.optional import require
 from distill.preprocess import Pixels
-from distill.roster import Runtime
 
 Computes = Literal["", "int8", "float"]
 _WARM_UP = 5

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from deploy.profile import explain_slow, profile_artifact
+from distill.forms import Runtime
 from distill.preprocess import Pixels
-from distill.roster import Runtime
 
 
 def slow_warning(

@@ -22,8 +22,8 @@ from deploy.verify_answers import judge_accuracy, judge_images, judge_parity
 from deploy.verify_record import VerifyReport
 from deploy.verify_work import UNTRUSTED, Work
 from distill.errors import EdgeproofError
+from distill.forms import Runtime
 from distill.preprocess import Pixels
-from distill.roster import Runtime
 from distill.task import task_of_labels
 
 SAMPLES = 1000

@@ -14,9 +14,9 @@ from deploy.variants.changes import Changes
 from deploy.variants.files import FILES
 from deploy.variants.record import Agreement
 from distill.errors import EdgeproofError
+from distill.forms import Runtime
 from distill.optional import require
 from distill.preprocess import Pixels
-from distill.roster import Runtime
 
 LIMIT = 4e-5  # of a logit: at most 1e-5 of a probability
 FP16_LIMIT = 4e-2  # of a logit: at most 1e-2 of a probability

@@ -7,9 +7,9 @@ from pydantic import Field
 from deploy.artifact import FileName, FileRecord, Sha256
 from deploy.variants.changes import Format
 from distill.evaluation.calibration import Calibration
+from distill.forms import Precision, Runtime
 from distill.preprocess import PreprocessSpec
 from distill.record import Frozen, Record
-from distill.roster import Precision, Runtime
 
 VARIANT = "variant.json"  # and no manifest.json: a variant is no artifact, and Detector does not load it
 

@@ -9,7 +9,7 @@ from deploy.variants.check import agreement
 from deploy.variants.files import FILES, make_files
 from deploy.variants.record import VARIANT, Agreement, Origin, VariantInput, VariantRecord
 from distill.files import atomic_folder, sha256
-from distill.roster import Runtime
+from distill.forms import Runtime
 
 
 def write_variant(artifact: Path, changes: Changes, *, out: Path) -> VariantRecord:

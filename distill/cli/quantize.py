@@ -79,7 +79,7 @@ def _quantize_artifact(
     from deploy.limits import parse_limits
     from distill.cli.progress import bar
     from distill.errors import unknown_name
-    from distill.roster import RUNTIMES
+    from distill.forms import RUNTIMES
 
     if runtime not in RUNTIMES:
         raise unknown_name(kind="runtime", given=str(runtime), choices=RUNTIMES)
