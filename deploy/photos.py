@@ -1,8 +1,7 @@
 """The images that an artifact is calibrated with and judged on, from whatever folder a user names. Torch-free."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy.typing as npt
 from distill.data.layouts import NoLayoutError, load_dataset
 from distill.data.pixels import decode
 from distill.data.samples import UNLABELLED, Dataset, Sample
+from distill.data.stratify import stratified
 from distill.data.unlabelled import load_unlabelled
 from distill.errors import EdgeproofError
 from distill.preprocess import Pixels, PreprocessSpec
@@ -98,7 +98,7 @@ def read_photos(
     """
     own = dataset.split(split)
     usable = [s for s in own or _labelled(dataset) if dataset.root / s.path not in without]
-    chosen = _spread(usable, wanted)
+    chosen = stratified(usable, wanted=wanted, seed=0)
     kept: list[Sample] = []
     pixels: list[Pixels] = []
     skipped: list[str] = []
@@ -120,21 +120,3 @@ def read_photos(
 def _labelled(dataset: Dataset) -> Sequence[Sample]:
     """All that have a label, or all where none has."""
     return [s for s in dataset.samples if s.label != UNLABELLED] or dataset.samples
-
-
-def _spread(samples: Sequence[Sample], wanted: int) -> list[Sample]:
-    """Classes in turn, and of a class its generators: a rare one is not drowned, and any part has all of them."""
-    random = np.random.default_rng(0)
-    shuffled = [samples[index] for index in random.permutation(len(samples))]
-    labels = sorted({sample.label for sample in shuffled})
-    classes = [[sample for sample in shuffled if sample.label == label] for label in labels]
-    return _in_turn(_by_generator(found) for found in classes)[:wanted]
-
-
-def _by_generator(samples: Sequence[Sample]) -> list[Sample]:
-    names = sorted({sample.generator for sample in samples})
-    return _in_turn([sample for sample in samples if sample.generator == name] for name in names)
-
-
-def _in_turn(lists: Iterable[Sequence[Sample]]) -> list[Sample]:
-    return [sample for turn in zip_longest(*lists) for sample in turn if sample is not None]

@@ -10,10 +10,10 @@ import pytest
 from deploy.artifact import read_manifest
 from deploy.parity import ParityRecord
 from deploy.quantizers.base import digest
-from deploy.stages.calibration import stratified
 from deploy.stages.parity import check_parity
 from distill.cli.run import all_stages
 from distill.data.samples import Sample
+from distill.data.stratify import stratified
 from distill.errors import GateFailedError
 from distill.files import write_json
 from distill.pipeline.runfolder import load_arrays

@@ -475,3 +475,14 @@ def test_a_killed_process_is_one_line(tmp_path):
         EdgeproofError, match="^stage a: its process was killed, most likely for want of memory; --resume"
     ):
         run_stages(Run(tmp_path, recipe()), [Stage("a", "v", die)], resume=False, processes=2)
+
+
+def test_a_kept_stage_does_not_hold_up_those_after_it(tmp_path):
+    kept = Stage("kept", "v", partial(note, name="kept"), outputs=("kept",))
+    run_stages(Run(tmp_path, recipe()), [kept], resume=False)
+    stages = [
+        Stage("a", "v", partial(meet, mine="a", other="b"), outputs=("a",)),
+        kept,
+        Stage("b", "v", partial(meet, mine="b", other="a"), outputs=("b",)),
+    ]
+    run_stages(Run(tmp_path, recipe()), stages, resume=True, processes=2)

@@ -72,10 +72,11 @@ class _Job:
         waiting = list(stages)
         while waiting or self.running:
             open_names = {stage.name for stage in waiting} | {s.name for s, _ in self.running.values()}
-            for stage in self._startable(waiting, open_names):
+            startable = self._startable(waiting, open_names)
+            for stage in startable:
                 waiting.remove(stage)
                 self._begin(stage)
-            if self.running:
+            if self.running and not startable:  # one that is kept takes no process: others may start first
                 self._collect()
         return self.failures
 
