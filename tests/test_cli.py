@@ -99,7 +99,7 @@ def test_mistakes_in_a_recipe_are_named_with_value_and_choices(tmp_path: Path) -
     assert "training.precision: given 'fp16' where training runs on a CPU" in mistake(
         "run", "demo", "--set", "training.precision=fp16", "--set", "training.accelerator=cpu"
     )
-    assert "quantization.nncf: unknown quantizer 'tflite'; choose one of: nncf, ort" in mistake(
+    assert "quantization.nncf: unknown quantizer 'tflite'; choose one of: inc, nncf, ort" in mistake(
         "run", "demo", "--set", "quantization.nncf.tool=tflite"
     )
     assert "KEY=VALUE" in mistake("run", "demo", "--set", "nonsense")

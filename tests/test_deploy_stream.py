@@ -240,6 +240,8 @@ def start(*arguments: object) -> subprocess.Popen[str]:
         [sys.executable, "-m", "distill", "predict", *map(str, arguments)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         cwd=Path(__file__).parent.parent, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # a suite in the background of a shell hands on that Ctrl-C is ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
 
 
@@ -274,7 +276,7 @@ def test_ctrl_c_ends_a_watch_well(deployed: Deployed, tmp_path: Path) -> None:
             except subprocess.TimeoutExpired:
                 answer = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        told = process.stderr.read()
+        told = process.communicate(timeout=60)[1]
     assert json.loads(answer)["path"].startswith(str(folder))
     assert process.returncode == 0 and "Traceback" not in told
     assert "photos: " in told.splitlines()[-1]
