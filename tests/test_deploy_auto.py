@@ -145,17 +145,6 @@ def test_splits_are_kept_apart(deployed: Deployed, tmp_path) -> None:
     assert record.validation == "4 images of set, split valid"
 
 
-def test_generators_share_a_class_evenly() -> None:
-    from deploy.photos import _spread
-    from distill.data.samples import Sample
-
-    common = [Sample(path=f"a{i}", label=1, generator="common") for i in range(90)]
-    rare = [Sample(path=f"b{i}", label=1, generator="rare") for i in range(5)]
-    real = [Sample(path=f"r{i}", label=0) for i in range(50)]
-    chosen = _spread([*common, *rare, *real], 20)
-    assert [sum(s.generator == name for s in chosen) for name in ("common", "rare", "")] == [5, 5, 10]
-
-
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
