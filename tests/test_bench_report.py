@@ -344,7 +344,7 @@ def test_only_what_is_whole_is_read(tmp_path: Path, records: Records) -> None:
     """A record of another version, or with a field under another name, is refused in one line; the rest stands."""
     folder = records.write(tmp_path)
     for name, old, new in (
-        ("parity.json", '"schema_version": 1', '"schema_version": 9'),
+        ("parity.json", '"schema_version": 2', '"schema_version": 9'),
         ("accuracy.json", '"balanced_accuracy"', '"bacc"'),
     ):
         text = (folder / name).read_text()
@@ -352,7 +352,7 @@ def test_only_what_is_whole_is_read(tmp_path: Path, records: Records) -> None:
         (folder / name).write_text(text.replace(old, new))
     run = load_run(folder)
     assert run.accuracy is None and run.parity is None and run.bench and run.degradations
-    assert run.problems["parity.json"] == "could not be read: schema_version is 9, expected 1"
+    assert run.problems["parity.json"] == "could not be read: schema_version is 9, expected 2"
     assert "bacc" in run.problems["accuracy.json"] and "\n" not in run.problems["accuracy.json"]
     text = write_report(folder).markdown.read_text()
     assert text.startswith("# INCOMPLETE") and "Every network at 48×48" in text
