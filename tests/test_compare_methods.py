@@ -23,7 +23,10 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compare")
     recipe = folder / "recipe-with-variants.toml"
     text = TINY.read_text()
-    for section in ("[quantization.ort]\nsamples = 16\n", "[quantization.nncf]\nsamples = 16\n"):
+    for section in (
+        '[quantization.ort]\nform = "plain"\nsamples = 16\n',
+        "[quantization.nncf]\nsamples = 16\n",
+    ):
         assert section in text
         text = text.replace(section, "")
     recipe.write_text(text.replace("samples = 24", "samples = 0") + VARIANTS + "[quantization]\n")

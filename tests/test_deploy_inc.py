@@ -83,7 +83,7 @@ def _keep(record: logging.LogRecord, lines: list[str]) -> None:
 def test_it_is_int8_and_answers_as_fp32_does(quantized: Quantized) -> None:
     proof = inspect_int8(quantized.int8 / "model.xml", fp32_path=quantized.fp32 / "model.xml")
     assert proof.passed, proof.reason
-    assert (proof.int8_weight_share, proof.quantized_operator_share) == (1.0, 1.0)
+    assert (proof.int8_weight_share, proof.int8_mac_share) == (1.0, 1.0)
     shown = np.concatenate(images(24, seed=2))
     exact, found = (deploy.Detector.load(folder).run(shown) for folder in (quantized.fp32, quantized.int8))
     assert 0 < np.abs(found - exact).max() < 0.25 * exact.std()

@@ -32,6 +32,7 @@ def _weights(path) -> list[np.ndarray]:
 
 def test_table_says_what_each_backend_is_for() -> None:
     assert {name: quantizer.runtime for name, quantizer in QUANTIZERS.items()} == {
+        "inc": "openvino",
         "nncf": "openvino",
         "ort": "onnxruntime",
     }
