@@ -28,20 +28,20 @@ def changed_stages(*overrides: str) -> set[str]:
 
 def test_accuracy_needs_what_is_judged_and_nothing_that_is_only_timed(recipe: Recipe) -> None:
     needs, size = stage(recipe, "accuracy").needs, recipe.preprocess.size
-    assert {"teacher:choice", "choose:small_cnn", "choose:small_cnn/alone"} <= set(needs)
-    assert {f"export:small_cnn@{size}", f"quantize:teacher@{size}:nncf"} <= set(needs)
+    assert {"teacher:choice", "choose:rep_cnn", "choose:rep_cnn/alone"} <= set(needs)
+    assert {f"export:rep_cnn@{size}", f"quantize:teacher@{size}:nncf"} <= set(needs)
     assert not any("@224" in name for name in needs)
 
 
 def test_the_bench_needs_every_artifact_and_no_student_alone(recipe: Recipe) -> None:
     needs = stage(recipe, "bench").needs
-    assert {"teacher", "choose:small_cnn", "export:small_cnn@224", "quantize:teacher@224:ort"} <= set(needs)
+    assert {"teacher", "choose:rep_cnn", "export:rep_cnn@224", "quantize:teacher@224:ort"} <= set(needs)
     assert not any("alone" in name for name in needs)
 
 
 def test_the_sweeps_judgement_needs_its_outputs_and_thresholds(recipe: Recipe) -> None:
     needs = stage(recipe, "degradations").needs
-    assert "degradations:outputs" in needs and "choose:small_cnn/alone" in needs
+    assert "degradations:outputs" in needs and "choose:rep_cnn/alone" in needs
 
 
 def test_a_file_that_no_stage_leaves_is_an_error(recipe: Recipe) -> None:

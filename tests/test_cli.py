@@ -93,7 +93,7 @@ def test_mistakes_in_a_recipe_are_named_with_value_and_choices(tmp_path: Path) -
     assert "choose one of: cifake, compare-methods, demo, distill-128" in mistake("run", "dmeo")
     assert "did you mean 'epochs'" in mistake("run", "demo", "--set", "teacher.epoch=3")
     assert "choose one of: mobilenet_v2, rep_cnn, resnet18, small_cnn" in mistake(
-        "run", "demo", "--set", "students.small_cnn.name=big_cnn"
+        "run", "demo", "--set", "students.rep_cnn.name=big_cnn"
     )
     assert "soft_bce or logit_mse" in mistake("run", "demo", "--set", 'distillation.methods=[{name="kl"}]')
     assert "training.precision: given 'fp16' where training runs on a CPU" in mistake(

@@ -112,17 +112,17 @@ def test_cached_answers_are_refused(tmp_path):
 
 
 def test_a_recipe_with_cached_answers_is_refused_before_any_work():
-    mixup = "students.small_cnn.mixup=0.2"
+    mixup = "students.rep_cnn.mixup=0.2"
 
     def checked(*overrides):
         recipe = load_recipe("demo", overrides=[mixup, *overrides])
         check_names(recipe, roster_of(recipe))
-        return recipe.students["small_cnn"].mixup
+        return recipe.students["rep_cnn"].mixup
 
     with pytest.raises(EdgeproofError) as caught:
         checked()
     assert str(caught.value) == (
-        "students.small_cnn.mixup: given 0.2 with answers of teacher that are cached; expected teacher.source = "
+        "students.rep_cnn.mixup: given 0.2 with answers of teacher that are cached; expected teacher.source = "
         '"online", since a mixed image is taught by what is said of that very image'
     )
     assert checked("teacher.source=online") == checked("distillation.methods=[]") == 0.2
