@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from deploy.int8_check import MIN_MAC_SHARE, MIN_WEIGHT_SHARE
+from deploy.int8_check import MIN_MAC_SHARE, MIN_WEIGHT_SHARE, Int8Evidence
 from deploy.quantization_record import FloatLayer
 
 Tried = TypeVar("Tried")
@@ -36,16 +36,19 @@ def rank_layers(layers: Sequence[FloatLayer], *, drift: Callable[[Chosen], float
     return tuple(sorted((layer for layer in layers if gains[layer] > 0), key=lambda layer: -gains[layer]))
 
 
-def still_int8(ranked: Sequence[FloatLayer], *, among: Sequence[FloatLayer]) -> Chosen:
+def still_int8(ranked: Sequence[FloatLayer], *, among: Sequence[FloatLayer], plain: Int8Evidence) -> Chosen:
     """As many of ``ranked`` as may be float together in what :mod:`deploy.int8_check` calls INT8; too large ones are skipped.
 
     Args:
         ranked: the most wanted first.
         among: all layers of the model.
+        plain: of the form in which none of them was asked to be float; a form that leaves its first convolution in float for
+            speed has spent a part already.
     """
-    macs = sum(layer.macs for layer in among) * (1 - MIN_MAC_SHARE)
-    weights = sum(map(_elements, among)) * (1 - MIN_WEIGHT_SHARE)
-    return tuple(_fitting(ranked, macs=macs, weights=weights))
+    macs, weights = sum(layer.macs for layer in among), sum(map(_elements, among))
+    spare_macs = macs * plain.int8_mac_share - macs * MIN_MAC_SHARE
+    spare_weights = weights * plain.int8_weight_share - weights * MIN_WEIGHT_SHARE
+    return tuple(_fitting(ranked, macs=spare_macs, weights=spare_weights))
 
 
 def _fitting(ranked: Sequence[FloatLayer], *, macs: float, weights: float) -> Iterator[FloatLayer]:

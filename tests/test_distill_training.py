@@ -426,7 +426,7 @@ def test_teacher_student_and_student_alone_train_under_the_recipes_augmentation(
     ):
         work.train(
             Run(folder=tmp_path, recipe=recipe), model(), model=item, objectives=[],
-            schedule=recipe.students["small_cnn"], progress=lambda done, total: None, teachers=teachers,
+            schedule=recipe.students["rep_cnn"], progress=lambda done, total: None, teachers=teachers,
         )  # fmt: skip
     assert [data.train.augmentation for data in given] == [recipe.augmentation] * 3
     assert [data.valid.augmentation for data in given] == [None] * 3

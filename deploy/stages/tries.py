@@ -28,6 +28,8 @@ from distill.task import Task, find_task, task_of_labels
 if TYPE_CHECKING:
     from torch import nn
 
+    from deploy.int8_check import Int8Evidence
+
 # to rank layers, one quantization each: few images do
 _RANKING_IMAGES, _DRIFT_IMAGES = 16, 64
 # whose ranges a training watches in every epoch
@@ -81,7 +83,7 @@ class Tries:
         controlled = self._controlled(found)
         if controlled and controlled.passes(floor):
             return controlled
-        allowed = still_int8(rank_layers(found, drift=self._drift), among=found)
+        allowed = still_int8(rank_layers(found, drift=self._drift), among=found, plain=self._proof("plain"))
         if not allowed:
             raise ImpossibleError(f"none of {len(found)} layers may stay in float in what is still INT8")
 
@@ -110,7 +112,7 @@ class Tries:
             ),
         )
         chosen = tuple(found[position] for position in positions)
-        if not chosen or len(still_int8(chosen, among=found)) < len(chosen):
+        if not chosen or len(still_int8(chosen, among=found, plain=self._proof("plain"))) < len(chosen):
             return None
         return self._form(self._quantize("controlled", float_layers=chosen), layers=len(chosen))
 
@@ -162,11 +164,13 @@ class Tries:
         )  # fmt: skip
 
     def _form(self, folder: Path, *, layers: int = 0) -> Form:
+        valid = probabilities_of(self.run, folder, artifact=self.artifact, splits=("valid",))["valid"]
+        return Form(folder, self._score(valid), float_layers=layers, sound=self._proof(folder.name).passed)
+
+    def _proof(self, name: str) -> "Int8Evidence":
         from deploy.int8_check import inspect_int8
 
-        valid = probabilities_of(self.run, folder, artifact=self.artifact, splits=("valid",))["valid"]
-        proof = inspect_int8(folder / self._file, fp32_path=self._fp32 / self._file)
-        return Form(folder, self._score(valid), float_layers=layers, sound=proof.passed)
+        return inspect_int8(self.folder / name / self._file, fp32_path=self._fp32 / self._file)
 
     def _drift(self, chosen: Chosen) -> float:
         """Mean distance of some validation logits from FP32's."""
