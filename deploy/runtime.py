@@ -14,6 +14,7 @@ from deploy.cautions import caution_of, cautions_about
 from deploy.inputs import ENCODED, ImageLike, as_sized
 from deploy.prediction import Prediction, answer_of
 from deploy.sessions import EngineOptions, Logits, RequestPool, Session, installed_runtimes, open_session
+from deploy.shipped import find_artifact
 from distill.errors import EdgeproofError, unknown_name
 from distill.forms import Precision
 from distill.optional import EXTRAS
@@ -63,7 +64,7 @@ class Detector:
         """Verify every hash in ``folder`` and load its model.
 
         Args:
-            folder: an artifact.
+            folder: an artifact, or the name of one that comes with the package (:mod:`deploy.shipped`).
             runtime: ``openvino`` or ``onnxruntime``; None takes the first of them that is both installed and
                 in the artifact.
             threads: CPU threads in all; None leaves them to the runtime.
@@ -78,7 +79,7 @@ class Detector:
         Raises:
             EdgeproofError: a file is missing or altered, no runtime fits, or the self-test fails or checks nothing.
         """
-        folder = Path(folder)
+        folder = find_artifact(folder, runtime=runtime)
         for name, number in (("threads", threads), ("workers", workers)):
             if number is not None and number < 1:
                 raise EdgeproofError(f"{name}: found {number}, expected at least 1")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from distill.errors import EdgeproofError
 
-_MANIFEST = "manifest.json"
+MANIFEST = "manifest.json"
 
 
 def is_artifact(source: str) -> bool:
     """Whether ``source`` is an artifact's folder: one that holds a manifest."""
-    return (Path(source) / _MANIFEST).is_file()
+    return (Path(source) / MANIFEST).is_file()
 
 
 def refuse_for_artifact(source: str, options: Mapping[str, object]) -> None:
@@ -23,7 +23,7 @@ def refuse_for_recipe(source: str, options: Mapping[str, object]) -> None:
     """Raise :class:`EdgeproofError` where an option of an artifact was given for something else."""
     for name in given(options):
         raise EdgeproofError(
-            f"{name}: is for artifacts, and {source} is none: expected a folder with {_MANIFEST}"
+            f"{name}: is for artifacts, and {source} is none: expected a folder with {MANIFEST}"
         )
 
 

@@ -14,7 +14,7 @@ from distill.parts import installed_names
 def list_names(
     what: Annotated[
         str | None,
-        typer.Argument(help="teachers, students, methods, recipes, layouts, quantizers, runtimes."),
+        typer.Argument(help="artifacts, teachers, students, methods, recipes, layouts, quantizers, runtimes."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,6 +73,12 @@ def _quantizers() -> list[str]:
     return [*QUANTIZERS, *installed_names("quantizers")]
 
 
+def _artifacts() -> list[str]:
+    from deploy.shipped import shipped_artifacts
+
+    return list(shipped_artifacts())
+
+
 def _runtimes() -> list[str]:
     from deploy.artifact import MODEL_FILES
 
@@ -87,4 +93,5 @@ TABLES: dict[str, Callable[[], list[str]]] = {
     "layouts": _layouts,
     "quantizers": _quantizers,
     "runtimes": _runtimes,
+    "artifacts": _artifacts,
 }

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from distill.cli.dispatch import MANIFEST, is_artifact
 from distill.cli.options import JsonOption
 from distill.errors import EdgeproofError
 
@@ -14,8 +15,14 @@ _LOOK_EVERY_S = 0.5
 
 
 def predict(
-    artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
-    images: Annotated[list[Path] | None, typer.Argument(help="Photos, or folders of photos.")] = None,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[ARTIFACT] PHOTO...",
+            help="An artifact's folder or the name of a shipped one (edgeproof list artifacts; default: photos-128), "
+            "then photos or folders of photos.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     csv: Annotated[Path | None, typer.Option(help="Write the answers to this CSV file.")] = None,
     stdin: Annotated[
@@ -41,6 +48,7 @@ def predict(
     from deploy.predict import Form, answers_for, summary, tell, warn
     from deploy.runtime import Detector
 
+    artifact, images = _artifact_and_photos(paths or [])
     photos = _photos(images, stdin=stdin, watch=watch)
     detector = Detector.load(artifact, runtime=runtime, threads=threads, workers=workers, cache=cache)
     if detector.caution:
@@ -58,6 +66,32 @@ def predict(
         raise typer.Exit(130)
 
 
+def _artifact_and_photos(paths: list[Path]) -> tuple[Path | str, list[Path]]:
+    """The artifact, which may come first, and the photos: which of them the first path is shows by what lies there.
+
+    Raises:
+        EdgeproofError: it is nothing at all, or a folder that may be meant as either.
+    """
+    from deploy.shipped import DEFAULT, shipped_artifacts
+
+    if not paths:
+        return DEFAULT, []
+    first, *others = paths
+    names = ", ".join(shipped_artifacts())
+    if is_artifact(str(first)) or (not first.exists() and str(first) in shipped_artifacts()):
+        return str(first), others
+    if not first.exists():
+        raise EdgeproofError(
+            f"{first}: no such file, expected an artifact's folder, a shipped one's name ({names}) or a photo"
+        )
+    if first.is_dir() and others:
+        raise EdgeproofError(
+            f"{first}: holds no {MANIFEST}, expected an artifact's folder, or a shipped one's name ({names}) before "
+            "folders of photos"
+        )
+    return DEFAULT, paths
+
+
 def _provenance(photo: Path) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -66,7 +100,7 @@ def _provenance(photo: Path) -> dict[str, Any]:
     return {"provenance": [asdict(claim) for claim in provenance_of(photo)]}
 
 
-def _photos(images: list[Path] | None, *, stdin: bool, watch: Path | None) -> Iterable[Path]:
+def _photos(images: list[Path], *, stdin: bool, watch: Path | None) -> Iterable[Path]:
     from deploy.watch import new_photos, paths_from, photos_in
 
     if bool(images) + stdin + (watch is not None) != 1:
@@ -75,7 +109,7 @@ def _photos(images: list[Path] | None, *, stdin: bool, watch: Path | None) -> It
         return paths_from(open(0, "rb", buffering=0, closefd=False))  # noqa: PTH123, SIM115
     if watch:
         return new_photos(watch, pause=_pause)
-    return [photo for path in images or () for photo in photos_in(path)]
+    return [photo for path in images for photo in photos_in(path)]
 
 
 def _pause() -> bool:

@@ -9,7 +9,7 @@ from distill.cli.options import JsonOption
 
 
 def selftest(
-    artifact: Annotated[Path, typer.Argument(help="An artifact folder.")],
+    artifact: Annotated[Path, typer.Argument(help="An artifact's folder, or the name of a shipped one.")],
     as_json: JsonOption = False,
     runtime: Annotated[
         str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
@@ -21,8 +21,9 @@ def selftest(
     Exit code 1: an answer differs; 2: nothing could be checked.
     """
     from deploy.selftest import check_folder, require_ok
+    from deploy.shipped import find_artifact
 
-    report = check_folder(artifact, runtime=runtime, threads=threads)
+    report = check_folder(find_artifact(artifact, runtime=runtime), runtime=runtime, threads=threads)
     if as_json:
         typer.echo(report.model_dump_json())
     require_ok(report)
