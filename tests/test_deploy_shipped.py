@@ -39,7 +39,11 @@ def test_each_is_whole_small_and_answers_as_where_it_was_made(folder: Path) -> N
     assert sum(file.stat().st_size for file in folder.iterdir()) < LIMIT
     assert "simulated" in (folder / "README.md").read_text()
     report = check_folder(folder, runtime=folder.name)
-    assert report.answers and all(answer.ok for answer in report.answers)
+    assert len(report.answers) == 8
+    if report.cpu_model == report.expected_cpu_model:
+        assert report.status == "ok", report.reason
+    else:  # what INT8 says may depend on the processor; then the self-test must say so
+        assert report.status == "ok" or report.cpu_model in report.reason
 
 
 @pytest.mark.parametrize("name", list(shipped_artifacts()))
