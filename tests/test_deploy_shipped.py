@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli import edgeproof, one_line_error
 from PIL import Image
 
-from cli import edgeproof, one_line_error
 from deploy.artifact import verify
 from deploy.runtime import Detector
 from deploy.selftest import check_folder

@@ -187,8 +187,12 @@ def test_a_run_is_not_overwritten_without_resume(run_copy: Path) -> None:
     assert "--resume" in one_line_error(edgeproof("run", TINY, "--out", run_copy))
 
 
-@pytest.mark.parametrize("stage", ["data", "teacher"])
-def test_ctrl_c_stops_cleanly_and_resume_goes_on(stage: str, tmp_path: Path, finished_run: Path) -> None:
+@pytest.mark.parametrize(
+    ("stage", "number"), [("data", signal.SIGINT), ("teacher", signal.SIGINT), ("teacher", signal.SIGTERM)]
+)
+def test_ctrl_c_stops_cleanly_and_resume_goes_on(
+    stage: str, number: signal.Signals, tmp_path: Path, finished_run: Path
+) -> None:
     out = tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-m", "distill", "teach", str(TINY), "--out", str(out)],
@@ -201,7 +205,10 @@ def test_ctrl_c_stops_cleanly_and_resume_goes_on(stage: str, tmp_path: Path, fin
     ):
         time.sleep(0.02)
     time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGINT)  # what a terminal does: to the whole group
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # what a terminal does: to the whole group
+    else:
+        process.send_signal(number)  # what a scheduler does
     error = process.communicate(timeout=60)[1]
     assert process.returncode == 2, error
     assert "stopped by Ctrl-C" in error and "Traceback" not in error

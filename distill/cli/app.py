@@ -1,6 +1,7 @@
 """The command line, assembled: the only place that knows every package. Imports are lazy, so that ``--help`` is fast."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -13,6 +14,8 @@ from distill.cli.predict import predict
 from distill.cli.quantize import quantize
 from distill.cli.selftest import selftest
 from distill.cli.sensitivity import sensitivity
+from distill.cli.terminate import treat_termination_as_ctrl_c
+from distill.cli.verbosity import set_verbosity, show_traceback
 from distill.cli.verify import verify
 from distill.errors import EdgeproofError
 
@@ -20,10 +23,37 @@ app = typer.Typer(
     name="edgeproof",
     help="Distil a large real-vs-generated image detector into a small INT8 one, and prove what it cost.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"edgeproof {version('edgeproof')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell the version.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress: errors and answers alone.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell also where in the code an error was found.")
+    ] = False,
+) -> None:
+    if quiet and verbose:
+        raise EdgeproofError("--quiet and --verbose were given, expected one of them")
+    set_verbosity(quiet=quiet, verbose=verbose)
+
+
 run.add_to(app, own={"export": export, "quantize": quantize, "verify": verify})
 app.command()(predict)
 app.command()(selftest)
@@ -34,10 +64,12 @@ app.add_typer(data_app, name="data")
 
 
 def main() -> None:
-    """Entry point: errors a user can mend are one line on standard error, never a traceback."""
+    """Entry point: errors a user can mend are one line on standard error, never a traceback unless it is asked for."""
+    treat_termination_as_ctrl_c()
     try:
         app()
     except EdgeproofError as error:
+        show_traceback(error)
         typer.echo(f"edgeproof: error: {error}", err=True)
         sys.exit(error.exit_code)
     except ImportError as error:

@@ -4,7 +4,7 @@ import importlib.metadata
 import importlib.util
 import json
 import os
-import subprocess
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from distill.errors import EdgeproofError
 
 PACKAGES = ("teachers", "students", "distill", "deploy", "bench")
 MIN_FREE_GIB = 5
+_TRIED = "simulated-64"  # the smallest artifact that comes with the package
 _TRAINING = (
     "torch",
     "torchvision",
@@ -106,31 +107,52 @@ def _training_packages() -> dict[str, Any]:
 
 
 def _torch_pair() -> dict[str, Any]:
-    """A torch from one place with a torchvision from another fails at import, so import them: in a process apart."""
-    if not (_installed("torch") and _installed("torchvision")):
+    """A torch from one place with a torchvision from another fails at import; what they say of themselves shows it at once."""
+    torch, vision = _installed("torch"), _installed("torchvision")
+    if not (torch and vision):
         return _finding("torch pair", "not installed", status="warning", advice="needed for training alone")
-    pair = f"torch {_installed('torch')}, torchvision {_installed('torchvision')}"
-    result = subprocess.run(
-        [sys.executable, "-c", "import torch, torchvision"], capture_output=True, text=True, check=False
-    )
-    if result.returncode:
-        reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
+    wanted = _wanted_torch()
+    pair = f"torch {torch}, torchvision {vision}"
+    if (wanted and torch.partition("+")[0] != wanted) or torch.partition("+")[2] != vision.partition("+")[2]:
         advice = "install both from the same place, at versions that belong together: pip install -U torch torchvision"
-        return _finding("torch pair", f"{pair}: {reason}", status="problem", advice=advice)
+        found = f"{pair}, which was built for torch {wanted or 'of the same kind'}"
+        return _finding("torch pair", found, status="problem", advice=advice)
     return _finding("torch pair", pair)
 
 
+def _wanted_torch() -> str:
+    """The version of torch that the installed torchvision was built for; empty where it does not say."""
+    for requirement in importlib.metadata.requires("torchvision") or ():
+        found = re.fullmatch(r"torch\s*\(?==\s*([0-9.]+)\)?", requirement.partition(";")[0].strip())
+        if found:
+            return found[1]
+    return ""
+
+
 def _runtimes() -> dict[str, Any]:
+    """Each installed runtime answers eight images with a model that comes with the package."""
     found = {name: _installed(name) for name in ("onnxruntime", "openvino")}
     text = ", ".join(f"{name} {version or 'missing'}" for name, version in found.items())
     if not any(found.values()):
-        return _finding(
-            "runtimes",
-            text,
-            status="problem",
-            advice="pip install 'edgeproof[onnx]' or 'edgeproof[openvino]'",
-        )
-    return _finding("runtimes", text)
+        advice = "pip install 'edgeproof[onnx]' or 'edgeproof[openvino]'"
+        return _finding("runtimes", text, status="problem", advice=advice)
+    wrong = [reason for name, version in found.items() if version and (reason := _wrong_answers(name))]
+    if wrong:
+        advice = "reinstall the runtime; if only INT8 answers differ, quantize on this kind of processor"
+        return _finding("runtimes", f"{text}: {'; '.join(wrong)}", status="problem", advice=advice)
+    return _finding("runtimes", f"{text}: self-test ok")
+
+
+def _wrong_answers(runtime: str) -> str:
+    """Why the shipped model does not answer here as it did where it was made; empty where it does."""
+    from deploy.selftest import check_folder
+    from deploy.shipped import find_artifact
+
+    try:
+        report = check_folder(find_artifact(_TRIED, runtime=runtime), runtime=runtime)
+    except EdgeproofError as error:
+        return f"{runtime}: {error}"
+    return "" if report.status == "ok" else f"{runtime}: {report.reason}"
 
 
 def _quantizers() -> dict[str, Any]:
@@ -148,16 +170,15 @@ def _quantizers() -> dict[str, Any]:
 def _instructions() -> dict[str, Any]:
     from distill import machine
 
-    try:
-        processor = machine.processor()
-    except EdgeproofError as error:
-        found, _, advice = str(error).rpartition("; ")
-        return _finding("instructions", f"unknown: {found}", status="warning", advice=advice)
-    name = processor.cpu_model
-    if not processor.has_int8_dot:
+    name, flags = machine.cpu_identity()
+    found = machine.Processor(cpu_model=name, isa_flags=flags, cores=None, threads=machine.usable_threads())
+    if not flags:
+        advice = "expect INT8 to gain most where the processor has integer dot products"
+        return _finding("processor", f"{name}: instructions unknown", status="warning", advice=advice)
+    if not found.has_int8_dot:
         advice = "expect INT8 to gain about 1.3-2x over FP32 here, against 2-7x with VNNI or AMX"
-        return _finding("instructions", f"{name}: no VNNI, no AMX", status="warning", advice=advice)
-    return _finding("instructions", f"{name}: INT8 dot products{', bf16' if processor.has_bf16 else ''}")
+        return _finding("processor", f"{name}: no VNNI, no AMX", status="warning", advice=advice)
+    return _finding("processor", f"{name}: INT8 dot products{', bf16' if found.has_bf16 else ''}")
 
 
 def _threads() -> dict[str, Any]:

@@ -14,7 +14,9 @@ from distill.parts import installed_names
 def list_names(
     what: Annotated[
         str | None,
-        typer.Argument(help="artifacts, teachers, students, methods, recipes, layouts, quantizers, runtimes."),
+        typer.Argument(
+            help="artifacts, teachers, students, methods, recipes, layouts, quantizers, runtimes."
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from distill.cli.dispatch import MANIFEST, is_artifact
 from distill.cli.options import JsonOption
+from distill.cli.verbosity import is_quiet
 from distill.errors import EdgeproofError
 
 _LOOK_EVERY_S = 0.5
@@ -58,7 +59,7 @@ def predict(
     form: Form = "lines" if stdin or watch else "json" if as_json else "text"
     classes = detector.manifest.labels if detector.manifest.task == "multiclass" else ()
     told = tell(answers, form=form, csv=csv, classes=classes)
-    if told.counts.total() != 1 or stdin or watch:
+    if (told.counts.total() != 1 or stdin or watch) and not is_quiet():
         warn(summary(told.counts))
     if told.counts["error"]:
         raise typer.Exit(2)

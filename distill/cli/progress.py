@@ -11,8 +11,10 @@ class bar:  # noqa: N801 - used like a function
         from rich.console import Console
         from rich.progress import Progress
 
+        from distill.cli.verbosity import is_quiet
+
         console = Console(stderr=True)
-        self.bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self.bar = Progress(console=console, transient=True, disable=is_quiet() or not console.is_terminal)
         self.task = self.bar.add_task(text, total=None)
 
     def __enter__(self) -> Callable[[int, int], None]:

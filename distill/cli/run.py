@@ -193,6 +193,7 @@ def _add_compare(app: typer.Typer) -> None:
 def _run(resolved: "Recipe", folder: Path, *, resume: bool, dry_run: bool, verb: str) -> None:
     from rich.console import Console
 
+    from distill.cli.verbosity import is_quiet
     from distill.pipeline.console import ConsoleReporter
 
     stages = _checked_stages(resolved, verb=verb)
@@ -200,7 +201,7 @@ def _run(resolved: "Recipe", folder: Path, *, resume: bool, dry_run: bool, verb:
         for stage in stages:
             typer.echo(stage.name)
         return
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=is_quiet())
     console.print(f"edgeproof: {resolved.name} → {folder}", highlight=False)
     try:
         with ConsoleReporter(console) as reporter:
