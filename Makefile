@@ -1,5 +1,7 @@
 # Needs Python 3.11+ and make; everything else goes into .venv.
 PYTHON ?= python3
+# TORCH=cpu takes the build of torch without CUDA (4.1 GB less) from its own index, where that can be reached
+TORCH ?=
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 HEADERS := .venv/include/onnxruntime/onnxruntime_c_api.h
@@ -26,7 +28,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 		{ echo "edgeproof needs Python 3.11 or newer; set PYTHON=python3.11" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
-	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[all,dev]'
+	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt $(if $(TORCH),--torch-backend $(TORCH)) --editable '.[all,dev]'
 	touch $@
 
 # the C program's tests need them; without Debian's packages they are skipped

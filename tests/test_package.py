@@ -1,13 +1,16 @@
 """What is shipped, what is imported, and what needs no torch."""
 
+import os
 import subprocess
 import sys
 import tomllib
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hatchling.builders.wheel import WheelBuilder
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = {"teachers", "students", "distill", "deploy", "bench"}
@@ -57,6 +60,8 @@ def test_wheel_holds_the_package_data(wheel: list[str]) -> None:
         assert f"distill/page/{name}" in wheel
     for name in ("CMakeLists.txt", "program.c", "detect_openvino.cpp", "engine.h", "onnxruntime_headers.sh"):
         assert f"deploy/embedded/{name}" in wheel
+    for name in ("model.onnx", "manifest.json", "selftest.bin", "README.md"):
+        assert f"deploy/pretrained/simulated-64/onnxruntime/{name}" in wheel
     assert any(name.endswith("licenses/LICENSE") for name in wheel)
 
 
@@ -129,3 +134,38 @@ def test_imports_go_one_way() -> None:
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )
+
+
+def test_a_data_set_is_explored_and_checked_with_the_light_extra_alone(tmp_path: Path) -> None:
+    """``edgeproof[data]``: no torch, no runtime, nothing that only training or timing needs."""
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 40, 40, 3), dtype=np.uint8)
+    for number, image in enumerate(pixels):
+        path = tmp_path / "set" / ("real", "fake")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    heavy = {
+        *(
+            "torch",
+            "torchvision",
+            "timm",
+            "lightning",
+            "onnx",
+            "onnxruntime",
+            "openvino",
+            "nncf",
+            "safetensors",
+        ),
+        *("psutil", "cpuinfo", "filelock", "tomli_w", "yaml"),
+    }
+    block = BLOCK.replace('{"torch", "torchvision", "timm", "lightning", "torchmetrics"}', repr(heavy))
+    assert block != BLOCK
+    for verb in (["inspect", "--report", "page.html"], ["audit"], ["inspect", "--json"]):
+        arguments = ["edgeproof", "data", verb[0], "set", *verb[1:]]
+        code = f"{block}\nsys.argv = {arguments!r}\nfrom distill.__main__ import main\nmain()"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert done.returncode in (0, 1) and "Traceback" not in done.stderr, done.stderr
+        assert "is blocked" not in done.stderr
+    assert (tmp_path / "page.html").is_file()
