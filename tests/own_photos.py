@@ -26,7 +26,7 @@ _KERNEL = np.array([0.35, 0.9, 0.85, 0.3], dtype=np.float32)  # stride 2: even a
 
 
 def cut(folder: Path, *, size: int = 128, each: int = 30, suffix: str = ".png") -> Path:
-    """Write ``real/`` and ``fake/`` with patches of ``size`` pixels, at most ``each`` of a photo; names start with the photo's."""
+    """Write ``real/`` and ``fake/``: patches of ``size`` pixels, at most ``each`` of a photo, whose name theirs begin with."""
     for photo in PHOTOS:
         for number, patch in zip(range(each), patches(photo, size=size), strict=False):
             for kind, pixels in (("real", patch), ("fake", resynthesise(patch))):
