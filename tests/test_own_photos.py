@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from cli import edgeproof
 from own_photos import PHOTOS, cut, resynthesise
+from PIL import Image
 
 
 @pytest.fixture(scope="module")
