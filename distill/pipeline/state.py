@@ -23,7 +23,7 @@ from distill.record import Frozen, Record
 STATE = "stages.json"
 INERT = (
     "name", "description", "*data.workers", "*data.memory_mb", "training.seeds", "training.processes",
-    "training.accelerator", "students.*.seeds",
+    "training.accelerator", "training.loggers", "students.*.seeds",
 )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from distill.errors import EdgeproofError
 from distill.training.checkpoint import save_weights
 from distill.training.distributed import gather
 from distill.training.history import Epoch, History
+from distill.training.loggers import numbers_of, write_metrics
 from distill.training.malloc import keep_freed_memory
 from distill.training.trainable import Trainable
 from distill.training.unfinished import EPOCHS
@@ -95,6 +96,9 @@ class EpochRecord(Callback):
                 sidecar = {**self.sidecar, "epoch": entry.epoch}
                 save_weights(module.judged, self.folder / "weights.safetensors", sidecar=sidecar)
             self.summary().write(self.folder / EPOCHS)
+            write_metrics(self.summary(), self.folder)
+            for logger in trainer.loggers:
+                logger.log_metrics(numbers_of(entry, metric=self.metric), step=epoch)
         trainer.should_stop = self._out_of_patience()
 
     def summary(self) -> History:

@@ -31,6 +31,7 @@ from distill.training.distributed import (
 from distill.training.epochs import EpochRecord, Progress, ignore_warnings, quiet
 from distill.training.head import head_of
 from distill.training.history import History
+from distill.training.loggers import open_loggers
 from distill.training.pace import choose_faster, step_seconds
 from distill.training.precision import LIGHTNING, possible_precisions
 from distill.training.settings import Schedule, TrainingSettings
@@ -175,7 +176,7 @@ def _training_key(
     module: Trainable, *, data: TrainingData, settings: TrainingSettings, seed: int, total: int
 ) -> str:
     """What an unfinished training must have been asked for, so that it may go on."""
-    train = data.train
+    train, settings = data.train, settings.model_copy(update={"loggers": ()})
     parts = [
         module.schedule, settings, seed, total, data.spec, train.views, train.augmentation, len(train),
         [(name, tuple(value.shape)) for name, value in module.state_dict().items()],
@@ -208,7 +209,8 @@ def _trainer(settings: TrainingSettings, *, schedule: Schedule, record: EpochRec
         gradient_clip_val=schedule.clip or None,
         callbacks=[record, keep],
         plugins=[SafetensorsIO()],
-        logger=False,
+        logger=open_loggers(settings.loggers, folder=record.folder) or False,
+        log_every_n_steps=1,  # nothing is logged by step; more than an epoch has is warned of
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,

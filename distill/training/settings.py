@@ -84,7 +84,8 @@ class TrainingSettings(Section):
     ``processes`` trainings run side by side with ``threads`` threads each; 0 decides by the machine. ``views`` is how
     many augmented views of an image there are for a teacher's outputs to be cached of; where no teacher is cached,
     every epoch has views of its own. ``precision`` "auto" is the faster of FP32 and bf16, measured on the network
-    itself where the hardware has bf16. ``balanced`` shows all classes equally often by repeating the rarer.
+    itself where the hardware has bf16. ``balanced`` shows all classes equally often by repeating the rarer. ``loggers`` follow
+    a training beside the ``metrics.csv`` that it always leaves; each needs its extra.
     """
 
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
@@ -97,6 +98,7 @@ class TrainingSettings(Section):
     devices: Count = 1
     compile: bool = False
     balanced: bool = False
+    loggers: tuple[Literal["tensorboard", "mlflow"], ...] = ()
 
     @field_validator("seeds")
     @classmethod
