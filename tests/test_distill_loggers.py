@@ -57,7 +57,7 @@ def test_tensorboard_and_metrics_follow_a_training(tmp_path: Path) -> None:
         schedule=distill.Schedule(epochs=2), settings=TrainingSettings(loggers=("tensorboard",), precision="fp32"),
     )  # fmt: skip
     [metrics] = tmp_path.rglob("metrics.csv")
-    rows = list(csv.DictReader(metrics.open()))
+    rows = list(csv.DictReader(metrics.read_text().splitlines()))
     assert [float(row["valid_auc"]) for row in rows] == [epoch.valid_score for epoch in found.history.epochs]
     assert list(metrics.parent.glob("tensorboard/events.out.tfevents.*"))
 
