@@ -66,3 +66,4 @@ def test_loggers_change_no_result() -> None:
     from distill.pipeline.state import is_inert
 
     assert is_inert("training.loggers") and not is_inert("training.balanced")
+    assert repr(TrainingSettings(loggers=("mlflow",))) == repr(TrainingSettings())

@@ -133,7 +133,7 @@ def test_only_the_students_weights_are_saved(whole):
 def test_nothing_else_is_left_behind(whole):
     folder, _ = whole
     assert {path.name for path in folder.iterdir()} == {
-        "weights.safetensors", "weights.json", "last.safetensors", "last.json", "history.json",
+        "weights.safetensors", "weights.json", "last.safetensors", "last.json", "history.json", "metrics.csv",
     }  # fmt: skip
 
 

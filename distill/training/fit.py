@@ -176,7 +176,7 @@ def _training_key(
     module: Trainable, *, data: TrainingData, settings: TrainingSettings, seed: int, total: int
 ) -> str:
     """What an unfinished training must have been asked for, so that it may go on."""
-    train, settings = data.train, settings.model_copy(update={"loggers": ()})
+    train = data.train
     parts = [
         module.schedule, settings, seed, total, data.spec, train.views, train.augmentation, len(train),
         [(name, tuple(value.shape)) for name, value in module.state_dict().items()],

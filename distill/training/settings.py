@@ -98,7 +98,8 @@ class TrainingSettings(Section):
     devices: Count = 1
     compile: bool = False
     balanced: bool = False
-    loggers: tuple[Literal["tensorboard", "mlflow"], ...] = ()
+    # not in the repr, by which an unfinished training is known: who looks on changes nothing
+    loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], Field(repr=False)] = ()
 
     @field_validator("seeds")
     @classmethod
