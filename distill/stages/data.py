@@ -58,7 +58,7 @@ def make_data(run: Run, progress: Progress, *, owner: Model | None = None) -> No
     if settings.path:  # last: a split must have both classes among the images that can be read
         found = with_splits(
             found, valid_share=settings.valid_share, test_share=settings.test_share, seed=run.recipe.seed,
-            labels=task.classes,
+            labels=task.classes, min_groups=settings.min_groups,
         )  # fmt: skip
     task.targets(found.split("train"))  # raises for what no model could learn
     save_samples(found, home.folder)
@@ -71,7 +71,9 @@ def _listed(settings: DataSettings, task: Task) -> Dataset:
     from distill.data.layouts import load_dataset
 
     root = Path(settings.path).expanduser()
-    return load_dataset(root, layout=settings.layout, columns=settings.columns, labels=task.classes)
+    return load_dataset(
+        root, layout=settings.layout, columns=settings.columns, labels=task.classes, groups=settings.groups
+    )
 
 
 def _with_unlabelled(dataset: Dataset, folder: str) -> Dataset:
@@ -100,12 +102,14 @@ def audit_data(run: Run, progress: Progress, *, owner: Model | None = None) -> N
     from distill.data.audit.audit import audit, require_passed
     from distill.data.scan import load_scan
 
-    folder = home_of(run, owner).folder
+    home = home_of(run, owner)
+    folder, least = home.folder, home.settings.min_groups
     dataset, columns = load_samples(folder), load_scan(folder / SCAN)
     labels = find_task(run.recipe.task).classes
     report = audit(
-        dataset, columns, gates=run.recipe.gates, seed=run.recipe.seed, labels=labels, progress=progress
-    )
+        dataset, columns, gates=run.recipe.gates, seed=run.recipe.seed, labels=labels, min_groups=least,
+        progress=progress,
+    )  # fmt: skip
     report.write(folder / AUDIT)
     require_passed(report, where=folder / AUDIT)
 
