@@ -56,7 +56,7 @@ def data_stages(owner: Model | None = None) -> list[Stage]:
         Stage(
             audit, "data" if owner is None else "teach", audit_data,
             arguments={"owner": owner} if owner else {},
-            reads=(*gates, f"{settings}.min_groups", "seed", "task"), needs=(data,),
+            reads=(*gates, "seed", "task"), needs=(data,),
             outputs=_homed(owner, (AUDIT,)), cost=15, stops=True,
         ),
     ]  # fmt: skip

@@ -1,5 +1,6 @@
 """The work of the data stages: images found or rendered, split, checked and listed."""
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ from distill.pipeline.stage import Progress, Run
 from distill.recipe import DataSettings, Recipe
 from distill.roster import Model
 from distill.task import Task, find_task
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ def make_data(run: Run, progress: Progress, *, owner: Model | None = None) -> No
             labels=task.classes, min_groups=settings.min_groups,
         )  # fmt: skip
     task.targets(found.split("train"))  # raises for what no model could learn
+    for problem in found.problems:  # before anything costs time
+        _LOG.warning("%s", problem)
     save_samples(found, home.folder)
     save_scan(columns, home.folder / SCAN)
     held_out = sorted({s.generator for s in found.split("heldout") if s.generator})

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distill.data.audit.advice import accepting
 from distill.data.audit.audit import Progress, audit
 from distill.data.audit.report import AuditReport, Check
 from distill.data.layouts.walk import one_line
@@ -81,6 +82,8 @@ def print_audit(report: AuditReport, seen: Mapping[str, Any], *, as_json: bool) 
             print(f"       {printable(first)} = {printable(second)}")
         if check.advice:
             print(f"       next: {printable(check.advice)}")
+    if report.failed:
+        print(f"to accept all that failed: {accepting([check.name for check in report.failed])}")
     for problem in seen["problems"]:
         print(f"problem  {printable(problem)}")
     for item in seen["skipped"]:

@@ -31,3 +31,8 @@ class AuditReport(Record):
     metadata_auc: float | None
     metadata_ci: tuple[float, float] | None
     checks: tuple[Check, ...]
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """Those that neither passed nor were accepted."""
+        return tuple(check for check in self.checks if not check.passed)
