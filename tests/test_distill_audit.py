@@ -481,3 +481,14 @@ def test_data_audit_takes_the_recipe_of_the_run(tmp_path):
     same = edgeproof("data", "audit", root, "--set", "data.groups=stem", "--recipe", "cifake")
     assert same.stdout == good.stdout
     assert "expected 'layout' or 'stem'" in edgeproof("data", "audit", root, "--groups", "name").stderr
+
+
+def test_a_folder_of_named_classes_is_audited_by_its_recipe(tmp_path):
+    labels = ("cat", "dog", "cow")
+    for number, name in enumerate(labels):
+        (tmp_path / name).mkdir()
+        for index in range(8):
+            picture(100 * number + index, side=32).save(tmp_path / name / f"{index}.bmp")
+    report, seen = audit_folder(tmp_path, labels=labels)
+    assert report.passed and "not_asked" in {check.name for check in report.checks}
+    assert any("split 'test' has 3 groups" in problem for problem in seen["problems"])

@@ -89,6 +89,7 @@ def audit(
     from distill.data.audit.folder import audit_folder, print_audit
     from distill.data.columns import parse_columns
     from distill.recipe import load_recipe
+    from distill.task import find_task
 
     asked = [f"data.path={json.dumps(str(path))}", *(overrides or [])]
     asked += [f"data.layout={layout}"] if layout != "auto" else []
@@ -96,7 +97,14 @@ def audit(
     found = load_recipe(recipe, overrides=asked)
     data = found.data.model_copy(update={"columns": parse_columns(columns)}) if columns else found.data
     with bar("reading") as progress:
-        report, seen = audit_folder(path, data=data, gates=found.gates, seed=found.seed, progress=progress)
+        report, seen = audit_folder(
+            path,
+            data=data,
+            gates=found.gates,
+            seed=found.seed,
+            labels=find_task(found.task).classes,
+            progress=progress,
+        )
     print_audit(report, seen, as_json=as_json)
     if not report.passed:
         raise typer.Exit(1)

@@ -1,7 +1,7 @@
 """``edgeproof data audit``: the same questions to the same splits as a run asks, of a folder that no run has read. Torch-free."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,24 +24,25 @@ def audit_folder(
     data: "DataSettings | None" = None,
     gates: "GateSettings | None" = None,
     seed: int = 0,
+    labels: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> tuple[AuditReport, dict[str, Any]]:
-    """Audit real and generated images as ``edgeproof run`` would: split by the same shares, groups and seed.
+    """Audit a data set as ``edgeproof run`` would: split by the same shares, groups and seed.
 
     Args:
         path: the data set.
         data: a recipe's section ``[data]``; its own path is not looked at.
         gates: limits, and the names of checks that may fail.
         seed: of splits and probes.
+        labels: names of K classes; without them, images are real or generated.
         progress: told of files read.
 
     Returns:
-        The report, and what :func:`distill.data.explore.inspect.inspection_of` says of the data set.
+        The report, and the set's ``problems`` and ``skipped`` files (``path``, ``reason``).
 
     Raises:
         EdgeproofError: no such data set, or one without readable images of both classes.
     """
-    from distill.data.explore.inspect import inspection_of
     from distill.data.layouts import load_dataset
     from distill.data.scan import scan
     from distill.data.splits import with_splits
@@ -49,23 +50,33 @@ def audit_folder(
     from distill.recipe import DataSettings, GateSettings
 
     settings = data or DataSettings(path=str(path))
-    dataset = load_dataset(path, layout=settings.layout, columns=settings.columns, groups=settings.groups)
+    dataset = load_dataset(
+        path, layout=settings.layout, columns=settings.columns, labels=labels, groups=settings.groups
+    )
     dataset, found = scan(dataset, max_bad_share=1.0, workers=usable_threads(), progress=progress)
-    labels = {sample.label for sample in dataset.samples}
-    if not {REAL, GENERATED} <= labels:
-        state = "only one class has" if labels else "neither class has"
+    known = {sample.label for sample in dataset.samples}
+    if not labels and not {REAL, GENERATED} <= known:
+        state = "only one class has" if known else "neither class has"
         raise EdgeproofError(f"{one_line(path)}: {state} readable images, expected real and generated ones")
     cut = partial(
         with_splits, dataset, valid_share=settings.valid_share, test_share=settings.test_share, seed=seed,
-        min_groups=settings.min_groups,
+        min_groups=settings.min_groups, labels=labels,
     )  # fmt: skip
     try:
         split = cut()
     except EdgeproofError as error:  # what can be asked of it is asked all the same
         split = cut(wanted=())
         split = replace(split, problems=(*split.problems, f"a run would stop here: {error}"))
-    report = audit(split, found, gates=gates or GateSettings(), seed=seed, min_groups=settings.min_groups)
-    return report, inspection_of(replace(dataset, problems=split.problems))
+    report = audit(
+        split,
+        found,
+        gates=gates or GateSettings(),
+        seed=seed,
+        labels=labels,
+        min_groups=settings.min_groups,
+    )
+    skipped = [{"path": item.path, "reason": item.reason} for item in dataset.skipped]
+    return report, {"problems": list(split.problems), "skipped": skipped}
 
 
 def print_audit(report: AuditReport, seen: Mapping[str, Any], *, as_json: bool) -> None:
