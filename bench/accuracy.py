@@ -102,6 +102,7 @@ def _generators(model: Judged, truth: Mapping[str, Truth]) -> Iterator[tuple[str
                 auc_ci=bootstrap_ci(chosen.labels, scores, chosen.groups, n=FEWER_RESAMPLES),
                 n=int(chosen.labels.sum()),
                 split=split,
+                groups=len(set(chosen.groups)),
             )
             yield generator, metrics
 
@@ -120,6 +121,7 @@ def _comparisons(
             auc_difference=paired.difference if judge.measure == "auc" else None,
             accuracy_difference=paired.difference if judge.measure == "accuracy" else None,
             ci=paired.ci,
+            groups=len(set(test.groups)),
             flips=flips(ours.verdicts, theirs.verdicts),
         )
 

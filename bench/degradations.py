@@ -3,13 +3,15 @@
 ``deploy.stages.degradations`` left what the models say; nothing is run here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.gate import check_of, gate_of
 from bench.judged import Scores, Truth, flips, truth_of
+from bench.records.accuracy import AccuracyCheck, AccuracyGate, Measure
 from bench.records.degradations import (
     DegradationKind,
     DegradationsRecord,
@@ -23,12 +25,13 @@ from bench.records.degradations import (
 from bench.records.identity import identity_of
 from deploy.stages.degradations import DegradedOutputs, load_degraded
 from distill.data.samples import GENERATED, REAL
-from distill.data.transforms.degradations import CLEAN, DEGRADATIONS
+from distill.data.transforms.degradations import CLEAN, DEGRADATIONS, PLAUSIBLE
 from distill.evaluation.choice import choice_of
 from distill.evaluation.metrics import binary_metrics
 from distill.evaluation.statistics import PairedDifference, paired_bootstrap
 from distill.pipeline.runfolder import load_samples
 from distill.pipeline.stage import Progress, Run
+from distill.recipe import GateSettings
 from distill.roster import Artifact, Model, Roster
 
 RESAMPLES = 200  # hundreds of intervals, none of which decides anything alone
@@ -82,7 +85,38 @@ def measure_degradations(run: Run, progress: Progress, *, roster: Roster) -> Deg
         degradations=tuple(_explain(name) for name in outputs.degradations),
         models=models,
         comparisons=tuple(_compare(sweep, *step) for step in _steps(roster)),
+        gate=degradation_gate(models, limits=run.recipe.gates),
     )
+
+
+def degradation_gate(models: Mapping[str, SweptModel], *, limits: GateSettings) -> AccuracyGate | None:
+    """Hold every INT8 student to the worst of the plausible degradations; None where ``limits`` ask for nothing."""
+    asked: list[tuple[Measure, float]] = [
+        ("degraded_auc", limits.degraded_auc),
+        ("degraded_accuracy", limits.degraded_accuracy),
+    ]
+    found = [
+        _worst(key, model, measure, limit)
+        for key, model in models.items()
+        if model.identity.role == "student" and model.identity.precision == "int8"
+        for measure, limit in asked
+        if limit
+    ]
+    return gate_of(found, limits) if any(limit for _, limit in asked) else None
+
+
+def _worst(key: str, model: SweptModel, measure: Measure, limit: float) -> AccuracyCheck:
+    values = {
+        name: found.auc if measure == "degraded_auc" else found.balanced_accuracy
+        for name, found in model.degradations.items()
+        if name in PLAUSIBLE
+    }
+    known = {name: value for name, value in values.items() if value is not None}
+    if not known:
+        return check_of(key, measure, None, limit, passed=False, note="no image of either class")
+    worst = min(known, key=lambda name: known[name])
+    kind = _explain(worst)
+    return check_of(key, measure, known[worst], limit, passed=known[worst] >= limit, note=kind.title)
 
 
 def swept_models(roster: Roster) -> list[Model | Artifact]:

@@ -5,6 +5,7 @@ What a stage needs follows from the files that it reads: whichever stages leave 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from bench.degradations import swept_models
 from deploy.artifact import MANIFEST_NAME
@@ -15,6 +16,9 @@ from distill.pipeline.runfolder import WEIGHTS
 from distill.pipeline.stage import Progress, Run, Stage, makers
 from distill.recipe import Recipe
 from distill.roster import Artifact, Roster
+
+if TYPE_CHECKING:
+    from bench.records.accuracy import AccuracyGate
 
 ACCURACY, BENCH, REPORT = "accuracy.json", "bench.json", ("report.md", "report.html")
 DEGRADATIONS, ENVIRONMENT = "degradations.json", "environment.json"
@@ -38,7 +42,16 @@ def _accuracy_stage(roster: Roster, stages: Sequence[Stage]) -> Stage:
         *(training.logits for training in judged.trainings),
         *(f for artifact in judged.artifacts for f in (artifact.predictions, _manifest(artifact))),
     ]
-    limits = ("auc_drop", "tpr_at_5fpr_drop", "accuracy_drop", "identity_auc", "teacher_auc", "accept")
+    limits = (
+        "above_chance",
+        "teacher_gap",
+        "auc_drop",
+        "tpr_at_5fpr_drop",
+        "accuracy_drop",
+        "identity_auc",
+        "teacher_auc",
+        "accept",
+    )
     return Stage(
         "accuracy",
         "evaluate",
@@ -57,6 +70,7 @@ def _sweep_stage(roster: Roster, stages: Sequence[Stage]) -> Stage:
         "degradations",
         "evaluate",
         judge_degradations,
+        reads=("gates.degraded_auc", "gates.degraded_accuracy", "gates.accept"),
         needs=makers(stages, [OUTPUTS, *(model.choice for model in roster.models)]),
         outputs=(DEGRADATIONS,),
         cost=5,
@@ -94,16 +108,30 @@ def check_accuracy(run: Run, progress: Progress, *, roster: Roster) -> None:
 
     record = measure_accuracy(run, progress, roster=roster)
     record.write(run.folder / ACCURACY)
-    failed = [f"{c.name} = {c.value:.4f} (limit {c.limit:g})" for c in record.gate.checks if not c.passed]
-    if failed:
-        raise GateFailedError(f"accuracy gate failed: {'; '.join(failed)}")
+    _require("accuracy", record.gate)
 
 
 def judge_degradations(run: Run, progress: Progress, *, roster: Roster) -> None:
-    """Write ``degradations.json``."""
+    """Write ``degradations.json``.
+
+    Raises:
+        GateFailedError: a limit on degraded images does not hold.
+    """
     from bench.degradations import measure_degradations
 
-    measure_degradations(run, progress, roster=roster).write(run.folder / DEGRADATIONS)
+    record = measure_degradations(run, progress, roster=roster)
+    record.write(run.folder / DEGRADATIONS)
+    if record.gate:
+        _require("degraded images", record.gate)
+
+
+def _require(name: str, gate: "AccuracyGate") -> None:
+    """Fail the run for what fails the report's verdict, and say what to do about the first of it."""
+    from bench.advice import advice
+
+    if gate.failed:
+        said = "; ".join(f"{check.name} {check.found} (limit {check.limit:.4g})" for check in gate.failed)
+        raise GateFailedError(f"{name} gate failed: {said}. {advice(gate.failed[0])}")
 
 
 def run_bench(run: Run, progress: Progress, *, roster: Roster) -> None:

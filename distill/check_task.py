@@ -18,11 +18,12 @@ def task_problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
         yield from _for_one_logit(recipe, roster, task)
     if task.classes:
         yield from _unfit_data(recipe, roster, task)
-        if recipe.gates.teacher_auc:
-            yield EdgeproofError(
-                f"gates.teacher_auc: given {recipe.gates.teacher_auc:g} for {len(task.classes)} classes, expected 0: they "
-                "have no AUC of generated images"
-            )
+        for name in ("teacher_auc", "degraded_auc", "degraded_accuracy"):
+            if given := getattr(recipe.gates, name):
+                yield EdgeproofError(
+                    f"gates.{name}: given {given:g} for {len(task.classes)} classes, expected 0: they have no AUC of "
+                    "generated images"
+                )
     if isinstance(task, Families) and "pool" in recipe.distillation.controls:
         yield EdgeproofError(
             "distillation.controls: pool trains the unlabelled images with their true labels, which do not say what family "

@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from distill.data.columns import ManifestColumns
+from distill.data.columns import Grouping, ManifestColumns
 from distill.data.simulate.settings import SimulationSettings
 from distill.data.transforms.settings import AugmentationSettings
 from distill.distillation_settings import DISTILLED as DISTILLED
@@ -30,11 +30,12 @@ from distill.distillation_settings import DistillationSettings as DistillationSe
 from distill.distillation_settings import Lesson as Lesson
 from distill.distillation_settings import MethodSettings as MethodSettings
 from distill.errors import EdgeproofError, unknown_name
+from distill.gate_settings import GateSettings as GateSettings
 from distill.optional import require
 from distill.overrides import apply_override
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import resolve_shipped
-from distill.section import Count, Name, NonNegative, Positive, Section, Share, each_once
+from distill.section import Count, Name, Natural, NonNegative, Positive, Section, Share, each_once
 from distill.task_settings import TaskSettings as TaskSettings
 from distill.task_settings import with_families
 from distill.training.settings import LossSettings as LossSettings
@@ -47,7 +48,9 @@ Remedy = Literal["layers", "training"]
 class DataSettings(Section):
     """Where the images come from: the user's ``path``; without one, ``simulate`` renders them into the run folder.
 
-    ``unlabelled`` names a folder (or shards) of further images that only distillation sees.
+    ``unlabelled`` names a folder (or shards) of further images that only distillation sees. ``groups`` says what belongs
+    together and must not straddle a split: what the layout tells, or ``stem``, files of the same name in whatever folder. A
+    valid or test split of fewer than ``min_groups`` of them is warned of.
     """
 
     path: str = ""
@@ -56,6 +59,8 @@ class DataSettings(Section):
     unlabelled: str = ""
     valid_share: Share = 0.15
     test_share: Share = 0.15
+    min_groups: Natural = 20
+    groups: Grouping = "layout"
     max_bad_share: Share = 0.01
     workers: Annotated[int, Field(ge=0)] = 0
     memory_mb: Count = 500
@@ -157,27 +162,6 @@ class DegradationSettings(Section):
     samples: Annotated[int, Field(ge=0)] = 1000
 
 
-class GateSettings(Section):
-    """What must hold, otherwise exit 1 (with the report written all the same).
-
-    An INT8 student is held to ``auc_drop`` and ``tpr_at_5fpr_drop``, one of K classes to ``accuracy_drop``; no single test
-    image's probability may differ by more than ``int8_drift`` from its FP32 form's (1 lets all pass). ``accept`` names
-    checks that may fail (``metadata``, ``near_duplicates_across_splits``, ...).
-    """
-
-    auc_drop: NonNegative = 0.02
-    tpr_at_5fpr_drop: NonNegative = 0.10
-    accuracy_drop: NonNegative = 0.02
-    parity_fp32: Positive = 1e-3
-    int8_drift: Share = 0.25
-    metadata_auc: Share = 0.05
-    flip_drop: Share = 0.10
-    near_duplicates: Share = 0.001
-    identity_auc: Share = 0.05
-    teacher_auc: Share = 0.0
-    accept: tuple[str, ...] = ()
-
-
 class BenchSettings(Section):
     """Interleaved latency rounds."""
 
@@ -266,6 +250,16 @@ class Recipe(Section):
                 raise ValueError(
                     f"{key}.learns_from: given {settings.learns_from!r} beside {'weights' if settings.weights else 'data'}; an "
                     "assistant is trained, and on the images that its teacher is asked about: expected one of them"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _degraded_where_there_is_a_sweep(self) -> "Recipe":
+        for name in ("degraded_auc", "degraded_accuracy"):
+            if getattr(self.gates, name) and not self.degradations.samples:
+                raise ValueError(
+                    f"gates.{name}: given {getattr(self.gates, name):g} with degradations.samples = 0, expected images to "
+                    "degrade"
                 )
         return self
 

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
 
+from bench.gate import accuracy_gate
 from bench.records.accuracy import AccuracyRecord
 from bench.records.degradations import DegradationsRecord
 from bench.records.environment import EnvironmentRecord
@@ -18,7 +19,7 @@ from bench.records.latency import BenchRecord, Row
 from deploy.parity import ParityRecord
 from distill.data.audit.report import AuditReport
 from distill.data.summary import DataSummary
-from distill.recipe import Recipe, load_recipe, to_toml
+from distill.recipe import GateSettings, Recipe, load_recipe, to_toml
 from distill.record import Record
 from distill.roster import roster_of
 from distill.training.cost import DistillationCost
@@ -128,6 +129,14 @@ class Records:
         cells = {**model.degradations, degradation: changed(model.degradations[degradation], **update)}
         models = {**self.degradations.models, key: changed(model, degradations=cells)}
         return replace(self, degradations=changed(self.degradations, models=models))
+
+
+def regated(records: Records, **limits: Any) -> Records:
+    """With the gate that these limits (of the others the recipe's defaults) make of the records' models."""
+    assert records.accuracy and records.recipe
+    teacher = roster_of(records.recipe).teachers[0]
+    gate = accuracy_gate(records.accuracy.models, teacher=teacher, limits=GateSettings(**limits))
+    return records.with_accuracy(gate=gate)
 
 
 AUC = {

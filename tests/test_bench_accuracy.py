@@ -225,6 +225,13 @@ def test_the_gate_of_a_good_run_passes(records: Records, roster: Roster) -> None
     assert gate.passed and all(check.passed and not check.accepted for check in gate.checks)
     assert set(found) == {
         *((key, measure) for key in (ORT, NNCF) for measure in ("auc_drop", "tpr_at_5fpr_drop")),
+        *(
+            (key, measure)
+            for key in (ORT, NNCF)
+            for measure in ("heldout_above_chance", "heldout_teacher_gap")
+        ),
+        *((key, "above_chance") for key in ("teacher", STUDENT, ORT, NNCF)),
+        *((key, "teacher_gap") for key in (STUDENT, ORT, NNCF)),
         *((key, "identity_auc") for key in ("teacher", STUDENT, ALONE)),
         ("teacher", "teacher_auc"),
     }

@@ -89,15 +89,21 @@ def test_the_gate_holds_int8_to_its_drop_of_accuracy(limit: float, passed: bool)
         item.key: model(item, THEIRS if getattr(item, "precision", "") == "int8" else OURS) for item in items
     }
     gate = accuracy_gate(
-        models, teacher=roster.teachers[0], limits=GateSettings(accuracy_drop=limit, auc_drop=0.0)
+        models,
+        teacher=roster.teachers[0],
+        limits=GateSettings(accuracy_drop=limit, auc_drop=0.0, above_chance=-1, teacher_gap=1),
     )
     assert [(check.name, check.measure) for check in gate.checks] == [
-        ("s-openvino-int8-nncf accuracy drop", "accuracy_drop")
+        ("s-openvino-int8-nncf accuracy drop", "accuracy_drop"),
+        ("s loss against the teacher", "teacher_gap"),
+        ("s-openvino-int8-nncf loss against the teacher", "teacher_gap"),
     ]
     assert gate.checks[0].value == pytest.approx(2 / 6) and gate.passed is passed
     accepted = accuracy_gate(
         models, teacher=roster.teachers[0],
-        limits=GateSettings(accuracy_drop=limit, accept=(gate.checks[0].name,)),
+        limits=GateSettings(
+            accuracy_drop=limit, above_chance=-1, teacher_gap=1, accept=(gate.checks[0].name,)
+        ),
     )  # fmt: skip
     assert accepted.passed
 

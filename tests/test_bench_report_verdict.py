@@ -16,6 +16,7 @@ from report_fixture import (
     calm,
     changed,
     distilled,
+    regated,
     timed,
 )
 
@@ -25,6 +26,7 @@ from bench.report.data import load_run
 from bench.report.headline import headline
 from bench.report.timing import like_for_like
 from bench.report.verdict import Verdict, judge
+from bench.report.write import write_report
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +170,45 @@ def test_a_failed_audit_fails(judged: Judged, calm_records: Records) -> None:
     assert verdict.points[0][1].endswith("failed: metadata.")
 
 
+def test_a_run_that_its_data_stopped_tells_cause_and_next_step_and_nothing_empty(
+    tmp_path: Path, calm_records: Records
+) -> None:
+    assert calm_records.audit
+    bad = changed(
+        calm_records.audit.checks[0], passed=False, value=0.3, note="AUC of a classifier of format: 0.800",
+        examples=(("real/1.jpg", "fake/1.png"),), advice="Save both classes in one way, then audit again.",
+    )  # fmt: skip
+    audit = changed(calm_records.audit, passed=False, checks=[bad, *calm_records.audit.checks[1:]])
+    left = ("accuracy", "parity", "bench", "degradations", "cost")
+    records = replace(calm_records.without(*left), audit=audit, histories={})
+    verdict = judge(load_run(records.write(tmp_path)))
+    assert verdict.headline == (
+        "FAILED on simulated data: the data audit failed (metadata), so nothing was trained"
+    )
+    assert verdict.points == (
+        ("What to do", "Save both classes in one way, then audit again."),
+        ("metadata", "AUC of a classifier of format: 0.800. Such as real/1.jpg and fake/1.png."),
+        (
+            "To accept it",
+            "--set 'gates.accept=[\"metadata\"]' lets these checks pass, and the report says so.",
+        ),
+    )
+    assert [gate.name for gate in verdict.gates] == ["Data audit"]
+    text = write_report(tmp_path).markdown.read_text()
+    assert "Nothing was recorded" not in text and "not evaluated" not in text
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        "## Data", "## Machine and time", "## How to reproduce this",
+    ]  # fmt: skip
+
+
+def test_what_the_audit_did_not_check_is_not_called_passed(judged: Judged, calm_records: Records) -> None:
+    assert calm_records.audit
+    unasked = changed(calm_records.audit.checks[0], checked=False, note="there is one split")
+    audit = changed(calm_records.audit, checks=[unasked, *calm_records.audit.checks[1:]])
+    verdict = judged(replace(calm_records, audit=audit))
+    assert verdict.gates[0].detail.endswith("; not checked: metadata")
+
+
 def test_failed_parity_fails_and_names_the_pair(judged: Judged, calm_records: Records) -> None:
     assert calm_records.parity
     first, *others = calm_records.parity.pairs
@@ -202,7 +243,7 @@ def test_guessing_is_not_good_enough(judged: Judged, calm_records: Records) -> N
     records = calm_records
     for key in (ORT, NNCF):
         records = records.with_split(key, "test", auc=0.51, auc_ci=(0.49, 0.53))
-    verdict = judged(records)
+    verdict = judged(regated(records))
     assert verdict.status == "failed"
     assert "cannot be told from guessing" in verdict.headline
 

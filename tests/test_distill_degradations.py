@@ -4,7 +4,7 @@ from PIL import Image
 
 from distill.data.samples import Sample
 from distill.data.transforms import effects
-from distill.data.transforms.degradations import CLEAN, DEGRADATIONS, FLIP_TEST, degrade
+from distill.data.transforms.degradations import CLEAN, DEGRADATIONS, FLIP_TEST, PLAUSIBLE, degrade
 
 REAL = Sample(path="a/0001.png", label=0, split="test")
 FAKE = Sample(path="a/0002.png", label=1, split="test")
@@ -26,10 +26,12 @@ def array(image):
 
 def test_the_table_is_the_protocols():
     assert list(DEGRADATIONS) == [
-        "clean", "jpeg95", "jpeg75", "jpeg60", "jpeg40", "jpeg30", "resize_half", "resize_quarter",
-        "noise5", "noise10", "blur1", "blur2", "blur3", "webp75", "webp50", "jpeg95_fakes",
+        "clean", "jpeg95", "jpeg75", "jpeg60", "jpeg50", "jpeg40", "jpeg30", "resize_half", "resize_quarter",
+        "noise5", "noise10", "blur1", "blur2", "blur3", "webp75", "webp50", "screenshot",
+        "jpeg95_fakes",
     ]  # fmt: skip
     assert [name for name, item in DEGRADATIONS.items() if item.generated_only] == [FLIP_TEST]
+    assert set(PLAUSIBLE) < set(DEGRADATIONS)
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)
@@ -47,6 +49,7 @@ def test_size_and_mode_stay_and_only_clean_is_clean(name, image):
     [
         ("jpeg60", lambda image: effects.jpeg(image, 60)),
         ("webp50", lambda image: effects.webp(image, 50)),
+        ("screenshot", effects.screenshot),
         ("blur2", lambda image: effects.blur(image, 2.0)),
         ("resize_quarter", lambda image: effects.resize(image, 0.25)),
     ],

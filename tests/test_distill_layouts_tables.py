@@ -596,3 +596,47 @@ def loads_or_says_why(target):
         assert isinstance(load_dataset(target), Dataset)
     except EdgeproofError as error:
         assert str(error).isprintable() and len(str(error)) < 2000
+
+
+# --- a table beside images --------------------------------------------------------------------------------------
+
+
+def images(root, *names):
+    for name in names:
+        write(root / name, b"")
+
+
+def test_a_folder_with_one_readable_manifest_is_that_manifest(tmp_path):
+    images(tmp_path, "images/a.png", "images/b.png")
+    write(tmp_path / "labels.csv", "path,label\nimages/a.png,real\nimages/b.png,fake\n")
+    write(tmp_path / "notes.csv", "who,what\nme,nothing\n")
+    found = load_dataset(tmp_path)
+    assert found.layout == "manifest" and [s.label for s in found.samples] == [0, 1]
+    assert "labels.csv was taken as the manifest" in found.problems[0]
+
+
+def test_named_columns_find_it_too(tmp_path):
+    images(tmp_path, "images/a.png", "images/b.png")
+    write(tmp_path / "labels.csv", "file,target\nimages/a.png,0\nimages/b.png,1\n")
+    message = failure(tmp_path)
+    assert "no known layout" in message and "data.columns" in message
+    named = ManifestColumns(path="file", label="target")
+    assert [s.label for s in load_dataset(tmp_path, columns=named).samples] == [0, 1]
+
+
+def test_of_two_readable_tables_none_is_guessed(tmp_path):
+    for name in ("a.csv", "b.csv"):
+        write(tmp_path / name, "path,label\nx.png,real\ny.png,fake\n")
+    assert "no known layout" in failure(tmp_path)
+    assert "holds a.csv, b.csv" in failure(tmp_path, layout="manifest")
+
+
+def test_a_table_beside_class_folders_is_named_with_the_way_to_take_it(tmp_path):
+    images(tmp_path, "real/a.png", "fake/b.png")
+    write(tmp_path / "labels.csv", "path,label\nreal/a.png,fake\nfake/b.png,real\n")
+    found = load_dataset(tmp_path)
+    assert found.layout == "class_folders"
+    (problem,) = found.problems
+    assert "'labels.csv' beside them not read" in problem
+    assert f"data.path = {tmp_path}/labels.csv" in problem
+    assert [s.label for s in load_dataset(tmp_path / "labels.csv").samples] == [1, 0]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from distill.data.samples import Dataset, Sample
-from distill.data.splits import with_splits
+from distill.data.splits import MANY, split_groups, with_splits
 from distill.errors import EdgeproofError
 
 SHARES = {"valid_share": 0.25, "test_share": 0.25}
@@ -50,10 +50,45 @@ def test_a_group_never_straddles(groups, seed):
 
 
 @given(extra=st.integers(1, 40), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
-def test_adding_images_moves_no_other(extra, seed):
-    few, many = (places(pairs(count), seed=seed) for count in (80, 80 + extra))
+@settings(max_examples=10, deadline=None)
+def test_adding_images_to_many_moves_no_other(extra, seed):
+    few, many = (places(pairs(count), seed=seed) for count in (MANY, MANY + extra))
     assert {path: many[path] for path in few} == few
+
+
+@given(
+    counts=st.lists(st.integers(3, 60), min_size=2, max_size=6),
+    share=st.sampled_from([0.1, 0.15, 0.3]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40, deadline=None)
+def test_every_class_and_generator_has_its_share(counts, share, seed):
+    """Few scenes: chance alone once left a class with two of them, and another with none."""
+    samples = [Sample(path=f"real/{i}", label=0, group=f"r{i}") for i in range(counts[0])]
+    for number, count in enumerate(counts[1:]):
+        samples += [
+            Sample(path=f"{number}/{i}", label=1, generator=f"g{number}", group=f"{number}-{i}")
+            for i in range(count)
+        ]
+    found = with_splits(dataset(samples), valid_share=share, test_share=share, seed=seed).samples
+    for label in (0, 1):
+        total = sum(sample.label == label for sample in found)
+        for split in ("valid", "test"):
+            wanted = max(1, int(share * total + 0.5))
+            assert sum((s.label, s.split) == (label, split) for s in found) == wanted
+    for number, count in enumerate(counts[1:]):
+        tested = sum(s.generator == f"g{number}" and s.split != "train" for s in found)
+        assert abs(tested - 2 * share * count) <= 3
+
+
+def test_few_groups_are_warned_of_by_split_and_number():
+    found = with_splits(dataset(pairs(16)), seed=0, valid_share=0.15, test_share=0.15, min_groups=20)
+    assert [problem.split(",")[0] for problem in found.problems] == [
+        "split 'valid' has 2 groups (scenes", "split 'test' has 2 groups (scenes",
+    ]  # fmt: skip
+    assert "fewer than 20 (data.min_groups)" in found.problems[0]
+    assert not with_splits(dataset(pairs(16)), seed=0, **SHARES, min_groups=4).problems
+    assert split_groups(found.samples) == {"train": 12, "valid": 2, "test": 2}
 
 
 def test_the_order_of_the_files_does_not_matter():
@@ -67,7 +102,7 @@ def test_the_seed_decides():
 
 def test_places_are_pinned():
     """Another hash would silently move images between splits of existing data."""
-    found = places(pairs(40))
+    found = places(pairs(MANY))
     assert [found[f"0/{scene}.jpg"] for scene in range(8)] == [
         "test",
         "train",

@@ -24,7 +24,9 @@ def read(path: Path) -> dict:
 
 def test_data_has_pairs_splits_and_a_passed_audit(finished_run: Path) -> None:
     summary, audit = read(finished_run / "data/summary.json"), read(finished_run / "data/audit.json")
-    assert summary["splits"]["train"] == {"real": 48, "fake": 48, "unlabelled": 0, "classes": None}
+    assert summary["splits"]["train"] == {
+        "real": 48, "fake": 48, "unlabelled": 0, "classes": None, "groups": 48,
+    }  # fmt: skip
     assert summary["held_out"] == ["bilinear"] and "identity" in summary["generators"]
     assert audit["passed"] and abs(audit["metadata_auc"] - 0.5) <= 0.05
 

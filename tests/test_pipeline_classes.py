@@ -92,7 +92,11 @@ def test_classes_are_judged_by_accuracy_alone(digits_run: Path) -> None:
         assert (test.auc, test.tpr_at_5fpr, model.threshold, model.roc) == (None, None, None, None)
         assert model.generators == {} and model.calibration.bias == 0.0
     checked = {(check.model, check.measure) for check in record.gate.checks}
-    assert checked == {(key, "accuracy_drop") for key in INT8}
+    assert checked == {
+        *((key, "accuracy_drop") for key in INT8),
+        *((key, "above_chance") for key in ("teacher", "small_cnn", *INT8)),
+        *((key, "teacher_gap") for key in ("small_cnn", *INT8)),
+    }
     for found in record.comparisons:
         before, after = (record.models[key].splits["test"].accuracy for key in (found.b, found.a))
         assert found.auc_difference is None and found.accuracy_difference == pytest.approx(after - before)
@@ -185,7 +189,9 @@ def test_families_have_their_logits_and_a_binary_score(families_run: Path) -> No
         assert found.tpr_at_5fpr is not None and found.accuracy is None
     assert record.distillation["small_cnn"].measure == "auc"
     checked = {check.measure for check in record.gate.checks}
-    assert checked == {"auc_drop", "tpr_at_5fpr_drop", "identity_auc"}
+    assert checked == {
+        "auc_drop", "tpr_at_5fpr_drop", "identity_auc", "teacher_gap", "heldout_teacher_gap",
+    }  # fmt: skip
 
 
 def test_held_out_families_are_judged(families_run: Path) -> None:

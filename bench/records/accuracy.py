@@ -11,7 +11,19 @@ from distill.evaluation.statistics import Interval
 from distill.record import Frozen, Record
 
 Step = Literal["distillation", "size", "export", "int8"]
-Measure = Literal["auc_drop", "tpr_at_5fpr_drop", "accuracy_drop", "identity_auc", "teacher_auc"]
+Measure = Literal[
+    "auc_drop",
+    "tpr_at_5fpr_drop",
+    "accuracy_drop",
+    "above_chance",
+    "heldout_above_chance",
+    "teacher_gap",
+    "heldout_teacher_gap",
+    "identity_auc",
+    "teacher_auc",
+    "degraded_auc",
+    "degraded_accuracy",
+]
 
 
 class Flips(Frozen):
@@ -22,12 +34,13 @@ class Flips(Frozen):
 
 
 class GeneratorMetrics(Frozen):
-    """AUC of the ``n`` images of one generator in ``split``, against all real ones of that split."""
+    """AUC of the ``n`` images of one generator in ``split``, against all real ones of that split, in ``groups`` in all."""
 
     auc: float
     auc_ci: Interval | None
     n: int
     split: str
+    groups: int | None = None
 
     @property
     def held_out(self) -> bool:
@@ -83,7 +96,7 @@ class Comparison(Frozen):
     """AUC (of K classes: accuracy) of ``a`` minus that of ``b`` on the test split, where ``step`` leads from ``b`` to ``a``.
 
     A step ``distillation`` leads from each control arm of a student to the distilled one.
-    ``flips`` are the verdicts that differ, each model at its own frozen threshold.
+    ``flips`` are the verdicts that differ, each model at its own frozen threshold. ``groups`` of images were compared.
     """
 
     step: Step
@@ -93,6 +106,7 @@ class Comparison(Frozen):
     accuracy_difference: float | None = None
     ci: Interval | None
     flips: Flips
+    groups: int | None = None
 
     @property
     def difference(self) -> float | None:
@@ -103,16 +117,25 @@ class Comparison(Frozen):
 class AccuracyCheck(Frozen):
     """One condition on the model with the key ``model``; ``name`` is what the recipe's ``gates.accept`` names.
 
-    ``accepted`` says that it failed and the recipe lets it pass.
+    ``value`` is None where there is none to compare, and ``note`` says why. ``accepted`` says that it failed and the
+    recipe lets it pass.
     """
 
     name: str
     model: str
     measure: Measure
-    value: float
+    value: float | None
     limit: float
     passed: bool
     accepted: bool = False
+    note: str = ""
+
+    @property
+    def found(self) -> str:
+        """The value with the note that explains it."""
+        if self.value is None:
+            return f"not known: {self.note}"
+        return f"{self.value:.4f}" + (f", {self.note}" if self.note else "")
 
 
 class AccuracyGate(Frozen):
@@ -120,6 +143,11 @@ class AccuracyGate(Frozen):
 
     passed: bool
     checks: tuple[AccuracyCheck, ...]
+
+    @property
+    def failed(self) -> tuple[AccuracyCheck, ...]:
+        """Those that neither passed nor were accepted."""
+        return tuple(check for check in self.checks if not check.passed)
 
 
 class AccuracyRecord(Record):

@@ -4,9 +4,9 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from bench.records.accuracy import Flips
+from bench.records.accuracy import AccuracyGate, Flips
 from bench.records.identity import Identity
-from distill.data.transforms.degradations import CLEAN
+from distill.data.transforms.degradations import CLEAN, PLAUSIBLE
 from distill.evaluation.statistics import Interval
 from distill.record import Frozen, Record
 
@@ -35,6 +35,11 @@ class DegradationKind(Frozen):
     def is_clean(self) -> bool:
         """Whether nothing was done."""
         return self.name == CLEAN
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether it happens to most photographs that are sent around."""
+        return self.name in PLAUSIBLE
 
     @property
     def title(self) -> str:
@@ -82,13 +87,17 @@ class DegradedComparison(Frozen):
 
 
 class DegradationsRecord(Record):
-    """``models`` by their key; every one of them saw the same ``images`` under the same ``degradations``."""
+    """``models`` by their key; every one of them saw the same ``images`` under the same ``degradations``.
+
+    ``gate`` is None where the recipe asks for nothing on them.
+    """
 
     simulated: bool
     images: SweptImages
     degradations: tuple[DegradationKind, ...]
     models: dict[str, SweptModel]
     comparisons: tuple[DegradedComparison, ...]
+    gate: AccuracyGate | None = None
 
     @model_validator(mode="after")
     def _every_degradation_of_everything(self) -> Self:

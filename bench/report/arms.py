@@ -7,7 +7,8 @@ from bench.report.data import RunData
 from bench.report.distillation import GAINS, SPLITS, interval, verdict_words
 from bench.report.measures import BY_STATISTIC
 from bench.report.tables import table
-from distill.evaluation.arms import MIN_GROUPS, ArmDifference
+from distill.evaluation.arms import ArmDifference
+from distill.evaluation.statistics import MIN_GROUPS
 from distill.page.blocks import Column, Table, columns
 from distill.page.formats import NONE, count, fixed, signed
 from distill.recipe import DISTILLED

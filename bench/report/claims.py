@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from bench.records.latency import Row
 from bench.report.data import RunData
 from bench.report.entry import Entry
+from bench.report.evidence import counted, groups_of, too_few_for_differences
 from bench.report.speed import beats_reported, beats_resnet18, noisy
+from distill.evaluation.statistics import MIN_GROUPS
 from distill.page.formats import milliseconds, signed, size, times, with_interval
 
 
@@ -61,6 +63,8 @@ def accuracy_claim(run: RunData, chosen: Entry | None) -> str:
         text += f", of which INT8 {_difference(run, chosen, parent)}"
     if chosen.split("heldout"):
         text += f". On generators it never saw: {name} {_score(chosen, 'heldout')}"
+    if too_few_for_differences(run):
+        text += f". No verdict on these differences: {counted(groups_of(run) or 0)}, fewer than {MIN_GROUPS}"
     return text + "."
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from bench.records.accuracy import Flips, Step
 from bench.report.data import RunData
 from bench.report.entry import CONTROLS, Entry
+from bench.report.evidence import few_groups, groups_behind
 from distill.page.blocks import Table, columns
 from distill.page.formats import NONE, count, percent, signed, size, with_interval
 
@@ -24,7 +25,8 @@ def costs(run: RunData) -> Table:
     titles = ("Step", "From", "To", f"{change} [95 % CI]", "Verdicts flipped", *drift, "File size")
     note = (
         f"{change}: the later model minus the earlier one on the test split, paired bootstrap by group "
-        f"(scene); an interval that holds 0 shows no difference. Flips: {measures.flips}."
+        f"(scene); an interval that holds 0 shows no difference. {groups_behind(run)} {' '.join(few_groups(run))}".rstrip()
+        + f" Flips: {measures.flips}."
         + (" Drift: threshold refitted on validation minus the frozen one." if drift else "")
     )
     return Table("Step by step", columns(*titles, left=3), tuple(_rows(run)), note)

@@ -1,10 +1,10 @@
 """The tables of the data: audit, images, generators, skipped files."""
 
 from bench.report.data import RunData
-from bench.report.tables import mark, table
+from bench.report.tables import NOT_CHECKED, mark, table
 from distill.data.summary import DataSummary
-from distill.page.blocks import Table, columns
-from distill.page.formats import NONE, count, fixed, percent, with_interval
+from distill.page.blocks import Points, Table, columns
+from distill.page.formats import NONE, count, fixed, percent
 
 _MOST_SKIPPED = 50
 _CONTROL = ("control",)
@@ -16,19 +16,24 @@ def audit(run: RunData) -> Table:
     if run.audit is None:
         return table("Data audit", titles, ())
     rows = [
-        (check.name, fixed(check.value), fixed(check.limit), mark(check.passed), check.note or NONE)
+        (
+            check.name,
+            fixed(check.value) if check.checked else NONE,
+            fixed(check.limit),
+            mark(check.passed) if check.checked else NOT_CHECKED,
+            check.note or NONE,
+        )
         for check in run.audit.checks
     ]
     note = ""
     if run.audit.metadata_auc is not None:
-        auc = with_interval(run.audit.metadata_auc, run.audit.metadata_ci)
-        note = f"A classifier that sees only metadata reaches AUC {auc}; 0.5 means that metadata gives nothing away."
+        note = "Of metadata, file_bytes and compression the value is the AUC of a classifier minus 0.5: 0 gives nothing away."
     return table("Data audit", titles, rows, note=note)
 
 
 def images(run: RunData) -> Table:
     """Images per split and class."""
-    titles = ("Split", "Real", "Generated", "Share generated")
+    titles = ("Split", "Real", "Generated", "Share generated", "Groups (scenes)")
     if run.summary is None:
         return table("Images", titles, ())
     if any(split.classes for split in run.summary.splits.values()):
@@ -37,7 +42,7 @@ def images(run: RunData) -> Table:
     for name, split in run.summary.splits.items():
         both = split.real + split.fake
         share = split.fake / both if both else None
-        rows.append((name, count(split.real), count(split.fake), percent(share)))
+        rows.append((name, count(split.real), count(split.fake), percent(share), count(split.groups)))
     simulated = " The images are simulated." if run.simulated else ""
     return table("Images", titles, rows, note=f"Layout: {run.summary.layout}.{simulated}")
 
@@ -48,6 +53,8 @@ def _images_of_classes(summary: DataSummary) -> Table:
     names = dict.fromkeys(name for split in splits for name in split.classes or {})
     rows = [(name, *(count((split.classes or {}).get(name, 0)) for split in splits)) for name in names]
     rows.append(("all", *(count(split.labelled) for split in splits)))
+    if all(split.groups is not None for split in splits):
+        rows.append(("groups (scenes)", *(count(split.groups) for split in splits)))
     if any(split.unlabelled for split in splits):
         rows.append(("without a label", *(count(split.unlabelled) for split in splits)))
     return Table("Images", columns("Class", *summary.splits), tuple(rows), f"Layout: {summary.layout}.")
@@ -69,6 +76,12 @@ def generator_counts(run: RunData) -> Table:
         for name, found in run.summary.generators.items()
     ]
     return table("Generators", titles, rows)
+
+
+def problems(run: RunData) -> Points | None:
+    """What a reader should know of the data set, marked; None where there is nothing."""
+    found = run.summary.problems if run.summary else ()
+    return Points(found, bad=True) if found else None
 
 
 def skipped(run: RunData) -> Table:

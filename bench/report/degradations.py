@@ -13,7 +13,7 @@ from bench.report.costs import flipped
 from bench.report.data import RunData
 from bench.report.entry import CONTROLS, Entry
 from distill.data.transforms.degradations import CLEAN
-from distill.evaluation.arms import MIN_GROUPS
+from distill.evaluation.statistics import MIN_GROUPS
 from distill.page.blocks import Table, Text, columns
 from distill.page.formats import NONE, count, fixed, signed, with_interval
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from bench.records.distillation import Distillation, Split, Statistic
 from bench.report.data import RunData
 from bench.report.measures import NAMES
-from distill.evaluation.arms import MIN_GROUPS, ArmDifference
-from distill.evaluation.statistics import MIN_SEEDS
+from distill.evaluation.arms import ArmDifference
+from distill.evaluation.statistics import MIN_GROUPS, MIN_SEEDS
 from distill.page.formats import NONE, count, fixed, signed, with_interval
 from distill.roster import Arm
 

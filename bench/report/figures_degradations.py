@@ -41,8 +41,8 @@ def sweep(run: RunData, student: str, int8: Entry | None) -> Picture | None:
             fontsize=8.5, labelcolor=INK, handlelength=3.2,
         )  # fmt: skip
 
-    finding = f"{student}: {_finding(run, items[-1])}"
-    return picture(f"degradations_{slug(student)}", finding=finding, draw=draw, height=5.4)
+    finding, rows = f"{student}: {_finding(run, items[-1])}", -(-len(panels) // _COLUMNS)
+    return picture(f"degradations_{slug(student)}", finding=finding, draw=draw, height=2.7 * rows)
 
 
 def _panels(run: RunData) -> dict[str, list[DegradationKind]]:

@@ -19,7 +19,8 @@ class Gate:
 
 def all_gates(run: RunData) -> tuple[Gate, ...]:
     """Every gate of a run, in the order they are met."""
-    return _audit_gate(run), _parity_gate(run), _int8_gate(run), *_drift_gate(run), _accuracy_gate(run)
+    first = (_audit_gate(run), _parity_gate(run), _int8_gate(run), *_drift_gate(run))
+    return *first, _accuracy_gate(run), *_degradation_gate(run)
 
 
 def accuracy_checks(run: RunData) -> tuple[AccuracyCheck, ...]:
@@ -27,9 +28,22 @@ def accuracy_checks(run: RunData) -> tuple[AccuracyCheck, ...]:
     return run.accuracy.gate.checks if run.accuracy else ()
 
 
+def degradation_checks(run: RunData) -> tuple[AccuracyCheck, ...]:
+    """The checks of the gate on degraded images; none where the recipe asks for none."""
+    return run.degradations.gate.checks if run.degradations and run.degradations.gate else ()
+
+
+def failed_checks(run: RunData) -> tuple[AccuracyCheck, ...]:
+    """What fails the run, of accuracy and on degraded images."""
+    return tuple(check for check in (*accuracy_checks(run), *degradation_checks(run)) if not check.passed)
+
+
 def check_in_words(check: AccuracyCheck) -> str:
     """A check with its value and limit."""
-    return f"{check.name} {fixed(check.value)}, limit {fixed(check.limit)}"
+    if check.value is None:
+        return f"{check.name}: {check.note}"
+    note = f" ({check.note})" if check.note else ""
+    return f"{check.name} {fixed(check.value)}, limit {fixed(check.limit)}{note}"
 
 
 def _failed(bad: list[str]) -> str:
@@ -40,7 +54,9 @@ def _audit_gate(run: RunData) -> Gate:
     if run.audit is None:
         return Gate("Data audit", None, "no audit.json")
     bad = [check.name for check in run.audit.checks if not check.passed]
-    return Gate("Data audit", run.audit.passed, _metadata(run.audit) + _failed(bad))
+    unasked = [check.name for check in run.audit.checks if not check.checked]
+    left = f"; not checked: {listing(unasked)}" if unasked else ""
+    return Gate("Data audit", run.audit.passed, _metadata(run.audit) + _failed(bad) + left)
 
 
 def _metadata(audit: AuditReport) -> str:
@@ -94,7 +110,17 @@ def _drift_gate(run: RunData) -> tuple[Gate, ...]:
 def _accuracy_gate(run: RunData) -> Gate:
     if run.accuracy is None:
         return Gate("Accuracy", None, "no gate in accuracy.json")
-    checks = accuracy_checks(run)
+    return _of_checks("Accuracy", accuracy_checks(run))
+
+
+def _degradation_gate(run: RunData) -> tuple[Gate, ...]:
+    """None where the recipe asks for nothing on degraded images."""
+    asked = run.recipe is not None and (run.recipe.gates.degraded_auc or run.recipe.gates.degraded_accuracy)
+    if found := degradation_checks(run):
+        return (_of_checks("Degraded images", found),)
+    return (Gate("Degraded images", None, "no gate in degradations.json"),) if asked else ()
+
+
+def _of_checks(name: str, checks: tuple[AccuracyCheck, ...]) -> Gate:
     bad = [check_in_words(check) for check in checks if not check.passed]
-    detail = f"{len(checks) - len(bad)} of {len(checks)} checks passed{_failed(bad)}"
-    return Gate("Accuracy", run.accuracy.gate.passed and not bad, detail)
+    return Gate(name, not bad, f"{len(checks) - len(bad)} of {len(checks)} checks passed{_failed(bad)}")

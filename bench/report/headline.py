@@ -4,6 +4,7 @@ from bench.records.latency import Row
 from bench.report.cells import IN_SPREAD, latency, speedups, where
 from bench.report.data import RunData
 from bench.report.entry import Entry
+from bench.report.evidence import groups_behind
 from bench.report.measures import cells, titles
 from distill.page.blocks import Table, columns
 from distill.page.formats import NONE, size
@@ -26,7 +27,7 @@ def headline(run: RunData, *, chosen: Entry | None) -> Table:
         pixels = run.reference.input_size
         here = f"ResNet18 here is eager PyTorch FP32 at {pixels}×{pixels}"
     note = (
-        f"{simulated}Latency: batch 1, model only, at the size the model was trained at{_sizes(run)}; "
+        f"{simulated}{groups_behind(run)} Latency: batch 1, model only, at the size the model was trained at{_sizes(run)}; "
         "the last two columns divide by it. End to end starts from JPEG bytes. The 0.458 s were reported "
         f"on other hardware; {here}. “{IN_SPREAD}”: the measured ranges overlap, so no ratio is claimed; "
         f"~ marks a noisy measurement; {NONE} not measured."

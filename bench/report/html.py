@@ -11,6 +11,8 @@ def render(*, title: str, verdict: Verdict, sections: list[Section]) -> str:
         Terms(verdict.points),
         Checks([Check(gate.name, gate.passed, gate.detail) for gate in verdict.gates]),
     ]
+    if verdict.few:
+        opening.insert(0, Points(verdict.few, bad=True))
     if verdict.cautions:
         opening.append(Points(verdict.cautions))
     return html.render(

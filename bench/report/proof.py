@@ -3,17 +3,23 @@
 from collections.abc import Sequence
 
 from bench.report.data import RunData
-from bench.report.gates import accuracy_checks
+from bench.report.gates import accuracy_checks, degradation_checks
 from bench.report.tables import mark, table
 from deploy.parity import ParityPair
 from distill.page.blocks import Table
 from distill.page.formats import NONE, count, fixed, percent
 
+_READING = (
+    "Beyond guessing: the lower end of the score's 95 % interval, at least the limit. Losses and drops: at most the limit; "
+    "a drop against FP32 in either direction."
+)
+
 
 def checks(run: RunData) -> Table:
-    """Every check of the accuracy gate."""
-    rows = [(c.name, fixed(c.value, 4), fixed(c.limit, 4), mark(c.passed)) for c in accuracy_checks(run)]
-    return table("Accuracy gate", ("Check", "Value", "Limit", "Gate"), rows)
+    """Every check of the accuracy gate, and of that on degraded images."""
+    found = (*accuracy_checks(run), *degradation_checks(run))
+    rows = [(c.name, fixed(c.value, 4), fixed(c.limit, 4), mark(c.passed), c.note or NONE) for c in found]
+    return table("Accuracy gate", ("Check", "Value", "Limit", "Gate", "Note"), rows, note=_READING)
 
 
 def int8(run: RunData) -> Table:

@@ -25,6 +25,7 @@ from bench.report.files import RECIPE
 from bench.report.headline import headline
 from bench.report.lessons import lessons
 from bench.report.methods import methods
+from bench.report.stopped import stopped_by_audit
 from bench.report.students import students
 from bench.report.teacher_cost import teacher_cost
 from bench.report.thresholds import thresholds
@@ -59,7 +60,9 @@ _ECE = Terms(
 
 
 def all_sections(run: RunData, verdict: Verdict) -> list[Section]:
-    """Every section of the report."""
+    """Every section of the report; of a run that its data stopped, those that have something to show."""
+    if stopped_by_audit(run):
+        return [part(run, verdict) for part in (_data, _machine, _reproduce)]
     detection = (_families, _degradations) if run.measures.detects else ()
     parts = (_results, _curves, _quality, *detection, _costs, _proofs, _data, _machine, _reproduce)
     return [part(run, verdict) for part in parts]
@@ -201,7 +204,8 @@ def _proofs(run: RunData, verdict: Verdict) -> Section:
 
 def _data(run: RunData, verdict: Verdict) -> Section:
     found = (dataset.audit(run), dataset.images(run), dataset.generator_counts(run), dataset.skipped(run))
-    return Section("Data", _filled(run, *found, files=("data/audit.json", "data/summary.json")))
+    told = [block] if (block := dataset.problems(run)) else []
+    return Section("Data", _filled(run, *told, *found, files=("data/audit.json", "data/summary.json")))
 
 
 def _machine(run: RunData, verdict: Verdict) -> Section:

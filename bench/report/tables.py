@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from distill.page.blocks import Column, Table
 from distill.page.formats import NONE
 
-FAILED = "failed"
+FAILED, NOT_CHECKED = "failed", "not checked"
 _NUMBER = re.compile(r"[+−-]?\d[\d.,e+-]*( %| of [\d,]+)?")
 
 

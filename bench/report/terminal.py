@@ -10,9 +10,10 @@ from bench.report.cells import latency, speedups, where
 from bench.report.data import RunData, load_run
 from bench.report.distillation import SPLITS, claim, interval
 from bench.report.entry import Entry
+from bench.report.evidence import groups_behind
 from bench.report.measures import BY_STATISTIC, cells, titles
 from bench.report.methods import by_gain
-from bench.report.verdict import choose
+from bench.report.verdict import judge
 from distill.page.formats import signed, size
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def headline_table(folder: Path) -> "Table":
     run = load_run(folder)
     right = (*titles(run.measures.brief), *_RIGHT)
     out = _table(run.name, simulated=run.simulated, left=_LEFT, right=right)
-    chosen = choose(run)
+    verdict = judge(run)
+    chosen = verdict.chosen
+    out.caption = Text("\n".join(filter(None, (verdict.headline, groups_behind(run), *verdict.few))))
+    out.caption_justify = "left"
     if run.reference:
         out.add_row(*map(Text, _reference(run)))
     for item in run.entries:

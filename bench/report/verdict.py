@@ -4,14 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.advice import advice
 from bench.records.accuracy import AccuracyCheck
 from bench.report.cautions import cautions
 from bench.report.claims import accuracy_claim, speed_claim
 from bench.report.data import RunData
 from bench.report.distillation import claims
 from bench.report.entry import Entry
-from bench.report.gates import Gate, accuracy_checks, all_gates
+from bench.report.evidence import counted, few_groups, groups_behind, groups_of, too_few_for_differences
+from bench.report.gates import Gate, accuracy_checks, all_gates, failed_checks
 from bench.report.repair import repairs
+from bench.report.stopped import stopped_by_audit, stopped_points, stopped_reason
+from bench.report.worst import worst_claim
+from distill.evaluation.statistics import MIN_GROUPS
+from distill.roster import TEACHER
 
 # Artifacts this close in validation AUC (of K classes: accuracy) count as equal, and the faster one is taken.
 EQUAL_SCORE = 0.005
@@ -20,7 +26,10 @@ Status = Literal["passed", "failed", "incomplete"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a decision maker reads: a headline, points in order of weight, the gates, and cautions."""
+    """What a decision maker reads: a headline, points in order of weight, the gates, and cautions.
+
+    ``few`` says where too few groups of images stand behind a figure.
+    """
 
     status: Status
     headline: str
@@ -28,6 +37,7 @@ class Verdict:
     gates: tuple[Gate, ...]
     cautions: tuple[str, ...]
     chosen: Entry | None
+    few: tuple[str, ...] = ()
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -42,40 +52,65 @@ class _Findings:
     chosen: Entry | None
     failed: list[Gate]
     missing: list[str]
-    guess: bool
+    checks: tuple[AccuracyCheck, ...]
     spared: bool
 
     @property
     def status(self) -> Status:
-        return "failed" if self.failed or self.guess else "incomplete" if self.missing else "passed"
+        return "failed" if self.failed else "incomplete" if self.missing else "passed"
 
     @property
     def reason(self) -> str:
         name = self.chosen.short if self.chosen else "the small model"
+        if guessing := [check for check in self.checks if check.measure == "above_chance"]:
+            return f"{self._who(guessing, name)}; do not ship this as it is"
         if self.failed:
             gates = " and ".join(g.name if g.name[1].isupper() else g.name.lower() for g in self.failed)
             rest = f"{name} passed its own checks" if self.spared else "do not ship this as it is"
             return f"the {gates} gate{'s' * (len(self.failed) > 1)} failed; {rest}"
-        if self.guess:
-            return f"{name} cannot be told from guessing, though every gate that ran passed"
         if self.missing:
             return f"no verdict yet, {', '.join(self.missing)}"
         return f"{name} is good enough by every gate of this run"
 
+    def _who(self, guessing: list[AccuracyCheck], name: str) -> str:
+        """What cannot be told from guessing: the teacher first, from whom all others have it."""
+        first = next((check for check in guessing if check.model == TEACHER), guessing[0])
+        who = "the teacher" if first.model == TEACHER else name
+        few = "" if first.value is not None else f": {first.note}"
+        return f"{who} cannot be told from guessing{few}"
+
 
 def judge(run: RunData) -> Verdict:
     """Judge one run from what its records say."""
+    if stopped_by_audit(run):
+        return _stopped(run)
     gates, chosen = all_gates(run), choose(run)
     found = _findings(run, gates, chosen)
-    where = " on simulated data" if run.simulated else ""
     return Verdict(
         status=found.status,
-        headline=f"{found.status.upper()}{where}: {found.reason}",
+        headline=f"{found.status.upper()}{_where(run)}: {found.reason}",
         points=tuple(_points(run, found)),
         gates=gates,
         cautions=tuple(cautions(run, chosen)),
         chosen=chosen,
+        few=tuple(few_groups(run)),
     )
+
+
+def _stopped(run: RunData) -> Verdict:
+    """Of a run that its data stopped: nothing is said of what never ran."""
+    return Verdict(
+        status="failed",
+        headline=f"FAILED{_where(run)}: {stopped_reason(run)}",
+        points=tuple(stopped_points(run)),
+        gates=tuple(gate for gate in all_gates(run) if gate.passed is not None),
+        cautions=(),
+        chosen=None,
+    )
+
+
+def _where(run: RunData) -> str:
+    return " on simulated data" if run.simulated else ""
 
 
 def _findings(run: RunData, gates: tuple[Gate, ...], chosen: Entry | None) -> _Findings:
@@ -85,12 +120,13 @@ def _findings(run: RunData, gates: tuple[Gate, ...], chosen: Entry | None) -> _F
         missing.append("no INT8 student was evaluated")
     elif row is None or not row.measured:
         missing.append("latency was not measured")
-    guess = chosen is not None and _no_better_than_guessing(chosen)
+    if too_few_for_differences(run):
+        missing.append(f"only {counted(groups_of(run) or 0)} to test on, where {MIN_GROUPS} are needed")
     failed = [gate for gate in gates if gate.passed is False]
     # The accuracy gate judges every artifact; the one chosen may have passed where another failed.
     others = [gate.name for gate in failed] == ["Accuracy"] and bool(accuracy_checks(run))
-    spared = others and chosen is not None and not failed_checks(run, chosen) and not guess
-    return _Findings(chosen, failed, missing, guess, spared)
+    spared = others and chosen is not None and not _failed_by(run, chosen)
+    return _Findings(chosen, failed, missing, failed_checks(run), spared)
 
 
 def choose(run: RunData) -> Entry | None:
@@ -100,7 +136,7 @@ def choose(run: RunData) -> Entry | None:
     ``EQUAL_SCORE`` of the best, the fastest.
     """
     int8 = [item for item in run.entries if item.is_int8 and not item.is_teacher and item.accuracy]
-    passing = [item for item in int8 if not failed_checks(run, item)] or int8
+    passing = [item for item in int8 if not _failed_by(run, item)] or int8
     if not passing:
         return None
     best = max(_valid_score(item) for item in passing)
@@ -108,9 +144,9 @@ def choose(run: RunData) -> Entry | None:
     return min(equal, key=lambda item: _p50(run, item))
 
 
-def failed_checks(run: RunData, item: Entry) -> list[AccuracyCheck]:
-    """The checks of the accuracy gate that a model failed."""
-    return [check for check in accuracy_checks(run) if check.model == item.key and not check.passed]
+def _failed_by(run: RunData, item: Entry) -> list[AccuracyCheck]:
+    """The checks that a model failed, of accuracy and on degraded images."""
+    return [check for check in failed_checks(run) if check.model == item.key]
 
 
 def _valid_score(item: Entry) -> float:
@@ -123,16 +159,17 @@ def _p50(run: RunData, item: Entry) -> float:
     return float("inf") if row is None or row.p50_ms is None else row.p50_ms
 
 
-def _no_better_than_guessing(item: Entry) -> bool:
-    interval = item.test.score_ci if item.test else None
-    return item.test is not None and interval is not None and interval[0] <= item.test.guess
-
-
 def _points(run: RunData, found: _Findings) -> Iterator[tuple[str, str]]:
     for gate in found.failed:
         yield f"{gate.name} gate failed", f"{gate.detail}."
+    if steps := dict.fromkeys(map(advice, found.checks)):
+        yield "What to do", " ".join(steps)
     yield "Speed", speed_claim(run, found.chosen)
     yield "Accuracy", accuracy_claim(run, found.chosen)
+    if run.measures.detects:
+        yield "Degraded images", worst_claim(run, found.chosen)
+    if behind := groups_behind(run):
+        yield "Evidence", behind
     if repaired := repairs(run):
         yield "INT8", " ".join(repaired)
     yield "Distillation", claims(run)

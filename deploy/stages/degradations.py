@@ -23,7 +23,7 @@ from distill.roster import Artifact, Model
 
 OUTPUTS = "degradations.npz"  # beside the predictions, where a model may have any name
 Scores = npt.NDArray[np.float64]
-_IMAGES = 8  # at once: with all their degradations they are one batch of 128
+_IMAGES = 8  # at once: with all their degradations they are one batch of 144
 _MODEL = "model/"
 
 

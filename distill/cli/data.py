@@ -1,5 +1,6 @@
 """``edgeproof data ...``: make, explore, check and pack data sets. Imports are lazy, so that ``--help`` is fast."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -75,13 +76,35 @@ def audit(
     path: Annotated[Path, typer.Argument(help="A data set's folder.")],
     layout: Annotated[str, typer.Option(help="Name the layout instead of recognising it.")] = "auto",
     columns: ColumnOption = None,
+    groups: Annotated[
+        str, typer.Option(help="What belongs together: as the layout says, or stem (files of one name).")
+    ] = "",
+    recipe: Annotated[
+        str, typer.Option(help="Take splits, limits and seed from this recipe, as its run would.")
+    ] = "photos",
+    overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check whether metadata, duplicates or groups give the labels away. Exit code 1 if they do."""
-    from distill.data.audit.audit import audit_folder, print_audit
+    """Check whether metadata, duplicates or groups give the labels away, on the splits of a run. Exit code 1 if they do."""
+    from distill.data.audit.folder import audit_folder, print_audit
     from distill.data.columns import parse_columns
+    from distill.recipe import load_recipe
+    from distill.task import find_task
 
-    report, seen = audit_folder(path, layout=layout, columns=parse_columns(columns) if columns else None)
+    asked = [f"data.path={json.dumps(str(path))}", *(overrides or [])]
+    asked += [f"data.layout={layout}"] if layout != "auto" else []
+    asked += [f"data.groups={groups}"] if groups else []
+    found = load_recipe(recipe, overrides=asked)
+    data = found.data.model_copy(update={"columns": parse_columns(columns)}) if columns else found.data
+    with bar("reading") as progress:
+        report, seen = audit_folder(
+            path,
+            data=data,
+            gates=found.gates,
+            seed=found.seed,
+            labels=find_task(found.task).classes,
+            progress=progress,
+        )
     print_audit(report, seen, as_json=as_json)
     if not report.passed:
         raise typer.Exit(1)

@@ -245,7 +245,8 @@ def _checked_stages(recipe: "Recipe", *, verb: str) -> list["Stage"]:
     stages = stages_of(recipe, verb=verb)
     if recipe.data.path:  # complain about the place and layout before a run folder is made
         labels = find_task(recipe.task).classes
-        find_layout(Path(recipe.data.path).expanduser(), layout=recipe.data.layout, labels=labels)
+        data = recipe.data
+        find_layout(Path(data.path).expanduser(), layout=data.layout, labels=labels, columns=data.columns)
     return stages
 
 

@@ -1,10 +1,13 @@
-"""Which columns of a manifest mean what. Torch-free and light: recipes import it."""
+"""Which columns of a manifest mean what, and what makes a group. Torch-free and light: recipes import it."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from distill.errors import EdgeproofError, unknown_name
+
+Grouping = Literal["layout", "stem"]
 
 
 class ManifestColumns(BaseModel):

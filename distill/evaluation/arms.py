@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from distill.errors import EdgeproofError
 from distill.evaluation.statistics import (
+    MIN_GROUPS,
+    MIN_GROUPS_OF_AN_INTERVAL,
     MIN_SEEDS,
     Curve,
     Floats,
@@ -41,7 +43,6 @@ Verdict = Literal[
 
 ARM_STATISTICS = ("auc", "tpr_at_5fpr", "tpr_at_1fpr")
 RESAMPLES = 1000
-MIN_GROUPS, MIN_GROUPS_OF_AN_INTERVAL = 20, 5  # rule 6 of the protocol: below, no verdict; below, no interval
 POWER = 0.80
 
 

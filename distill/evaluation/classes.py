@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from distill.errors import EdgeproofError
 from distill.evaluation.metrics import BINS, Metrics, roc_auc
-from distill.evaluation.statistics import Floats, bootstrap_mean
+from distill.evaluation.statistics import Floats, bootstrap_mean, count_groups
 
 Labels = npt.NDArray[np.int64]
 _TINY = 1e-7  # float32 probabilities reach 0 exactly; their NLL must stay finite
@@ -53,6 +53,7 @@ def class_metrics(
         ece=_expected_calibration_error(hits, scores.max(axis=1)),
         nll=float(-np.log(right.clip(min=_TINY)).mean()),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
+        groups=count_groups(groups, len(truth)),
     )
 
 

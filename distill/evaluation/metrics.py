@@ -13,7 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from distill.errors import EdgeproofError, unknown_name
-from distill.evaluation.statistics import STATISTICS, Curve, Floats, auc, bootstrap_ci, check_scores, curves
+from distill.evaluation.statistics import (
+    STATISTICS,
+    Curve,
+    Floats,
+    auc,
+    bootstrap_ci,
+    check_scores,
+    count_groups,
+    curves,
+)
 
 BINS = 15
 Bools = npt.NDArray[np.bool_]
@@ -27,6 +36,7 @@ class Metrics:
 
     Attributes:
         n: images.
+        groups: that they belong to: the unit of every interval; None in records from before they were counted.
         n_real, n_fake: of them, for two classes.
         auc, auc_ci, ap, eer: of the probability of *generated*, for two classes.
         accuracy, accuracy_ci: of the likeliest of K classes.
@@ -60,6 +70,7 @@ class Metrics:
     macro_f1: float | None = None
     macro_auc: float | None = None
     brier: float | None = None
+    groups: int | None = None
 
     @property
     def score(self) -> float | None:
@@ -75,6 +86,10 @@ class Metrics:
     def guess(self) -> float:
         """What guessing scores: an AUC of 0.5, or the accuracy of always naming the commonest class."""
         return 0.5 if self.accuracy is None else max(map(sum, self.confusion)) / self.n
+
+    def beyond_guessing(self, margin: float) -> float:
+        """The score that lies ``margin`` above an AUC of 0.5, or as far on the way from guessing to perfect."""
+        return self.guess + 2 * margin * (1 - self.guess)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it: intervals and the confusion matrix as lists."""
@@ -128,6 +143,7 @@ def binary_metrics(
         nll=_negative_log_likelihood(truth, scores),
         brier=float(np.mean((scores - truth) ** 2)) if truth.size else None,
         confusion=confusion,
+        groups=count_groups(groups, truth.size),
         **ranked,
     )
 

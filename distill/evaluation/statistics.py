@@ -19,6 +19,8 @@ Interval = tuple[float, float]
 Verdict = Literal["better", "worse", "no difference shown", "too few seeds"]
 
 MIN_SEEDS = 3
+MIN_GROUPS, MIN_GROUPS_OF_AN_INTERVAL = 20, 5
+"""Below the first there is no verdict on a difference; below the second a bootstrap over groups gives no interval."""
 _CHUNK = 2_000_000  # weights held at once: bounds memory at about 16 MB a matrix
 
 
@@ -158,7 +160,7 @@ def bootstrap_ci(
         level: coverage of the interval.
 
     Returns:
-        ``(low, high)``, or None where one class is absent.
+        ``(low, high)``, or None where one class is absent or there are fewer than five groups.
 
     Raises:
         EdgeproofError: malformed input or an unknown statistic.
@@ -167,6 +169,8 @@ def bootstrap_ci(
     label_array, score_array = check_scores(labels, scores)
     measure = find_statistic(statistic)
     group = group_index(groups, label_array.size)
+    if _too_few(group):
+        return None
     # Sorted once here, so that the stable sort of every chunk has nothing left to do.
     order = np.argsort(-score_array, kind="stable")
     label_array, score_array, group = label_array[order], score_array[order], group[order]
@@ -187,11 +191,13 @@ def bootstrap_mean(
     """Percentile interval of the mean of ``values`` ``[N]``, by drawing whole groups with replacement.
 
     The mean of right answers is an accuracy, that of two models' differences in them a paired difference of accuracies.
-    The draws are those of :func:`bootstrap_ci` with the same ``seed`` and groups; None where there is no value.
+    The draws are those of :func:`bootstrap_ci` with the same ``seed`` and groups; None below five groups.
 
     Raises:
         EdgeproofError: another number of groups than values.
     """
+    if _too_few(group_index(groups, np.asarray(values).size)):
+        return None
     return percentile_interval([mean_draws(values, groups, n=n, seed=seed)], level)
 
 
@@ -228,10 +234,10 @@ def paired_bootstrap(
     _, second = check_scores(labels, scores_b)
     measure = find_statistic(statistic)
     whole = float(measure(curves(label_array, first))[0] - measure(curves(label_array, second))[0])
-    draws = _draws(group_index(groups, label_array.size), n=n, seed=seed)
+    group = group_index(groups, label_array.size)
     differences = [
         measure(curves(label_array, first, weights)) - measure(curves(label_array, second, weights))
-        for weights in draws
+        for weights in ([] if _too_few(group) else _draws(group, n=n, seed=seed))
     ]
     return PairedDifference(None if np.isnan(whole) else whole, percentile_interval(differences, level))
 
@@ -281,6 +287,16 @@ def group_index(groups: Sequence[Any] | npt.NDArray[Any] | None, size: int) -> n
     if len(groups) != size:
         raise EdgeproofError(f"{len(groups)} groups for {size} samples: expected one group for each sample")
     return np.unique(np.asarray(groups), return_inverse=True)[1]
+
+
+def count_groups(groups: Sequence[Any] | npt.NDArray[Any] | None, size: int) -> int:
+    """How many groups ``size`` samples belong to; each is its own where none are given."""
+    return int(group_index(groups, size).max(initial=-1)) + 1
+
+
+def _too_few(group: npt.NDArray[np.intp]) -> bool:
+    """Whether the numbers ``[N]`` of samples' groups are of too few groups for an interval."""
+    return int(group.max(initial=-1)) + 1 < MIN_GROUPS_OF_AN_INTERVAL
 
 
 def group_counts(groups: int, *, samples: int, n: int, seed: int) -> Iterator[Floats]:

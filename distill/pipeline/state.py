@@ -22,9 +22,12 @@ from distill.record import Frozen, Record
 
 STATE = "stages.json"
 INERT = (
-    "name", "description", "*data.workers", "*data.memory_mb", "training.seeds", "training.processes",
+    "name", "description", "*data.workers", "*data.memory_mb", "*data.min_groups", "training.seeds", "training.processes",
     "training.accelerator", "training.loggers", "students.*.seeds",
 )  # fmt: skip
+
+LATER = {"*data.groups": "layout"}
+"""Settings that came after runs that are still about: with this value a stage makes what it made before there were any."""
 
 
 class StageEntry(Frozen):
@@ -121,8 +124,12 @@ def _without_inert(value: Any, path: str) -> Any:
     return {
         key: _without_inert(item, f"{path}.{key}")
         for key, item in value.items()
-        if not is_inert(f"{path}.{key}")
+        if not is_inert(f"{path}.{key}") and not _as_ever(f"{path}.{key}", item)
     }
+
+
+def _as_ever(path: str, value: Any) -> bool:
+    return any(fnmatchcase(path, pattern) and value == before for pattern, before in LATER.items())
 
 
 def _plain(value: Any) -> Any:

@@ -44,18 +44,20 @@ def data_stages(owner: Model | None = None) -> list[Stage]:
     """The images, and what is wrong with them: the run's, or those that one teacher learns from."""
     gates = tuple(f"gates.{name}" for name in ("metadata_auc", "flip_drop", "near_duplicates", "accept"))
     data, audit = _data_names(owner)
+    settings = f"{owner.section}.data" if owner else "data"
     return [
         Stage(
             data, "data" if owner is None else "teach", make_data,
             arguments={"owner": owner} if owner else {},
-            reads=(f"{owner.section}.data" if owner else "data", "seed", "task"),
+            reads=(settings, "seed", "task"),
             state=partial(data_state, owner=owner),
             outputs=_homed(owner, (SAMPLES, SUMMARY, SCAN)), cost=90, alone=True,
         ),
         Stage(
             audit, "data" if owner is None else "teach", audit_data,
             arguments={"owner": owner} if owner else {},
-            reads=(*gates, "seed", "task"), needs=(data,), outputs=_homed(owner, (AUDIT,)), cost=15, stops=True,
+            reads=(*gates, "seed", "task"), needs=(data,),
+            outputs=_homed(owner, (AUDIT,)), cost=15, stops=True,
         ),
     ]  # fmt: skip
 

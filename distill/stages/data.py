@@ -1,5 +1,6 @@
 """The work of the data stages: images found or rendered, split, checked and listed."""
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,6 +13,8 @@ from distill.pipeline.stage import Progress, Run
 from distill.recipe import DataSettings, Recipe
 from distill.roster import Model
 from distill.task import Task, find_task
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,11 @@ def make_data(run: Run, progress: Progress, *, owner: Model | None = None) -> No
     if settings.path:  # last: a split must have both classes among the images that can be read
         found = with_splits(
             found, valid_share=settings.valid_share, test_share=settings.test_share, seed=run.recipe.seed,
-            labels=task.classes,
+            labels=task.classes, min_groups=settings.min_groups,
         )  # fmt: skip
     task.targets(found.split("train"))  # raises for what no model could learn
+    for problem in found.problems:  # before anything costs time
+        _LOG.warning("%s", problem)
     save_samples(found, home.folder)
     save_scan(columns, home.folder / SCAN)
     held_out = sorted({s.generator for s in found.split("heldout") if s.generator})
@@ -71,7 +76,9 @@ def _listed(settings: DataSettings, task: Task) -> Dataset:
     from distill.data.layouts import load_dataset
 
     root = Path(settings.path).expanduser()
-    return load_dataset(root, layout=settings.layout, columns=settings.columns, labels=task.classes)
+    return load_dataset(
+        root, layout=settings.layout, columns=settings.columns, labels=task.classes, groups=settings.groups
+    )
 
 
 def _with_unlabelled(dataset: Dataset, folder: str) -> Dataset:
@@ -100,12 +107,14 @@ def audit_data(run: Run, progress: Progress, *, owner: Model | None = None) -> N
     from distill.data.audit.audit import audit, require_passed
     from distill.data.scan import load_scan
 
-    folder = home_of(run, owner).folder
+    home = home_of(run, owner)
+    folder, least = home.folder, home.settings.min_groups
     dataset, columns = load_samples(folder), load_scan(folder / SCAN)
     labels = find_task(run.recipe.task).classes
     report = audit(
-        dataset, columns, gates=run.recipe.gates, seed=run.recipe.seed, labels=labels, progress=progress
-    )
+        dataset, columns, gates=run.recipe.gates, seed=run.recipe.seed, labels=labels, min_groups=least,
+        progress=progress,
+    )  # fmt: skip
     report.write(folder / AUDIT)
     require_passed(report, where=folder / AUDIT)
 

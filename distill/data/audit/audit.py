@@ -1,26 +1,26 @@
 """Does the data leak its labels? Metadata, compression, duplicates and groups, before anything is trained."""
 
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from distill.data.audit.advice import accepting, advice
 from distill.data.audit.classes import class_findings, class_notes
 from distill.data.audit.duplicates import exact_duplicates, near_duplicates, straddling_groups
-from distill.data.audit.findings import Facts, Finding, facts_of
+from distill.data.audit.findings import Facts, Finding, facts_of, not_checked
 from distill.data.audit.flips import flip_tests
 from distill.data.audit.probes import interval_of, out_of_fold
 from distill.data.audit.report import AuditReport, Check
-from distill.data.columns import ManifestColumns
-from distill.data.layouts.walk import one_line
 from distill.data.samples import GENERATED, REAL, UNLABELLED, Dataset
 from distill.data.scan import FORMATS, Scan
+from distill.data.splits import split_groups
 from distill.errors import EdgeproofError, GateFailedError
 from distill.evaluation.metrics import roc_auc
+from distill.evaluation.statistics import MIN_GROUPS_OF_AN_INTERVAL
 
 if TYPE_CHECKING:
     from distill.recipe import GateSettings
@@ -34,10 +34,14 @@ CHECKS = (
 )  # fmt: skip
 """What may fail, and be accepted by name."""
 
-NOTES = ("class_balance", "generator_balance", "corrupt_files")
-_ACCURACY_CHECKS = (
-    "AUC drop", "TPR at 5 % FPR drop", "accuracy drop", "identity generator |AUC - 0.5|", "teacher AUC",
+NOTES = ("class_balance", "generator_balance", "groups", "corrupt_files")
+_PROBED = CHECKS[: CHECKS.index("flip_png") + 1]
+ACCURACY_CHECKS = (
+    "AUC drop", "TPR at 5 % FPR drop", "accuracy drop", "beyond guessing", "beyond guessing on held-out generators",
+    "loss against the teacher", "loss against the teacher on held-out generators", "identity generator |AUC - 0.5|",
+    "teacher AUC", "AUC on degraded images", "balanced accuracy on degraded images",
 )  # fmt: skip
+"""How the names of the accuracy gate's checks end, behind a model's name."""
 _SEEN_AT_MOST = 20_000
 _FEATURES = ("format", "JPEG quality", "width", "height", "bytes")
 _BYTES = _FEATURES.index("bytes")
@@ -51,6 +55,7 @@ def audit(
     gates: "GateSettings",
     seed: int,
     labels: Sequence[str] = (),
+    min_groups: int = 0,
     progress: Progress | None = None,
 ) -> AuditReport:
     """Check a data set before anything is trained on it.
@@ -61,10 +66,12 @@ def audit(
         gates: limits, and the names of checks that may fail.
         seed: of probes, draws and intervals.
         labels: names of K classes; without them, images are real or generated.
+        min_groups: below which a split is warned of.
         progress: told how many pictures have been re-encoded.
 
     Returns:
-        All checks. One that failed and is named in ``gates.accept`` counts as passed and says so.
+        All checks. One that failed and is named in ``gates.accept`` counts as passed and says so; one that could not be
+        made says that it was not checked.
 
     Raises:
         EdgeproofError: an unknown name in ``gates.accept``, or fewer than two groups in a class.
@@ -76,19 +83,30 @@ def audit(
     interval: tuple[float, float] | None = None
     if labels:
         findings = class_findings(dataset.samples, facts, scan, labels=labels, seed=seed)
-        notes = {**class_notes(facts, labels), NOTES[-1]: _left_out(dataset)}
+        notes = class_notes(facts, labels)
     else:
-        auc, interval, findings = _metadata(facts, scan, limit=gates.metadata_auc, seed=seed)
-        findings |= flip_tests(dataset, facts, scan, seed=seed, progress=progress)
+        groups = len(np.unique(facts.groups[facts.labelled]))
+        if groups < MIN_GROUPS_OF_AN_INTERVAL:
+            findings = dict.fromkeys(
+                _PROBED, not_checked(f"{groups} groups, {MIN_GROUPS_OF_AN_INTERVAL} are needed")
+            )
+        else:
+            auc, interval, findings = _metadata(facts, scan, limit=gates.metadata_auc, seed=seed)
+            findings |= flip_tests(dataset, facts, scan, seed=seed, progress=progress)
         findings |= near_duplicates(dataset.samples, facts, scan)
-        notes = _notes(dataset, facts)
+        notes = {"class_balance": _class_balance(facts), "generator_balance": _generator_balance(dataset)}
+    notes |= {"groups": _groups(dataset, least=min_groups), "corrupt_files": _left_out(dataset)}
     findings |= exact_duplicates(dataset.samples, facts, scan)
     findings["groups_across_splits"] = straddling_groups(dataset.samples, facts)
     limits = _limits(gates)
-    checks = [
+    judged = [
         _judge(name, findings[name], limit=limits.get(name, 0.0), accepted=name in gates.accept)
         for name in CHECKS
         if name in findings
+    ]
+    checks = [
+        check if check.passed else check.model_copy(update={"advice": advice(check.name, dataset.samples)})
+        for check in judged
     ]
     return AuditReport(
         passed=all(check.passed for check in checks),
@@ -112,14 +130,13 @@ def _limits(gates: "GateSettings") -> dict[str, float]:
 
 def require_passed(report: AuditReport, *, where: Path) -> None:
     """Raise :class:`GateFailedError` naming every failed check."""
-    failed = [
-        f"{check.name} = {check.value:.3g} (limit {check.limit:g})"
-        for check in report.checks
-        if not check.passed
-    ]
-    if failed:
+    if report.failed:
+        said = "; ".join(
+            f"{check.name} = {check.value:.3g} (limit {check.limit:g})" for check in report.failed
+        )
+        accept = accepting([check.name for check in report.failed])
         raise GateFailedError(
-            f"data audit failed: {'; '.join(failed)}; see {where}, or accept by name in gates.accept"
+            f"data audit failed: {said}; see {where}. {report.failed[0].advice} To accept all: {accept}"
         )
 
 
@@ -131,7 +148,7 @@ def metadata_features(scan: Scan) -> npt.NDArray[np.float64]:
 
 def _check_names(accepted: Sequence[str]) -> None:
     """The accuracy gate's names are made of a model's name and one of a few endings."""
-    unknown = [name for name in accepted if name not in CHECKS and not name.endswith(_ACCURACY_CHECKS)]
+    unknown = [name for name in accepted if name not in CHECKS and not name.endswith(ACCURACY_CHECKS)]
     if unknown:
         raise EdgeproofError(
             f"gates.accept: no check is called {unknown[0]!r}; choose among: {', '.join(CHECKS)}, or a name from the "
@@ -154,7 +171,7 @@ def _check_groups(dataset: Dataset, facts: Facts, labels: Sequence[str]) -> None
 def _metadata(
     facts: Facts, scan: Scan, *, limit: float, seed: int
 ) -> tuple[float, tuple[float, float], dict[str, Finding]]:
-    """AUC and 95 % interval of a probe of all metadata, and what is found without and with the number of bytes.
+    """AUC and 95 % interval of a probe of metadata without the number of bytes, and what is found of it and of bytes alone.
 
     Bytes are a check of their own, since they tell two things: how a file was saved, which is a leak, and how much
     detail a picture has, which is none. Whoever accepts them still hears of a class with a format of its own. A leak
@@ -179,18 +196,15 @@ def _metadata(
             note += f" ({low:.2f} to {high:.2f}); {_where(alone, seen, labels)}"
         return Finding(auc - 0.5, note, shown=sure[0] > 0.5)  # below 0.5 the folds speak, not the data
 
-    every = range(len(_FEATURES))
-    auc, _, interval = probed(*every)
+    places = [place for place in range(len(_FEATURES)) if place != _BYTES]
+    auc, _, interval = probed(*places)
+    said_of_bytes = "bytes alone (how files were saved, or how much detail pictures have)"
     return (
         auc,
         (float(interval[0]), float(interval[1])),
         {
-            "metadata": found(
-                [place for place in every if place != _BYTES], "format, JPEG quality, width and height"
-            ),
-            "file_bytes": found(
-                [_BYTES], "bytes alone (how files were saved, or how much detail pictures have)"
-            ),
+            "metadata": found(places, "format, JPEG quality, width and height"),
+            "file_bytes": found([_BYTES], said_of_bytes),
         },
     )
 
@@ -226,19 +240,13 @@ def _judge(name: str, found: Finding, *, limit: float, accepted: bool) -> Check:
         accepted=bool(failed and accepted),
         note=f"ACCEPTED by the recipe: {note}" if failed and accepted else note,
         examples=found.examples,
+        checked=found.checked,
     )
 
 
 def _note(name: str, found: Finding) -> Check:
     return Check(
         name=name, value=float(found.value), limit=None, passed=True, accepted=False, note=found.note
-    )
-
-
-def _notes(dataset: Dataset, facts: Facts) -> dict[str, Finding]:
-    """What a reader should know; in the order of :data:`NOTES`."""
-    return dict(
-        zip(NOTES, (_class_balance(facts), _generator_balance(dataset), _left_out(dataset)), strict=True)
     )
 
 
@@ -268,51 +276,18 @@ def _generator_balance(dataset: Dataset) -> Finding:
     return Finding(largest[0][1] / total if total else 0.0, f"fakes to train on: {said or 'none'}{more}")
 
 
+def _groups(dataset: Dataset, *, least: int) -> Finding:
+    """The smallest number of groups in a split that something is measured on."""
+    found = split_groups(dataset.samples)
+    judged = {split: count for split, count in found.items() if split in ("valid", "test", "heldout")}
+    few = [split for split, count in judged.items() if count < least]
+    said = ", ".join(f"{split or 'all'} {count}" for split, count in found.items())
+    warning = f"; WARNING: {', '.join(few)} below {least}, so little can be shown there" if few else ""
+    return Finding(min(judged.values(), default=0), f"groups (scenes, identities): {said}{warning}")
+
+
 def _left_out(dataset: Dataset) -> Finding:
     """The share of files that were left out."""
     count, first = len(dataset.skipped), dataset.skipped[:1]
     example = "".join(f", the first {item.path}: {item.reason}" for item in first)
     return Finding(count / max(1, count + len(dataset.samples)), f"{count} files left out{example}")
-
-
-def audit_folder(
-    path: Path, *, layout: str, columns: ManifestColumns | None = None, progress: Progress | None = None
-) -> tuple[AuditReport, dict[str, Any]]:
-    """Audit a data set that no recipe names, with the default limits; ``progress`` is told of files read.
-
-    Returns:
-        The report, and what :func:`distill.data.explore.inspect.inspection_of` says of the data set.
-    """
-    from distill.data.explore.inspect import inspection_of
-    from distill.data.layouts import load_dataset
-    from distill.data.scan import scan as read_files
-    from distill.machine import usable_threads
-    from distill.recipe import GateSettings
-
-    dataset = load_dataset(path, layout=layout, columns=columns)
-    dataset, found = read_files(dataset, max_bad_share=1.0, workers=usable_threads(), progress=progress)
-    labels = {sample.label for sample in dataset.samples}
-    if not {REAL, GENERATED} <= labels:
-        state = "only one class has" if labels else "neither class has"
-        raise EdgeproofError(f"{one_line(path)}: {state} readable images, expected real and generated ones")
-    return audit(dataset, found, gates=GateSettings(), seed=0), inspection_of(dataset)
-
-
-def print_audit(report: AuditReport, seen: Mapping[str, Any], *, as_json: bool) -> None:
-    """For people, or for programs; ``seen`` describes the data set."""
-    from distill.data.explore.inspect import printable
-
-    if as_json:
-        more = {key: seen[key] for key in ("problems", "skipped")}
-        print(json.dumps({**report.model_dump(mode="json"), **more}))
-        return
-    for check in report.checks:
-        limit = "" if check.limit is None else f" (limit {check.limit:g})"
-        verdict = "FAIL" if not check.passed else "ok  " if limit else "note"
-        print(f"{verdict} {check.name}: {check.value:.3g}{limit}; {printable(check.note)}")
-        for first, second in check.examples:
-            print(f"       {printable(first)} = {printable(second)}")
-    for problem in seen["problems"]:
-        print(f"problem  {printable(problem)}")
-    for item in seen["skipped"]:
-        print(f"left out {printable(item['path'])}: {printable(item['reason'])}")

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distill.data.audit.findings import MOST_EXAMPLES, Facts, Finding, Rows
+from distill.data.audit.findings import MOST_EXAMPLES, Facts, Finding, Rows, not_checked
+from distill.data.layouts.groups import knows_groups, offer_stems
 from distill.data.samples import GENERATED, REAL, Sample
 from distill.data.scan import Scan
 
@@ -29,6 +30,7 @@ _CLASS_KINDS, _SETTLED = 1 << 20, 1 << 21  # beyond all kinds of split and class
 _LEAST_CONTRAST = 2.0  # grey levels between the cells of a thumbnail; below it, hashes are noise
 _LEAST_BITS = 4  # of the dHash that must differ from the others: a plain gradient has none
 _EVALUATED = ("valid", "test", "heldout")
+_NEAR = ("near_duplicates_across_splits", "near_duplicates_across_classes")
 
 
 def exact_duplicates(samples: Sequence[Sample], facts: Facts, scan: Scan) -> dict[str, Finding]:
@@ -40,14 +42,19 @@ def exact_duplicates(samples: Sequence[Sample], facts: Facts, scan: Scan) -> dic
         count, examples = _mixed(order, _changes(scan.content[order]), codes)
         return Finding(count, f"identical files in {where}", _paths(samples, examples))
 
+    alone = len(np.unique(facts.splits[facts.judged])) < 2
     return {
-        "duplicates_across_splits": mixed(facts.judged, facts.splits, "two splits"),
+        "duplicates_across_splits": not_checked("there is one split")
+        if alone
+        else mixed(facts.judged, facts.splits, "two splits"),
         "duplicates_across_classes": mixed(facts.labelled, facts.labels, "two classes"),
     }
 
 
 def straddling_groups(samples: Sequence[Sample], facts: Facts) -> Finding:
     """Groups that stand in two splits: how many."""
+    if not knows_groups(samples):
+        return not_checked(f"nothing tells which images belong together; {offer_stems(samples)}".rstrip("; "))
     order = np.argsort(facts.groups, kind="stable")
     count, examples = _mixed(order, _changes(facts.groups[order]), facts.splits)
     note = "groups (scene, identity, source video) that stand in two splits"
@@ -67,8 +74,15 @@ def near_duplicates(samples: Sequence[Sample], facts: Facts, scan: Scan) -> dict
     remark = _remark(flat=int((judged & ~textured).sum()), crowded=crowded)
     evaluated = judged & facts.within(*_EVALUATED)
     first, second = rows[in_split & evaluated[rows]], rows[in_class]
+    if not len(rows):
+        return dict.fromkeys(_NEAR, not_checked("no image has texture to compare"))
+    if not evaluated.any():
+        lone = not_checked("there is no valid, test or held-out split")
+    else:
+        lone = None
     return {
-        "near_duplicates_across_splits": Finding(
+        "near_duplicates_across_splits": lone
+        or Finding(
             len(first) / max(1, int(evaluated.sum())),
             f"share of the evaluated images ({len(first)}) that look like one in another split{remark}",
             _paths(samples, _partners(first, rows, scan, facts, across="splits")),

@@ -21,12 +21,19 @@ class Finding:
         note: what it means, for people.
         examples: pairs of paths that show it, at most :data:`MOST_EXAMPLES`.
         shown: False where chance alone may have given the value: the check then does not fail.
+        checked: False where nothing could be asked, for the reason in ``note``: neither passed nor failed.
     """
 
     value: float
     note: str
     examples: tuple[tuple[str, str], ...] = ()
     shown: bool = True
+    checked: bool = True
+
+
+def not_checked(reason: str) -> Finding:
+    """The outcome of a check that could not be made."""
+    return Finding(0.0, reason, checked=False)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from distill.data.columns import ManifestColumns
+from distill.data.columns import Grouping, ManifestColumns
 from distill.data.layouts import (
     artifact,
     celeb_df,
@@ -24,6 +25,7 @@ from distill.data.layouts import (
     unbiased_genimage,
     webdataset,
 )
+from distill.data.layouts.groups import group_by_stem
 from distill.data.layouts.walk import is_file, one_line
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError, unknown_name
@@ -70,17 +72,32 @@ CLASS_LAYOUTS = ("class_folders", "manifest")
 
 
 def load_dataset(
-    root: Path, *, layout: str = "auto", columns: ManifestColumns | None = None, labels: Sequence[str] = ()
+    root: Path,
+    *,
+    layout: str = "auto",
+    columns: ManifestColumns | None = None,
+    labels: Sequence[str] = (),
+    groups: Grouping = "layout",
 ) -> Dataset:
     """Read the data set that ``root`` names, a folder or a single file (a manifest, a tar).
 
     ``columns`` are those of a manifest; other layouts have none. ``labels`` names K classes, whose numbers the samples
-    then have; without them, data is real or generated.
+    then have; without them, data is real or generated. ``groups`` says what belongs together: what the layout tells, or
+    files of the same name (``stem``). A table that lies beside images and was not read is told in ``problems``.
 
     Raises:
         EdgeproofError: no such folder, unknown layout, no or several layouts match, or a label that is none of those.
     """
-    layout = find_layout(root, layout=layout, labels=labels)
+    found = find_layout(root, layout=layout, labels=labels, columns=columns)
+    dataset = _load(root, layout=found, columns=columns, labels=labels)
+    if layout == "auto":
+        dataset = replace(
+            dataset, problems=(*dataset.problems, *manifest.beside(root, layout=found, columns=columns))
+        )
+    return group_by_stem(dataset) if groups == "stem" else dataset
+
+
+def _load(root: Path, *, layout: str, columns: ManifestColumns | None, labels: Sequence[str]) -> Dataset:
     if layout == "manifest":
         return manifest.load(root, columns=columns or ManifestColumns(), labels=labels)
     if columns and columns != ManifestColumns():
@@ -92,8 +109,12 @@ def load_dataset(
     return LAYOUTS[layout].load(root)
 
 
-def find_layout(root: Path, *, layout: str = "auto", labels: Sequence[str] = ()) -> str:
+def find_layout(
+    root: Path, *, layout: str = "auto", labels: Sequence[str] = (), columns: ManifestColumns | None = None
+) -> str:
     """The layout of what ``root`` names, recognised unless it is given; for K ``labels`` one of :data:`CLASS_LAYOUTS`.
+
+    A folder of no known shape with one table that has the ``columns`` of a manifest is that manifest.
 
     Raises:
         EdgeproofError: no such folder, unknown layout, no or several layouts match.
@@ -103,7 +124,12 @@ def find_layout(root: Path, *, layout: str = "auto", labels: Sequence[str] = ())
             f"{one_line(root)}: no such file or folder, expected a data set ('edgeproof list layouts' names the shapes)"
         )
     if layout == "auto":
-        return _recognise_classes(root, labels) if labels else _recognise(root)
+        try:
+            return _recognise_classes(root, labels) if labels else _recognise(root)
+        except NoLayoutError:
+            if manifest.lone_table(root, columns):
+                return "manifest"
+            raise
     if labels and layout not in CLASS_LAYOUTS:
         raise unknown_name(kind="layout of named classes", given=layout, choices=CLASS_LAYOUTS)
     if layout not in LAYOUTS:
@@ -163,4 +189,7 @@ def _seen(root: Path) -> str:
     except OSError as error:
         return f"a folder that cannot be read ({error.strerror})"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(f"{name!r:.60}" for name in names[:_SHOWN]) + more if names else "an empty folder"
+    seen = ", ".join(f"{name!r:.60}" for name in names[:_SHOWN]) + more if names else "an empty folder"
+    tables = [table.name for table in manifest.tables_in(root)]
+    hint = " (a table is read where one alone has the columns 'path' and 'label', or those that data.columns names)"
+    return seen + hint * bool(tables)

@@ -1,10 +1,11 @@
 """Who belongs together: identities that share a video are one group, which must not straddle a split. Torch-free."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from distill.data.samples import Sample
+from distill.data.samples import UNLABELLED, Dataset, Sample
 
 _PATTERNS = tuple(
     re.compile(pattern)
@@ -76,3 +77,38 @@ def _coarse(samples: Sequence[Sample], sizes: Counter[str]) -> list[str]:
         f"one group, {group!r}, holds {count} of {len(samples)} images, since {sizes[group]} identities or source videos "
         "belong together in it; no split can divide it"
     ]
+
+
+def group_by_stem(dataset: Dataset) -> Dataset:
+    """The same images, those with the same file name (without folder and suffix) in one group."""
+    samples = (replace(sample, group=_stem(sample.path)) for sample in dataset.samples)
+    return replace(dataset, samples=tuple(samples))
+
+
+def _stem(path: str) -> str:
+    """The file's name without its last suffix; a millionth of a second, where pathlib takes several."""
+    name = path.rpartition("/")[2]
+    return name.rpartition(".")[0] or name
+
+
+def knows_groups(samples: Iterable[Sample]) -> bool:
+    """Whether anything tells which images belong together."""
+    return any(sample.group not in ("", sample.path) for sample in samples)
+
+
+def offer_stems(samples: Sequence[Sample]) -> str:
+    """The advice to group by file name, where no groups are known and most names stand in several classes; or ""."""
+    if knows_groups(samples):
+        return ""
+    classes: dict[str, set[int]] = defaultdict(set)
+    for sample in samples:
+        if sample.label != UNLABELLED:
+            classes[_stem(sample.path)].add(sample.label)
+    per_class = Counter(label for labels in classes.values() for label in labels)
+    paired = [stem for stem, labels in classes.items() if len(labels) > 1]
+    if not paired or 2 * len(paired) < min(per_class.values()):
+        return ""
+    return (
+        f"{len(paired)} file names stand in more than one class (such as {paired[0]!r:.60}): if they show the same scene, "
+        'keep them together with data.groups = "stem" (--set data.groups=stem)'
+    )

@@ -7,11 +7,11 @@ of their names.
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from distill.data.columns import ManifestColumns
-from distill.data.layouts.table import SUFFIXES, csv_header, place, read_rows
+from distill.data.layouts.table import SUFFIXES, csv_header, header, place, read_rows
 from distill.data.layouts.table_samples import (
     KNOWN_HEADERS,
     TableSamples,
@@ -27,6 +27,7 @@ from distill.errors import EdgeproofError
 
 NAMES = ("manifest.csv", "manifest.parquet")
 _DEFAULT = ManifestColumns()
+_FOLDERS = ("class_folders", "forensynths", "genimage", "community_forensics")  # read no table of their own
 _MOST_VALUES = 8  # that a label is seen to have before the reading stops: two are right
 
 
@@ -40,6 +41,37 @@ def matches(root: Path) -> bool:
     return not any(known <= header for known in KNOWN_HEADERS)
 
 
+def lone_table(root: Path, columns: ManifestColumns | None = None) -> Path | None:
+    """The one table in a folder that has a manifest's columns; None where there are several, or none."""
+    named = columns or _DEFAULT
+    found = [table for table in tables_in(root) if {named.path, named.label} <= header(table)]
+    return found[0] if len(found) == 1 else None
+
+
+def tables_in(root: Path) -> list[Path]:
+    """The tables in a folder, sorted; none where it cannot be read, or is no folder."""
+    try:
+        return sorted(path for path in root.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    except OSError:
+        return []
+
+
+def beside(root: Path, *, layout: str, columns: ManifestColumns | None = None) -> Iterator[str]:
+    """What was taken of a folder that holds tables and images, and how to choose the other."""
+    tables = tables_in(root)
+    if tables and layout == "manifest":
+        taken = _table(root, columns or _DEFAULT)
+        if taken.name not in NAMES:
+            yield f"{taken.name} was taken as the manifest: it is the one table here with a manifest's columns"
+    elif tables and layout in _FOLDERS:
+        names = ", ".join(repr(table.name) for table in tables[:3])
+        more = f" and {len(tables) - 3} more" if len(tables) > 3 else ""
+        yield (
+            f"the folders were taken (layout {layout!r}), and {names}{more} beside them not read; to take a table, name it: "
+            f"data.path = {one_line(tables[0])} (columns: data.columns)"
+        )
+
+
 def load(root: Path, *, columns: ManifestColumns = _DEFAULT, labels: Sequence[str] = ()) -> Dataset:
     """Read a table without looking for its files; paths are relative to its folder, or absolute.
 
@@ -49,7 +81,7 @@ def load(root: Path, *, columns: ManifestColumns = _DEFAULT, labels: Sequence[st
         EdgeproofError: two manifests or none, a missing column, a label or split that is unknown or missing, one
             path with two labels, no whole table.
     """
-    table = _table(root)
+    table = _table(root, columns)
     reader = _Names(table, labels) if labels else _Labels(table, columns)
     rows = TableSamples(table, labels=labels or ("real", "generated"))
     names = (columns.split, columns.generator, columns.group)
@@ -74,13 +106,16 @@ def load(root: Path, *, columns: ManifestColumns = _DEFAULT, labels: Sequence[st
     return table_dataset(table.parent, layout="manifest", samples=rows.samples, problems=rows.problems)
 
 
-def _table(root: Path) -> Path:
+def _table(root: Path, columns: ManifestColumns) -> Path:
     if is_file(root):
         return root
     found = [name for name in NAMES if is_file(root / name)]
     if len(found) == 1:
         return root / found[0]
-    has = f"holds both {' and '.join(found)}" if found else "holds no manifest"
+    if not found and (alone := lone_table(root, columns)):
+        return alone
+    others = ", ".join(table.name for table in tables_in(root)[:3])
+    has = f"holds both {' and '.join(found)}" if found else f"holds {others or 'no manifest'}"
     raise EdgeproofError(f"{one_line(root)}: {has}, expected one of {', '.join(NAMES)}, or the file itself")
 
 

@@ -64,6 +64,21 @@ def csv_header(path: Path) -> frozenset[str]:
     return frozenset(name.strip() for name in header)
 
 
+def header(path: Path) -> frozenset[str]:
+    """The column names of a CSV or Parquet file, none if it cannot be read."""
+    if path.suffix.lower() != ".parquet":
+        return csv_header(path)
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import read_schema
+    except ImportError:
+        return frozenset()
+    try:
+        return frozenset(read_schema(path).names)
+    except (ArrowException, OSError, ValueError):
+        return frozenset()
+
+
 def place(path: Path, number: int) -> str:
     """Where a row stands, for a message."""
     return f"{one_line(path)}: {'row' if path.suffix.lower() == '.parquet' else 'line'} {number}"

@@ -1,4 +1,4 @@
-"""The degraded copies of a test picture on which every model is judged: JPEG, blur, resize, noise, WebP. Torch-free.
+"""The degraded copies of a test picture on which every model is judged: JPEG, blur, resize, noise, WebP, screenshots. Torch-free.
 
 They are made of the decoded original, before the preprocessing: a degraded file arrives that way.
 """
@@ -15,6 +15,8 @@ from distill.data.transforms import effects
 
 CLEAN = "clean"
 FLIP_TEST = "jpeg95_fakes"
+PLAUSIBLE = ("jpeg50", "resize_half", "blur1", "screenshot")
+"""What most photographs go through on their way: the verdict tells the worst of them, and gates may limit it."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ DEGRADATIONS: dict[str, Degradation] = {
     "jpeg95": _jpeg(95),
     "jpeg75": _jpeg(75),
     "jpeg60": _jpeg(60),
+    "jpeg50": _jpeg(50),
     "jpeg40": _jpeg(40),
     "jpeg30": _jpeg(30),
     "resize_half": _resize(0.5, "1/2"),
@@ -77,6 +80,7 @@ DEGRADATIONS: dict[str, Degradation] = {
     "blur3": _blur(3),
     "webp75": _webp(75),
     "webp50": _webp(50),
+    "screenshot": Degradation("Screenshot", "4/5", lambda image, _: effects.screenshot(image)),
     FLIP_TEST: _jpeg(95, generated_only=True),
 }
 
