@@ -1,6 +1,6 @@
 """The fastest form of an artifact that keeps what FP32 says: all that fit the runtime are made, judged, and timed together.
 
-From Python: :func:`quantize_best`. Torch-free, unless a quantizer of the user's own is not.
+From Python: :func:`quantize_best`. Torch-free, unless a checkpoint is given, or a quantizer of the user's own is not.
 """
 
 import tempfile
@@ -14,13 +14,14 @@ import numpy as np
 
 from deploy.artifact import MODEL_FILES, Manifest, verify
 from deploy.auto_record import AutoRecord, FormTry
-from deploy.forms import Form, forms_of, with_models
 from deploy.int8_check import inspect_int8
 from deploy.interface import rewrite
 from deploy.limits import Probabilities, drift_of, exceeded, limits_of, metrics_of
 from deploy.photos import Photos, Progress, list_photos, read_photos
+from deploy.reference import read_checkpoint
 from deploy.runtime import Detector
 from deploy.slow import slow_warning
+from deploy.smaller_forms import Form, forms_of, tools_of, with_models
 from deploy.timing import Runner, Timing, race
 from distill.errors import EdgeproofError
 from distill.evaluation.metrics import verdicts
@@ -121,6 +122,7 @@ def quantize_best(
     out: Path,
     runtime: Runtime,
     quantizer: str = "auto",
+    checkpoint: Path | None = None,
     validation: Path | None = None,
     limits: Mapping[str, float] | None = None,
     samples: int = SAMPLES,
@@ -136,6 +138,8 @@ def quantize_best(
         out: the new artifact's folder.
         runtime: what it is for.
         quantizer: one tool, or ``auto``: all that fit the runtime; for OpenVINO also BF16 and FP16 weights.
+        checkpoint: the ``.safetensors`` file, with its sidecar, that the artifact was made from: for a tool that quantizes
+            the network itself (``inc``), which ``auto`` leaves out without it. Needs torch.
         validation: images to judge on, the same way; by default those of ``calibration`` that no quantizer sees.
         limits: what may be lost, by metric (and ``drift``: in the probability of one image); over the defaults.
         samples: images to calibrate with, and to judge on, at most.
@@ -152,13 +156,17 @@ def quantize_best(
     """
     manifest = _checked(artifact, runtime)
     task = task_of_labels(manifest.task, manifest.labels)
+    tools = tools_of(runtime=runtime, quantizer=quantizer, has_network=checkpoint is not None)
+    network = read_checkpoint(checkpoint, manifest=manifest) if checkpoint else None
     tell = progress or (lambda done, total: None)
     seen, shown, origin = _images(
         manifest, task, calibration=calibration, validation=validation, samples=samples
     )
     held = limits_of(task, limits or {}, labelled=shown.labels is not None)
     jury = Jury(task=task, runtime=runtime, threads=threads, photos=shown, limits=held)
-    forms = forms_of(artifact, runtime=runtime, quantizer=quantizer, images=seen.pixels)
+    forms = forms_of(
+        artifact, runtime=runtime, tools=tools, images=seen.pixels, checkpoint=network, floats=quantizer == "auto"
+    )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as temporary:
         made, failed = _make(jury, artifact, forms, Path(temporary), tell=tell)
         if quantizer != "auto" and failed:

@@ -19,10 +19,8 @@ from distill.task import Families, MultiClass, Task, task_of_labels
 
 Judge = Callable[[Pixels], Probabilities]
 _BATCH = 32
-_UNLOADED = {
-    "pretrained": False,
-    "weights": None,
-}  # options that read or download what the checkpoint replaces
+# options that read or download what the checkpoint replaces
+_UNLOADED = {"pretrained": False, "weights": None}
 
 
 @dataclass(frozen=True)
@@ -101,22 +99,24 @@ def read_checkpoint(path: Path, *, manifest: Manifest) -> Checkpoint:
         EdgeproofError: a damaged file, a sidecar that does not describe a network, or a network of another task.
     """
     from distill.training.checkpoint import load_weights, read_sidecar
+    from distill.wrapped import wrap
 
     about = read_sidecar(path)
     try:
-        task = _task(about["task"], manifest)
+        task = _task(about["task"], manifest, path=path)
         spec = PreprocessSpec.model_validate(about["preprocess"])
-        network = _network(about["architecture"], about["options"], num_logits=task.num_logits)
+        network = _network(about["architecture"], about["options"], num_logits=task.num_logits, path=path)
     except (KeyError, ValueError) as error:
         raise EdgeproofError(
             f"{path.with_suffix('.json')}: not the sidecar of a network ({error}), expected architecture, options, task "
             "and preprocess"
         ) from None
+    network = wrap(network, image_size=spec.size)  # as it was when it was saved
     load_weights(network, path)
     return Checkpoint(network.eval(), task, spec, digest=about["sha256"])
 
 
-def _task(described: Any, manifest: Manifest) -> Task:
+def _task(described: Any, manifest: Manifest, *, path: Path) -> Task:
     """Of a sidecar; a network of generator families has more logits than its artifact."""
     if described == manifest.task == "binary":
         return task_of_labels(manifest.task, manifest.labels)
@@ -125,39 +125,30 @@ def _task(described: Any, manifest: Manifest) -> Task:
         return Families(families=labels[1:])
     if labels == manifest.labels:
         return MultiClass(labels)
-    raise EdgeproofError(f"--against: the checkpoint's task is {described}, the artifact's {manifest.task}")
+    raise EdgeproofError(f"{path}: the checkpoint's task is {described}, the artifact's {manifest.task}")
 
 
-def _network(name: str, options: dict[str, Any], *, num_logits: int) -> Any:
-    from distill.parts import find_part
-    from distill.pretrained import shipped_weights
-    from students import STUDENTS
+def _network(name: str, options: dict[str, Any], *, num_logits: int, path: Path) -> Any:
+    from distill.networks import find_network
     from students.options import OptionError, build
-    from teachers import TEACHERS, timm_factory
 
     try:
-        factory = timm_factory(name) or find_part(
-            "students", name, table={**TEACHERS, **STUDENTS}, kind="network", also=tuple(shipped_weights())
-        )
+        table = {name: find_network(name)}
         known = {name: value for name, value in _UNLOADED.items() if name in options}
         return build(
-            kind="network",
-            name=name,
-            table={name: factory},
-            num_logits=num_logits,
-            options={**options, **known},
+            kind="network", name=name, table=table, num_logits=num_logits, options={**options, **known}
         )
     except OptionError as error:
-        raise EdgeproofError(f"--against: {name} cannot be built ({error})") from None
+        raise EdgeproofError(f"{path}: {name} cannot be built ({error})") from None
 
 
 def _torch_judge(checkpoint: Checkpoint, manifest: Manifest) -> Judge:
     import torch
 
-    from distill.wrapped import deployed_form, wrap
+    from distill.wrapped import deployed_form
 
     task, spec = checkpoint.task, checkpoint.spec
-    model = deployed_form(wrap(checkpoint.network, image_size=spec.size)).eval()
+    model = deployed_form(checkpoint.network).eval()
 
     def judge(pixels: Pixels) -> Probabilities:
         found = []

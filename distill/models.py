@@ -12,17 +12,14 @@ from torch import nn
 
 from distill import probe
 from distill.errors import EdgeproofError
-from distill.parts import find_part
-from distill.pretrained import shipped_weights
+from distill.networks import find_network
 from distill.probe import Parts
 from distill.recipe import Recipe
-from distill.roster import Model, Role, settings_of
+from distill.roster import Model, settings_of
 from distill.task import find_task
 from distill.training.checkpoint import load_weights, read_sidecar
 from distill.wrapped import Wrapped, wrap
-from students import STUDENTS
-from students.options import Factory, OptionError, build
-from teachers import TEACHERS, timm_factory
+from students.options import OptionError, build
 
 _WEIGHTS: dict[str, Any] = {"pretrained": False, "weights": None}  # options that read or download files
 
@@ -76,7 +73,7 @@ def _skeleton(
 ) -> tuple[nn.Module, Parts]:
     settings = json.loads(options)
     try:
-        takes = inspect.signature(_factory(model.role, model.architecture)).parameters
+        takes = inspect.signature(find_network(model.architecture, role=model.role)).parameters
     except EdgeproofError as error:
         raise EdgeproofError(f"{model.section}: {error}") from None
     plain = {**settings, **{name: value for name, value in _WEIGHTS.items() if name in takes}}
@@ -101,7 +98,7 @@ def _build(
     model: Model, *, options: Mapping[str, Any], layers: tuple[str, ...], num_logits: int
 ) -> nn.Module:
     try:
-        table = {model.architecture: _factory(model.role, model.architecture)}
+        table = {model.architecture: find_network(model.architecture, role=model.role)}
         found = build(
             kind=model.role, name=model.architecture, table=table, num_logits=num_logits, options=options
         )
@@ -116,10 +113,3 @@ def _build(
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise EdgeproofError(f"{model.section}: {model.architecture} cannot be built ({reason})") from error
     return module
-
-
-def _factory(role: Role, name: str) -> Factory:
-    if role == "student":
-        return find_part("students", name, table=STUDENTS, kind="student")
-    also = ("timm:<name>", *shipped_weights())
-    return timm_factory(name) or find_part("teachers", name, table=TEACHERS, kind="teacher", also=also)

@@ -31,11 +31,12 @@ def test_list_shows_the_tables_that_the_code_uses() -> None:
     from deploy.quantizers import QUANTIZERS
     from distill.data.layouts import LAYOUTS
     from distill.methods import METHODS
+    from distill.networks import LIBRARIES
     from distill.recipe import shipped_recipes
     from students import STUDENTS
 
     found = json.loads(edgeproof("list", "--json").stdout)
-    for name, table in (("students", STUDENTS), ("methods", METHODS), ("layouts", LAYOUTS),
+    for name, table in (("students", [*STUDENTS, *LIBRARIES]), ("methods", METHODS), ("layouts", LAYOUTS),
                         ("quantizers", QUANTIZERS), ("recipes", shipped_recipes())):  # fmt: skip
         assert found[name] == sorted(table)
 

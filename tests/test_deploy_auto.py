@@ -7,7 +7,7 @@ from artifact_fixture import timer, write_photos
 from deploy_fixture import THRESHOLD, Deployed, build_deployed, images
 from PIL import Image
 
-from deploy import forms
+from deploy import smaller_forms
 from deploy.artifact import read_manifest, verify
 from deploy.auto import AUTO, quantize_best
 from deploy.auto_record import AutoRecord
@@ -44,7 +44,7 @@ def outcomes(record: AutoRecord) -> dict[str, str]:
 
 def with_bf16(monkeypatch, *, has: bool) -> None:
     flags = ("avx512_bf16",) if has else ()
-    monkeypatch.setattr(forms, "processor", lambda: replace(processor(), isa_flags=flags))
+    monkeypatch.setattr(smaller_forms, "processor", lambda: replace(processor(), isa_flags=flags))
 
 
 def test_the_fastest_that_passes_is_kept(deployed: Deployed, photos: Path, tmp_path, monkeypatch) -> None:

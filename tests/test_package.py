@@ -18,7 +18,7 @@ TORCH_FREE = """
     bench.accuracy bench.card bench.contestants.artifact bench.degradations bench.latency
     bench.records.accuracy bench.records.distillation bench.records.latency
     bench.report.terminal bench.report.write bench.seeds bench.stages
-    deploy.artifact deploy.card deploy.hub deploy.metadata deploy.parity deploy.predict deploy.runtime deploy.selftest
+    deploy.artifact deploy.auto deploy.card deploy.hub deploy.metadata deploy.parity deploy.predict deploy.runtime deploy.selftest
     deploy.timing deploy.variants
     deploy.stages.degradations distill.__main__ distill.cli.doctor distill.data.explore.inspect
     distill.data.explore.report distill.data.layouts distill.data.scan distill.data.shards.pack

@@ -39,16 +39,18 @@ def list_names(
 
 
 def _teachers() -> list[str]:
+    from distill.networks import LIBRARIES
     from distill.pretrained import shipped_weights
     from teachers import TEACHERS
 
-    return [*TEACHERS, "timm:<name>", *shipped_weights(), *installed_names("teachers")]
+    return [*TEACHERS, *LIBRARIES, *shipped_weights(), *installed_names("teachers")]
 
 
 def _students() -> list[str]:
+    from distill.networks import LIBRARIES
     from students import STUDENTS
 
-    return [*STUDENTS, *installed_names("students")]
+    return [*STUDENTS, *LIBRARIES, *installed_names("students")]
 
 
 def _methods() -> list[str]:

@@ -18,26 +18,30 @@ CalibrationOption = Annotated[
     Path | None, typer.Option(help="Training images: a data set of any layout, or a folder of photos.")
 ]
 
+QuantizerOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME|auto", help="One tool (edgeproof list quantizers), or all (default: auto)."),
+]
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="The .safetensors file it was made from; inc needs it, and torch."),
+]
+MaxDropOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="METRIC=VALUE", help="What may be lost, as in auc=0.005 or drift=0.1 (repeatable)."),
+]
+
 
 def quantize(
     source: SourceArgument,
     calibration: CalibrationOption = None,
     runtime: Annotated[str | None, typer.Option(help="openvino or onnxruntime.")] = None,
-    quantizer: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|auto", help="One tool (edgeproof list quantizers), or all (default: auto)."
-        ),
-    ] = None,
+    quantizer: QuantizerOption = None,
+    checkpoint: CheckpointOption = None,
     validation: Annotated[
         Path | None, typer.Option(help="Images to judge on (default: those that no quantizer sees).")
     ] = None,
-    max_drop: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="METRIC=VALUE", help="What may be lost, as in auc=0.005 or drift=0.1 (repeatable)."
-        ),
-    ] = None,
+    max_drop: MaxDropOption = None,
     samples: Annotated[
         int | None,
         typer.Option(help="Images to calibrate with, and to judge on, at most (default: 1000).", min=1),
@@ -56,17 +60,20 @@ def quantize(
     if is_artifact(source):
         refuse_for_artifact(source, {"--set": overrides})
         require_options(source, {"--calibration": calibration, "--runtime": runtime, "--out": out})
-        given = {"quantizer": quantizer, "samples": samples, "threads": threads}
+        given = {
+            "quantizer": quantizer, "checkpoint": checkpoint, "validation": validation, "samples": samples,
+            "threads": threads,
+        }  # fmt: skip
         _quantize_artifact(
             Path(source), as_json=as_json, max_drop=max_drop or [], calibration=calibration, runtime=runtime, out=out,
-            validation=validation, **{name: value for name, value in given.items() if value is not None},
+            **{name: value for name, value in given.items() if value is not None},
         )  # fmt: skip
         return
     from distill.cli.run import run_verb
 
     refuse_for_recipe(source, {
-        "--calibration": calibration, "--runtime": runtime, "--quantizer": quantizer, "--validation": validation,
-        "--max-drop": max_drop, "--samples": samples, "--threads": threads, "--json": as_json,
+        "--calibration": calibration, "--runtime": runtime, "--quantizer": quantizer, "--checkpoint": checkpoint,
+        "--validation": validation, "--max-drop": max_drop, "--samples": samples, "--threads": threads, "--json": as_json,
     })  # fmt: skip
     run_verb(source, out=out, overrides=overrides or [], verb="quantize")
 

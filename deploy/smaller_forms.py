@@ -1,9 +1,10 @@
 """The smaller forms that an FP32 artifact may take in a runtime, each an artifact in a folder of its own. Torch-free."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from deploy.artifact import MODEL_FILES, Manifest, read_manifest, write_artifact
 from deploy.interface import quantize
@@ -16,7 +17,14 @@ from distill.optional import require
 from distill.preprocess import Pixels
 from distill.task import task_of_labels
 
+if TYPE_CHECKING:
+    from deploy.reference import Checkpoint
+
 NO_BF16 = "this CPU has no bf16 instructions"
+NO_NETWORK = (
+    "it quantizes the network and not the file, and so needs --checkpoint FILE.safetensors, the one that the artifact was "
+    "made from"
+)
 
 
 @dataclass(frozen=True)
@@ -36,38 +44,72 @@ class Form:
     make: Callable[[Path], None]
 
 
-def forms_of(artifact: Path, *, runtime: Runtime, quantizer: str, images: Pixels) -> list[Form]:
-    """What to try: one quantizer's form, or for ``auto`` all that fit the runtime.
+def tools_of(*, runtime: Runtime, quantizer: str, has_network: bool) -> list[Quantizer]:
+    """The quantizers to try: one by its name, or for ``auto`` all that fit the runtime.
+
+    Args:
+        runtime: what the forms are for.
+        quantizer: a name that ``edgeproof list quantizers`` shows, or ``auto``.
+        has_network: whether there is a checkpoint with the network that the artifact was made from.
+
+    Raises:
+        EdgeproofError: an unknown quantizer, one that makes models for another runtime, one that needs the network where
+            there is none, or a checkpoint that none of them reads.
+    """
+    tools = [tool for tool in QUANTIZERS.values() if tool.runtime == runtime]
+    if quantizer != "auto":
+        tools = [find_quantizer(quantizer)]
+        if tools[0].runtime != runtime:
+            raise EdgeproofError(
+                f"--quantizer {quantizer}: makes models for {tools[0].runtime}, --runtime is {runtime}"
+            )
+        if tools[0].needs_network and not has_network:
+            raise EdgeproofError(f"--quantizer {quantizer}: {NO_NETWORK}")
+    if has_network and not any(tool.needs_network for tool in tools):
+        reader = next(tool for tool in QUANTIZERS.values() if tool.needs_network)
+        raise EdgeproofError(
+            f"--checkpoint: is for --quantizer {reader.name} and --runtime {reader.runtime}, "
+            f"found --quantizer {quantizer} and --runtime {runtime}"
+        )
+    return tools
+
+
+def forms_of(
+    artifact: Path,
+    *,
+    runtime: Runtime,
+    tools: Sequence[Quantizer],
+    images: Pixels,
+    checkpoint: "Checkpoint | None" = None,
+    floats: bool = True,
+) -> list[Form]:
+    """What to try: each quantizer's form, and those of the runtime without integers.
 
     Args:
         artifact: the FP32 artifact's folder.
         runtime: what the forms are for.
-        quantizer: a name that ``edgeproof list quantizers`` shows, or ``auto``.
+        tools: the quantizers, of that runtime.
         images: to calibrate with, uint8 ``[N, S, S, 3]``.
-
-    Raises:
-        EdgeproofError: an unknown quantizer, or one that makes models for another runtime.
+        checkpoint: with the network that the artifact was made from, for a tool that needs it.
+        floats: whether to try forms without integers too; OpenVINO alone has any.
     """
-    if quantizer != "auto":
-        tool = find_quantizer(quantizer)
-        if tool.runtime != runtime:
-            raise EdgeproofError(
-                f"--quantizer {quantizer}: makes models for {tool.runtime}, --runtime is {runtime}"
-            )
-        return [_quantized(artifact, tool, images)]
-    fitting = [tool for tool in QUANTIZERS.values() if tool.runtime == runtime]
-    return [
-        *(_quantized(artifact, tool, images) for tool in fitting),
-        *(_floating(artifact) if runtime == "openvino" else ()),
-    ]
+    quantized = [_quantized(artifact, tool, images, checkpoint) for tool in tools]
+    return [*quantized, *(_floating(artifact) if floats and runtime == "openvino" else ())]
 
 
-def _quantized(artifact: Path, tool: Quantizer, images: Pixels) -> Form:
+def _quantized(artifact: Path, tool: Quantizer, images: Pixels, checkpoint: "Checkpoint | None") -> Form:
     # some tools look at a part of what they are given, unless they are told to look at all
     settings = {"subset_size": len(images)} if "subset_size" in tool.settings_type.model_fields else {}
+    network: dict[str, Any] = {}
+    if tool.needs_network and checkpoint:
+        network = {"network": checkpoint.network, "task": checkpoint.task}
 
     def make(out: Path) -> None:
-        quantize(artifact, [*images], out=out, tool=tool.name, settings=settings, samples=len(images))
+        if tool.needs_network and not checkpoint:
+            raise EdgeproofError(NO_NETWORK)
+        quantize(
+            artifact, [*images], out=out, tool=tool.name, settings=settings, samples=len(images), **network
+        )
 
     return Form(tool.name, "int8", tool.name, make)
 
