@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from deploy.artifact import Manifest, write_artifact
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
-from distill.files import write_bytes
+from distill.files import parse_json, write_bytes
 from distill.optional import require
 from distill.preprocess import PreprocessSpec
 from distill.record import Frozen
@@ -53,7 +53,7 @@ def write_metadata(path: Path, metadata: OnnxMetadata) -> None:
     onnx = require("onnx")
     model = onnx.load(path)
     found = metadata.model_dump(mode="json", exclude_none=True)
-    texts = {key: value if key in OnnxMetadata.texts else json.dumps(value) for key, value in found.items()}
+    texts = {key: value if key in OnnxMetadata.texts else json.dumps(value, allow_nan=False) for key, value in found.items()}
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {f"{PREFIX}{key}": text for key, text in texts.items()})
     write_bytes(path, model.SerializeToString())
@@ -73,7 +73,7 @@ def read_metadata(path: Path) -> OnnxMetadata:
         raise EdgeproofError(f"{path}: not readable as ONNX ({reason})") from None
     own = {item.key.removeprefix(PREFIX): item.value for item in properties if item.key.startswith(PREFIX)}
     try:
-        values = {key: text if key in OnnxMetadata.texts else json.loads(text) for key, text in own.items()}
+        values = {key: text if key in OnnxMetadata.texts else parse_json(text) for key, text in own.items()}
         return OnnxMetadata.model_validate({"threshold": None, **values})
     except ValidationError as error:
         first = error.errors()[0]

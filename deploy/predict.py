@@ -14,12 +14,15 @@ from deploy.cautions import SIMULATED
 from deploy.in_order import in_order
 from deploy.runtime import Detector, Prediction
 from distill.errors import EdgeproofError
-from distill.files import atomic_path
+from distill.files import atomic_path, check_output
+from distill.plain import plain
 from distill.preprocess import Policy
 
 Answer = dict[str, Any]
 Form = Literal["text", "json", "lines"]
 COLUMNS = ("path", "label", "answer", "probability", "logit", "threshold", "caution", "error")
+_LONGEST_ERROR = 1000
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet computes instead of showing it
 
 
 def answers_for(
@@ -48,7 +51,7 @@ def answers_for(
             return {**found, **(extra(photo) if extra else {})}
         except EdgeproofError as error:
             empty: Answer = dict.fromkeys(COLUMNS)
-            return {**empty, "path": str(photo), "error": str(error).removeprefix(f"{photo}: ")}
+            return {**empty, "path": str(photo), "error": str(error).removeprefix(f"{photo}: ")[:_LONGEST_ERROR]}
 
     return in_order(answer, photos, workers=detector.workers)
 
@@ -67,7 +70,8 @@ def tell(answers: Iterable[Answer], *, form: Form, csv: Path | None, classes: tu
     Args:
         answers: of :func:`answers_for`.
         form: for people, one JSON array, or a line of JSON each.
-        csv: the file; replaced when all answers are in it.
+        csv: the file; replaced when all answers are in it. Names are escaped where they would break a line or could not
+            be written as UTF-8; JSON keeps them exact.
         classes: names of K classes, whose probabilities have columns of their own.
     """
     counts: Counter[str] = Counter()
@@ -84,6 +88,11 @@ def tell(answers: Iterable[Answer], *, form: Form, csv: Path | None, classes: tu
         except KeyboardInterrupt:
             interrupted = True
     return Told(counts, interrupted)
+
+
+def check_csv(path: Path) -> None:
+    """Raise :class:`EdgeproofError` if answers are not to be written there (see :func:`distill.files.check_output`)."""
+    check_output(path, suffixes=(".csv",), starts=",".join(COLUMNS).encode(), option="--csv")
 
 
 def summary(counts: Counter[str]) -> str:
@@ -117,18 +126,20 @@ def _answer(photo: Path, prediction: Prediction, *, detector: Detector) -> Answe
 
 @contextmanager
 def _as_text() -> Iterator[Callable[[Answer], None]]:
-    yield lambda answer: print(f"{answer['path']}: {_verdict(answer)}", flush=True)
+    yield lambda answer: print(f"{plain(answer['path'])}: {plain(_verdict(answer))}", flush=True)
 
 
 @contextmanager
 def _as_lines() -> Iterator[Callable[[Answer], None]]:
-    yield lambda answer: print(json.dumps(answer), flush=True)
+    yield lambda answer: print(json.dumps(answer, allow_nan=False), flush=True)
 
 
 @contextmanager
 def _as_array() -> Iterator[Callable[[Answer], None]]:
     separators = iter(["["])
-    yield lambda answer: print(next(separators, ", ") + json.dumps(answer), end="", flush=True)
+    yield lambda answer: print(
+        next(separators, ", ") + json.dumps(answer, allow_nan=False), end="", flush=True
+    )
     print(next(separators, "") + "]")
 
 
@@ -146,9 +157,24 @@ def _table(path: Path, classes: tuple[str, ...]) -> Iterator[Callable[[Answer], 
 
         def keep(answer: Answer) -> None:
             scores = answer.get("probabilities") or {}
-            writer.writerow({**answer, **{names[name]: score for name, score in scores.items()}})
+            cells = {**answer, "path": _path_cell(answer["path"])}
+            cells |= {names[name]: score for name, score in scores.items()}
+            writer.writerow({key: _cell(value) for key, value in cells.items()})
 
         yield keep
+
+
+def _path_cell(path: str) -> str:
+    """The same file by a name that no spreadsheet takes for a formula."""
+    return f"./{path}" if path.startswith(_FORMULA) else path
+
+
+def _cell(value: Any) -> Any:
+    """Numbers as they are; text that is visible, in one line, and no formula."""
+    if not isinstance(value, str):
+        return value
+    shown = plain(value)
+    return f"'{shown}" if shown.startswith(_FORMULA) else shown
 
 
 def _verdict(answer: Answer) -> str:
@@ -166,4 +192,4 @@ def _verdict(answer: Answer) -> str:
 
 def warn(text: str) -> None:
     """One line on standard error."""
-    print(f"edgeproof: {text}", file=sys.stderr, flush=True)
+    print(f"edgeproof: {plain(text)}", file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distill.check_task import task_problems
 from distill.data.layouts import LAYOUTS
-from distill.errors import EdgeproofError, unknown_name
+from distill.errors import EdgeproofError, MistakesError, unknown_name
 from distill.methods import METHODS, Pair, build_method, heard_by
 from distill.models import make_model, parts_of
 from distill.parts import find_part
@@ -28,7 +28,7 @@ def check_names(recipe: Recipe, roster: Roster) -> None:
     """
     problems = [*dict.fromkeys(str(problem) for problem in _problems(recipe, roster))]
     if problems:
-        raise EdgeproofError("\n".join(problems))
+        raise MistakesError(*problems)
 
 
 def lessons(recipe: Recipe, learner: Model) -> tuple[MethodSettings, ...]:

@@ -9,6 +9,13 @@ class EdgeproofError(Exception):
     exit_code = 2
 
 
+class MistakesError(EdgeproofError):
+    """Several mistakes at once, each of its arguments one of them; told a line each."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.args))
+
+
 class GateFailedError(EdgeproofError):
     """A gate (audit, parity, accuracy) failed; everything was written all the same. Exit code 1."""
 

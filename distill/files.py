@@ -1,9 +1,11 @@
 """Whole files or none: everything a run writes goes through a temporary file and ``os.replace``. Torch-free."""
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that replaces it only if the block ends well."""
+    """Yield a temporary path beside ``path`` that replaces it only if the block ends well.
+
+    Raises:
+        OSError: it cannot be written; its ``filename`` is ``path``, never the temporary one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
@@ -26,8 +32,39 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o644)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is not None and error.filename in (None, name, temporary):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_output(path: Path, *, suffixes: tuple[str, ...], starts: bytes, option: str) -> None:
+    """Say before any work that a file is not to be written there: a name that the shell put in place of ours, for one.
+
+    Args:
+        path: the file to write.
+        suffixes: one of which its name must have, lower case.
+        starts: how a file of ours begins; one that is there already is replaced only if it begins so, or is empty.
+        option: for messages, such as ``--csv``.
+
+    Raises:
+        EdgeproofError: another suffix, or something else lies there.
+    """
+    wanted = " or ".join(suffixes)
+    if path.suffix.lower() not in suffixes:
+        raise EdgeproofError(f"{option} {path}: expected the name of a {wanted} file to write")
+    if not path.exists() and not path.is_symlink():
+        return
+    if not path.is_file():
+        raise EdgeproofError(f"{option} {path}: is no regular file, expected a new {wanted} file")
+    with path.open("rb") as file:
+        head = file.read(len(starts))
+    if head and head != starts:
+        raise EdgeproofError(
+            f"{option} {path}: holds something that edgeproof did not write there; delete it, or give another name"
+        )
 
 
 @contextmanager
@@ -63,7 +100,8 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as strict, indented JSON (no NaN), atomically."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode(errors="backslashreplace"))  # of a name that is not UTF-8: JSON's own escape
 
 
 def write_tensors(
@@ -77,12 +115,36 @@ def write_tensors(
         try:
             save_file(tensors, temporary, metadata=metadata)
         except SafetensorError as error:
-            raise OSError(str(error)) from error
+            raise OSError(errno.EIO, str(error), str(path)) from error
 
 
 def read_json(path: Path) -> Any:
-    """Read one JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read one JSON file; raises what :func:`parse_json` does."""
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """A JSON value.
+
+    Raises:
+        ValueError: no JSON, nested too deeply, or a number of thousands of digits.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables of a TOML document.
+
+    Raises:
+        ValueError: no TOML, nested too deeply, or a number of thousands of digits.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def sha256(path: Path) -> str:

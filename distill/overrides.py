@@ -4,34 +4,43 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import EdgeproofError
+from distill.files import parse_toml
 
 if TYPE_CHECKING:
     from distill.recipe import Recipe
+
+
+_DEEPEST = 20
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:
     """Set one value of a recipe's tables, in place: ``a.b=value``.
 
     Raises:
-        EdgeproofError: no ``KEY=VALUE``, or a key below one that is no section.
+        EdgeproofError: no ``KEY=VALUE``, a key below one that is no section, or a value that cannot be read.
     """
     key, equals, text = override.partition("=")
     if not equals or not all(key.split(".")):
-        raise EdgeproofError(f"--set {override!r}: expected KEY=VALUE, such as data.path=photos")
+        raise EdgeproofError(f"--set {override!r:.200}: expected KEY=VALUE, such as data.path=photos")
     *parents, last = key.split(".")
+    if len(parents) > _DEEPEST:
+        raise EdgeproofError(f"--set {override!r:.80}: {len(parents)} sections in each other, expected a recipe's key")
     table = values
     for parent in parents:
         child = table.setdefault(parent, {})
         if not isinstance(child, dict):
             raise EdgeproofError(f"--set {override!r}: {parent!r} is a value, not a section")
         table = child
-    table[last] = _value(text)
+    try:
+        table[last] = _value(text)
+    except ValueError as error:
+        raise EdgeproofError(f"--set {override!r:.80}: no value of TOML ({error})") from None
 
 
 def _value(text: str) -> Any:
     """A TOML value; anything that is none (an unquoted path, say) is text."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        return parse_toml(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
 

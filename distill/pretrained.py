@@ -1,11 +1,11 @@
 """Weights that come with the package: teachers trained by shipped recipes, each with a sidecar. Torch-free."""
 
-import json
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from distill.errors import EdgeproofError
+from distill.files import read_json
 
 
 def shipped_weights() -> dict[str, Path]:
@@ -59,6 +59,6 @@ def read_about(path: Path) -> dict[str, Any]:
     if not side.is_file():
         return {}
     try:
-        return dict(json.loads(side.read_text(encoding="utf-8")))
+        return dict(read_json(side))
     except (ValueError, TypeError) as error:
         raise EdgeproofError(f"{side}: not a valid sidecar ({error}), expected a JSON object") from None

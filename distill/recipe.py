@@ -6,7 +6,6 @@ are package data in ``distill/recipes/``.
 
 import difflib
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -29,7 +28,8 @@ from distill.distillation_settings import DISTILLED as DISTILLED
 from distill.distillation_settings import DistillationSettings as DistillationSettings
 from distill.distillation_settings import Lesson as Lesson
 from distill.distillation_settings import MethodSettings as MethodSettings
-from distill.errors import EdgeproofError, unknown_name
+from distill.errors import EdgeproofError, MistakesError, unknown_name
+from distill.files import parse_toml
 from distill.gate_settings import GateSettings as GateSettings
 from distill.optional import require
 from distill.overrides import apply_override
@@ -286,8 +286,8 @@ def load_recipe(source: str, *, overrides: Sequence[str] = ()) -> Recipe:
     """
     path = _find(source)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        values = parse_toml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise EdgeproofError(f"{path}: not a valid TOML file ({error})") from None
     for override in overrides:
         apply_override(values, override)
@@ -300,7 +300,7 @@ def parse_recipe(values: Mapping[str, Any], *, origin: str) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         lines = [explain(item) for item in error.errors()]
-        raise EdgeproofError("\n".join(f"{origin}: {line}" for line in lines)) from None
+        raise MistakesError(*(f"{origin}: {line}" for line in lines)) from None
 
 
 def _find(source: str) -> Path:
@@ -322,17 +322,17 @@ def explain(item: Any) -> str:
         choices = _siblings(item["loc"])
         close = difflib.get_close_matches(str(item["loc"][-1]), choices, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(choices)}"
-        return f"{key}: unknown key (given {item['input']!r}); {hint}"
+        return f"{key}: unknown key (given {item['input']!r:.200}); {hint}"
     if not item["loc"]:  # a mistake between sections names its key itself
         return str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
         return f"{key}: missing, expected a value"
     if item["type"] == "model_type":
-        return f"{key}: given {item['input']!r}, expected a section [{key}] with its keys"
+        return f"{key}: given {item['input']!r:.200}, expected a section [{key}] with its keys"
     message = re.sub(
         r"^\w+ should (be )?", lambda m: "" if m[1] else "to ", item["msg"].removeprefix("Value error, ")
     )
-    return f"{key}: given {item['input']!r}, expected {message}"
+    return f"{key}: given {item['input']!r:.200}, expected {message}"
 
 
 def _siblings(loc: tuple[str | int, ...]) -> list[str]:

@@ -1,13 +1,12 @@
 """What a run writes as JSON is a record: a frozen pydantic model with a ``schema_version``, and is read as one. Torch-free."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from distill.errors import EdgeproofError
-from distill.files import write_json
+from distill.files import read_json, write_json
 
 
 class Frozen(BaseModel):
@@ -39,7 +38,7 @@ class Record(Frozen):
             EdgeproofError: no such file, no JSON, another schema version, or a field that does not fit.
         """
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = read_json(path)
         except OSError as error:
             raise EdgeproofError(f"{path}: cannot be read ({error.strerror or error})") from None
         except ValueError as error:

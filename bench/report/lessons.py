@@ -1,10 +1,10 @@
 """What the teacher learned from, where the sidecar of its weights tells it."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from bench.report.data import RunData
+from distill.files import read_json
 from distill.page.blocks import Text
 from distill.page.formats import count
 
@@ -32,7 +32,7 @@ def _sidecar(run: RunData) -> Mapping[str, Any]:
     """What stands beside the main teacher's weights; nothing where it cannot be read, since it only tells more."""
     path = run.path / "teacher" / "weights.json"
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

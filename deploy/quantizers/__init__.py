@@ -2,7 +2,7 @@
 
 from deploy.quantizers import inc, nncf, ort
 from deploy.quantizers.base import Quantizer
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, MistakesError
 from distill.forms import Runtime
 from distill.parts import find_part
 from distill.recipe import Recipe
@@ -40,7 +40,7 @@ def quantizers_of(recipe: Recipe) -> dict[str, Quantizer]:
         except EdgeproofError as error:
             problems.append(f"quantization.{name}: {error}")
     if problems:
-        raise EdgeproofError("\n".join(problems))
+        raise MistakesError(*problems)
     return found
 
 

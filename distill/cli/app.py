@@ -1,6 +1,7 @@
 """The command line, assembled: the only place that knows every package. Imports are lazy, so that ``--help`` is fast."""
 
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -17,7 +18,10 @@ from distill.cli.sensitivity import sensitivity
 from distill.cli.terminate import treat_termination_as_ctrl_c
 from distill.cli.verbosity import set_verbosity, show_traceback
 from distill.cli.verify import verify
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, MistakesError
+from distill.plain import plain
+
+_MOST_MISTAKES = 100
 
 app = typer.Typer(
     name="edgeproof",
@@ -66,15 +70,30 @@ app.add_typer(data_app, name="data")
 def main() -> None:
     """Entry point: errors a user can mend are one line on standard error, never a traceback unless it is asked for."""
     treat_termination_as_ctrl_c()
+    _escape_what_cannot_be_written()
     try:
         app()
     except EdgeproofError as error:
         show_traceback(error)
-        typer.echo(f"edgeproof: error: {error}", err=True)
+        lines = error.args[:_MOST_MISTAKES] if isinstance(error, MistakesError) else [error]
+        told = "\n".join(map(plain, lines))
+        typer.echo(f"edgeproof: error: {told}", err=True)
         sys.exit(error.exit_code)
+    except RecursionError as error:
+        show_traceback(error)
+        typer.echo("edgeproof: error: a file or a value is nested too deeply to be read", err=True)
+        sys.exit(2)
     except ImportError as error:
         typer.echo(f"edgeproof: error: {error}; pip install 'edgeproof[all]'", err=True)
         sys.exit(2)
     except OSError as error:  # a full disk behind standard output, for one
-        typer.echo(f"edgeproof: error: {error.filename or 'output'}: {error.strerror or error}", err=True)
+        what = f"{error.filename or 'output'}: {error.strerror or error or type(error).__name__}"
+        typer.echo(f"edgeproof: error: {plain(what)}", err=True)
         sys.exit(2)
+
+
+def _escape_what_cannot_be_written() -> None:
+    """A name that is no UTF-8, or no ASCII where the terminal knows nothing else, is shown escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -58,7 +58,7 @@ def examine() -> list[dict[str, Any]]:
 def print_findings(findings: list[dict[str, Any]], *, as_json: bool) -> None:
     """For people, or for programs."""
     if as_json:
-        print(json.dumps(findings))
+        print(json.dumps(findings, allow_nan=False))
         return
     for finding in findings:
         print(f"{finding['status']:<8} {finding['name']:<14} {finding['found']}")

@@ -32,7 +32,7 @@ def list_names(
                 raise
             typer.echo(f"edgeproof: {key} are left out, they need pip install 'edgeproof[train]'", err=True)
     if as_json:
-        typer.echo(json.dumps(names))
+        typer.echo(json.dumps(names, allow_nan=False))
         return
     for key, values in names.items():
         typer.echo("\n".join(values) if what else f"{key}: {', '.join(values)}")

@@ -9,7 +9,7 @@ import typer
 
 from distill.cli.dispatch import MANIFEST, is_artifact
 from distill.cli.options import JsonOption
-from distill.cli.verbosity import is_quiet
+from distill.cli.verbosity import is_quiet, is_verbose
 from distill.errors import EdgeproofError
 
 _LOOK_EVERY_S = 0.5
@@ -25,7 +25,7 @@ def predict(
         ),
     ] = None,
     as_json: JsonOption = False,
-    csv: Annotated[Path | None, typer.Option(help="Write the answers to this CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the answers to this file, NAME.csv.")] = None,
     stdin: Annotated[
         bool, typer.Option("--stdin", help="Read paths from standard input, answer in lines of JSON.")
     ] = False,
@@ -46,9 +46,12 @@ def predict(
     cache: Annotated[Path | None, typer.Option(help="Folder for OpenVINO's compiled models.")] = None,
 ) -> None:
     """Say of each photo whether it is real or generated. Needs no torch."""
-    from deploy.predict import Form, answers_for, summary, tell, warn
+    from deploy.predict import Form, answers_for, check_csv, summary, tell, warn
     from deploy.runtime import Detector
 
+    if csv:
+        check_csv(csv)
+    _still_warnings()
     artifact, images = _artifact_and_photos(paths or [])
     photos = _photos(images, stdin=stdin, watch=watch)
     detector = Detector.load(artifact, runtime=runtime, threads=threads, workers=workers, cache=cache)
@@ -91,6 +94,14 @@ def _artifact_and_photos(paths: list[Path]) -> tuple[Path | str, list[Path]]:
             "folders of photos"
         )
     return DEFAULT, paths
+
+
+def _still_warnings() -> None:
+    """What a library has to say of a photo's odd metadata is nothing that a user can mend."""
+    import warnings
+
+    if not is_verbose():
+        warnings.simplefilter("ignore")
 
 
 def _provenance(photo: Path) -> dict[str, Any]:

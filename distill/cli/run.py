@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distill.cli.options import JsonOption, OutOption, RecipeArgument, SeedsOption, SetOption
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, MistakesError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -261,9 +261,9 @@ def _check_names(recipe: "Recipe") -> None:
         try:
             check()
         except EdgeproofError as error:
-            problems.append(str(error))
+            problems += error.args
     if problems:
-        raise EdgeproofError("\n".join(problems))
+        raise MistakesError(*problems)
 
 
 def _require_training() -> None:

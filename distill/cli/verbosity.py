@@ -16,9 +16,14 @@ def is_quiet() -> bool:
     return _level[0] == QUIET
 
 
+def is_verbose() -> bool:
+    """Everything, what libraries warn of included."""
+    return _level[0] == VERBOSE
+
+
 def show_traceback(error: BaseException) -> None:
     """Where the error was found, for whoever asked for everything."""
-    if _level[0] == VERBOSE:
+    if is_verbose():
         import traceback
 
         traceback.print_exception(error, file=sys.stderr)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from distill.errors import EdgeproofError
-from distill.files import read_json, sha256, write_json, write_tensors
+from distill.files import parse_json, read_json, sha256, write_json, write_tensors
 
 _TREE = "tree"
 
@@ -90,7 +90,7 @@ class SafetensorsIO(CheckpointIO):
         """Read what :meth:`save_checkpoint` wrote; raises :class:`EdgeproofError` if it is damaged."""
         try:
             with safe_open(path, framework="pt") as file:
-                tree = json.loads((file.metadata() or {})[_TREE])
+                tree = parse_json((file.metadata() or {})[_TREE])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
         except (SafetensorError, KeyError, ValueError) as error:
             raise EdgeproofError(

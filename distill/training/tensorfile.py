@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distill.errors import EdgeproofError
-from distill.files import atomic_path
+from distill.files import atomic_path, parse_json
 
 Array = npt.NDArray[Any]
 _NAMES = {"float32": "F32", "float16": "F16", "int64": "I64", "uint8": "U8"}
@@ -64,7 +64,7 @@ def open_tensors(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     try:
         with path.open("rb") as file:
             length, size = int.from_bytes(file.read(8), "little"), path.stat().st_size
-            header = json.loads(file.read(min(length, size)))  # never more memory than the file is long
+            header = parse_json(file.read(min(length, size)))  # never more memory than the file is long
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
         if size != 8 + length + max(ends, default=0):
             raise ValueError("it is cut off")

@@ -60,7 +60,7 @@ def inspection_of(dataset: Dataset) -> dict[str, Any]:
 def print_inspection(found: Mapping[str, Any], *, as_json: bool) -> None:
     """For people, or for programs."""
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(found, allow_nan=False))
         return
     print(f"layout      {found['layout']}")
     print(f"images      {found['samples']} in {found['groups']} groups")

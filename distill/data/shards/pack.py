@@ -16,6 +16,7 @@ from distill.data.shards.writer import ShardWriter
 from distill.data.storage import read_bytes
 from distill.errors import EdgeproofError
 from distill.files import sha256
+from distill.plain import plain
 
 Progress = Callable[[int, int], None]
 
@@ -127,7 +128,7 @@ def _write(root: Path, out: Path, name: str, start: int, samples: Sequence[Sampl
             try:
                 image, suffix = _read(root, sample)
             except ValueError as reason:
-                skipped.append(LeftOut(path=sample.path, reason=str(reason)))
+                skipped.append(LeftOut(path=plain(sample.path), reason=plain(reason)))
                 continue
             writer.add(f"{number:09d}", image, suffix, _meta(sample) | {"source": sample.path})
             counts[sample.label] += 1
