@@ -7,6 +7,7 @@ import typer
 from distill.cli import run
 from distill.cli.data import data_app
 from distill.cli.doctor import doctor
+from distill.cli.evaluate import evaluate
 from distill.cli.export import export
 from distill.cli.names import list_names
 from distill.cli.predict import predict
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-run.add_to(app, own={"export": export, "quantize": quantize, "verify": verify})
+run.add_to(app, own={"export": export, "quantize": quantize, "verify": verify, "evaluate": evaluate})
 app.command()(predict)
 app.command()(selftest)
 app.command()(sensitivity)
