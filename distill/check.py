@@ -9,7 +9,7 @@ from distill.check_task import task_problems
 from distill.data.layouts import LAYOUTS
 from distill.errors import EdgeproofError, unknown_name
 from distill.methods import METHODS, Pair, build_method, heard_by
-from distill.models import make_model, parts_of
+from distill.models import make_model, parts_of, skeleton_of
 from distill.parts import find_part
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import find_weights, read_about
@@ -60,10 +60,10 @@ def pair_of(recipe: Recipe, method: MethodSettings, *, student: Model, teachers:
 
 
 def check_weights(recipe: Recipe, model: Model) -> None:
-    """Compare a teacher's finished weights with what the recipe says of it, as far as their sidecar tells.
+    """Compare a teacher's finished weights with the network of the recipe, and with what their sidecar tells.
 
     Raises:
-        EdgeproofError: no such file, or a teacher of another architecture, task or normalization.
+        EdgeproofError: no such file, one that cannot be read, or a teacher of another architecture, task or normalization.
     """
     key = f"{model.section}.weights"
     path = find_weights(recipe.all_teachers[model.name].weights, key=key)
@@ -81,6 +81,20 @@ def check_weights(recipe: Recipe, model: Model) -> None:
                     f"{key}: {path}: was trained with {name} {list(found)}, but would be shown images with "
                     f"{list(given)}; set {model.section}.preprocess.{name}"
                 )
+    _check_tensors(recipe, model, path, key=key)
+
+
+def _check_tensors(recipe: Recipe, model: Model, path: Path, *, key: str) -> None:
+    from distill.training.weights_file import fit_tensors, read_tensors, shapes_of
+
+    network = skeleton_of(recipe, model)
+    try:
+        generated = recipe.all_teachers[model.name].generated_class
+        fit_tensors(
+            read_tensors(path), expected=shapes_of(network), origin=str(path), generated_class=generated
+        )
+    except EdgeproofError as error:
+        raise EdgeproofError(f"{key}: {error}") from None
 
 
 def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:

@@ -33,7 +33,7 @@ from distill.errors import EdgeproofError, unknown_name
 from distill.optional import require
 from distill.overrides import apply_override
 from distill.preprocess import PreprocessSpec
-from distill.pretrained import resolve_shipped
+from distill.pretrained import resolve_shipped, resolve_timm
 from distill.section import Count, Name, NonNegative, Positive, Section, Share, each_once
 from distill.task_settings import TaskSettings as TaskSettings
 from distill.task_settings import with_families
@@ -85,7 +85,10 @@ class ModelSettings(Schedule):
 class TeacherSettings(ModelSettings):
     """A large model. ``name`` may also be that of shipped weights, whose architecture and preprocessing are then its own.
 
-    ``weights`` names a ``.safetensors`` checkpoint, or shipped ones, to use instead of training one.
+    ``weights`` names a checkpoint (``.safetensors``, ``.pt``, ``.pth``, ``.ckpt``), or shipped ones, to use instead of
+    training one. Of a head with two classes, ``generated_class`` is the output that means generated: by default the second,
+    as in labels in the order real, generated. Finished weights of ``timm:<name>`` see images as timm says, unless
+    ``preprocess`` says otherwise.
 
     ``data`` are labelled images of its own to learn from, which students never see; it is judged on the run's.
     ``preprocess`` is its own where it sees more of an image than the student, ``sees`` "clean" shows it the image
@@ -97,6 +100,7 @@ class TeacherSettings(ModelSettings):
 
     name: str = "efficientnet_fpn_cbam"
     weights: str = ""
+    generated_class: Literal[0, 1] = 1
     data: DataSettings | None = None
     box_weight: NonNegative = 0.2
     preprocess: PreprocessSpec | None = None
@@ -216,8 +220,8 @@ class Recipe(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _labels_of_the_simulation(cls, values: Any) -> Any:
-        return with_families(values) if isinstance(values, Mapping) else values
+    def _from_elsewhere(cls, values: Any) -> Any:
+        return resolve_timm(dict(with_families(values))) if isinstance(values, Mapping) else values
 
     def seeds_of(self, student: str) -> tuple[int, ...]:
         """The seeds that a student is trained with, in every arm."""

@@ -7,12 +7,12 @@ import numpy as np
 from distill.files import sha256, write_json
 from distill.pipeline.runfolder import WEIGHTS, load_arrays
 from distill.pipeline.stage import Progress, Run
-from distill.pretrained import find_weights
+from distill.pretrained import find_weights, read_about
 from distill.recipe import Recipe
 from distill.roster import Model
 from distill.stages.listening import cache_key, open_sources
 from distill.stages.sources import Source, methods_for
-from distill.stages.teacher_check import check_outputs, labelled_rows
+from distill.stages.teacher_check import check_outputs, check_polarity, labelled_rows
 from distill.stages.training import (
     data_name,
     ground_truth,
@@ -62,6 +62,8 @@ def train_teacher(
         )
     logits_of_splits(run, model)
     _describe(run, model)
+    if settings.weights:
+        check_polarity(run, model)
 
 
 def _lessons(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
@@ -114,13 +116,15 @@ def cache_outputs(run: Run, progress: Progress, *, source: Source) -> None:
 def _adopt(run: Run, model: Model, network: Any) -> None:
     """Take finished weights instead of training; a history with no epochs says so."""
     from distill.check import check_weights
-    from distill.training.checkpoint import load_weights, read_sidecar, save_weights
+    from distill.training.checkpoint import read_sidecar, save_weights
     from distill.training.history import History
+    from distill.training.weights_file import adopt_weights
 
     check_weights(run.recipe, model)
-    source = find_weights(run.recipe.all_teachers[model.name].weights, key=f"{model.section}.weights")
-    about = read_sidecar(source) if source.with_suffix(".json").is_file() else {}
-    load_weights(network, source)
+    settings = run.recipe.all_teachers[model.name]
+    source = find_weights(settings.weights, key=f"{model.section}.weights")
+    about = read_sidecar(source) if read_about(source) else {}
+    adopt_weights(network, source, generated_class=settings.generated_class)
     sidecar = {
         **sidecar_of(run, model),
         "adopted_from": source.name,
