@@ -31,7 +31,7 @@ from distill.distillation_settings import Lesson as Lesson
 from distill.distillation_settings import MethodSettings as MethodSettings
 from distill.errors import EdgeproofError, unknown_name
 from distill.optional import require
-from distill.overrides import apply_override
+from distill.overrides import apply_overrides
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import resolve_shipped, resolve_timm
 from distill.section import Count, Name, NonNegative, Positive, Section, Share, each_once
@@ -299,8 +299,7 @@ def load_recipe(source: str, *, overrides: Sequence[str] = ()) -> Recipe:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EdgeproofError(f"{path}: not a valid TOML file ({error})") from None
-    for override in overrides:
-        apply_override(values, override)
+    apply_overrides(values, overrides)
     return parse_recipe(values, origin=str(path))
 
 
@@ -331,8 +330,8 @@ def explain(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         choices = _siblings(item["loc"])
         close = difflib.get_close_matches(str(item["loc"][-1]), choices, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(choices)}"
-        return f"{key}: unknown key (given {item['input']!r}); {hint}"
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"{key}: unknown key (given {item['input']!r}); {hint}choose one of: {', '.join(choices)}"
     if not item["loc"]:  # a mistake between sections names its key itself
         return str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":
