@@ -321,10 +321,21 @@ def test_a_mistake_in_set_is_reported_like_one_in_the_file(file):
 def test_every_shipped_recipe_loads():
     folder = Path(distill.__file__).parent / "recipes"
     on_disk = {path.stem for path in folder.iterdir()}
-    assert {"demo", "robust", "distill-small", "photos", "cifake", "teacher-sim", "teacher-b3"} <= on_disk
+    assert {
+        "demo",
+        "robust",
+        "distill-small",
+        "own",
+        "photos",
+        "cifake",
+        "teacher-sim",
+        "teacher-b3",
+    } <= on_disk
     assert set(shipped_recipes()) == on_disk and len(on_disk) >= 8
     for name in on_disk:
-        recipe = load_recipe(name, overrides=["data.path=photos"] if name in ("cifake", "photos") else [])
+        recipe = load_recipe(
+            name, overrides=["data.path=photos"] if name in ("cifake", "own", "photos") else []
+        )
         assert recipe.name == name and recipe.description
 
 
@@ -382,7 +393,17 @@ def test_no_seeds_are_refused_in_a_line(count):
 
 
 def test_own_photographs_are_degraded_as_in_robust():
-    assert load_recipe("photos", overrides=["data.path=x"]).augmentation == load_recipe("robust").augmentation
+    for name in ("photos", "own"):
+        assert load_recipe(name, overrides=["data.path=x"]).augmentation == load_recipe("robust").augmentation
+
+
+def test_own_photographs_are_seen_at_their_resolution_by_teacher_and_student():
+    recipe = load_recipe("own", overrides=["data.path=x"])
+    for spec in (recipe.preprocess, recipe.teacher.preprocess):
+        assert (spec.policy, spec.size) == ("center_crop", 128)
+    assert recipe.teacher.weights == "sim-128-robust"
+    trained = load_recipe("own", overrides=["data.path=x", "teacher.name=resnet18"]).teacher
+    assert (trained.weights, trained.options) == ("", {})
 
 
 # a network of another name
