@@ -121,11 +121,11 @@ def test_what_is_seen_soon_counts_for_more(out, clock):
     reporter.start(STAGES[0], kept=False)
     clock[0] = 10.0
     reporter.finish(STAGES[0], seconds=10.0)  # ten times as fast as reckoned
-    assert left_after(out) == pytest.approx(110 * 90 / 20 / 60, abs=0.06)
+    assert left_after(out) == pytest.approx(260 * 90 / 35 / 60, abs=0.06)
     reporter.start(STAGES[1], kept=False)
     clock[0] = 40.0
     reporter.finish(STAGES[1], seconds=30.0)
-    assert left_after(out) == pytest.approx(140 * 60 / 50 / 60, abs=0.06)
+    assert left_after(out) == pytest.approx(290 * 60 / 65 / 60, abs=0.06)
 
 
 # what a training learns
@@ -146,7 +146,7 @@ def history(path, *scores):
 
 def test_epochs_are_told_while_a_training_goes_on_and_the_best_at_its_end(out, clock, tmp_path):
     stage = training(tmp_path)
-    reporter = ConsoleReporter(Console(file=out, force_terminal=False, width=200), folder=tmp_path)
+    reporter = ConsoleReporter(Console(file=out, force_terminal=False, width=40), folder=tmp_path)
     reporter.begin([stage])
     reporter.start(stage, kept=False)
     clock[0] = 30.0

@@ -20,9 +20,8 @@ from distill.training.history import EPOCHS, HISTORY, History
 
 _LINE_EVERY_S = 20.0
 _LOOK_EVERY_S = 1.0
-_TRUST = (
-    0.1  # share of the work after which what was measured beforehand counts as much as what was seen since
-)
+# share of the work after which what was measured beforehand counts as much as what was seen since
+_TRUST = 0.25
 
 
 class ConsoleReporter:
@@ -94,7 +93,7 @@ class ConsoleReporter:
         now = time.monotonic()
         if not self.console.is_terminal and now - self.last_line > _LINE_EVERY_S:
             self.last_line = now
-            self.console.print(f"  ...    {self._at_work()}{self._left()}", highlight=False)
+            self._say(f"  ...    {self._at_work()}{self._left()}")
 
     def finish(self, stage: Stage, *, seconds: float) -> None:
         """Tick the stage off."""
@@ -102,10 +101,13 @@ class ConsoleReporter:
         self.shares.pop(stage.name, None)
         left = "" if self.console.is_terminal else self._left()
         learned = self._learned(stage.name, finished=True)
-        self.console.print(
-            f"  [green]done[/green]   {stage.name} [dim]{seconds:.1f} s{learned}{left}[/dim]", highlight=False
-        )
+        self._say(f"  [green]done[/green]   {stage.name} [dim]{seconds:.1f} s{learned}{left}[/dim]")
         self._move()
+
+    def _say(self, text: str) -> None:
+        self.console.print(
+            text, highlight=False, soft_wrap=True
+        )  # a log has no width, and 80 columns cut lines
 
     def _completed(self) -> float:
         return self.done + sum(self.costs[name] * share for name, share in self.shares.items())
@@ -118,7 +120,7 @@ class ConsoleReporter:
             )  # fmt: skip
 
     def _left(self) -> str:
-        """From what was seen; where the run was reckoned beforehand, that counts as the first tenth of it."""
+        """From what was seen; where the run was reckoned beforehand, that counts as a quarter of it."""
         completed, total = self._completed(), sum(self.costs.values())
         elapsed, done = time.monotonic() - self.started, completed
         if self.expected_s is not None:
