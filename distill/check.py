@@ -6,7 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from distill.check_task import task_problems
-from distill.data.layouts import LAYOUTS
+from distill.data.layouts import LAYOUTS, load_dataset
+from distill.data.predictions import answers_of, read_predictions
 from distill.errors import EdgeproofError, unknown_name
 from distill.methods import METHODS, Pair, build_method, heard_by
 from distill.models import make_model, parts_of, skeleton_of
@@ -108,6 +109,7 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
         except EdgeproofError as error:
             yield error
         yield from _missing_weights(recipe, model)
+        yield from _unfit_answers(recipe, model)
     yield from task_problems(recipe, roster)
     yield from _misfits_of_size(recipe, roster)
     yield from _idle_controls(recipe)
@@ -213,3 +215,26 @@ def _missing_weights(recipe: Recipe, model: Model) -> Iterator[EdgeproofError]:
             check_weights(recipe, model)
         except EdgeproofError as error:
             yield error
+
+
+def _unfit_answers(recipe: Recipe, model: Model) -> Iterator[EdgeproofError]:
+    """A black box's table that cannot be read, is of another task, or leaves images of the user's without an answer."""
+    table, key, task = "", f"{model.section}.predictions", find_task(recipe.task)
+    if model.is_teacher:
+        table = recipe.all_teachers[model.name].predictions
+    if not table:
+        return
+    if task.num_logits != 1:
+        yield EdgeproofError(
+            f"{key}: one probability an image, for {task.num_logits} logits; expected task = 'binary'"
+        )
+        return
+    try:
+        answers = read_predictions(Path(table).expanduser())
+        if recipe.data.path:
+            root = Path(recipe.data.path).expanduser()
+            dataset = load_dataset(root, layout=recipe.data.layout, columns=recipe.data.columns)
+            bad = recipe.data.max_bad_share  # files that cannot be read need no answer
+            answers_of(answers, dataset, dataset.samples, key=key, missing_share=bad)
+    except EdgeproofError as error:
+        yield error if str(error).startswith(key) else EdgeproofError(f"{key}: {error}")

@@ -59,7 +59,9 @@ def load_model(recipe: Recipe, model: Model, path: Path) -> nn.Module:
 
 
 def parts_of(recipe: Recipe, model: Model) -> Parts:
-    """What a network gives, as one pass of zeros tells; raises as :func:`skeleton_of`."""
+    """What a network gives, as one pass of zeros tells; raises as :func:`skeleton_of`. A black box gives one logit."""
+    if model.black_box:
+        return Parts(size=model.preprocess.size, logits=1)
     return _skeleton_and_parts(recipe, model)[1]
 
 

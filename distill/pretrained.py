@@ -7,6 +7,8 @@ from typing import Any
 
 from distill.errors import EdgeproofError
 
+BLACK_BOX = "predictions"  # the architecture of a teacher that is a table of answers
+
 
 def shipped_weights() -> dict[str, Path]:
     """Name → ``.safetensors`` file of every teacher that comes with the package."""
@@ -41,6 +43,18 @@ def find_weights(given: str, *, key: str) -> Path:
             f"{', '.join(shipped) or 'none'}"
         )
     return path
+
+
+def black_box(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's section of a teacher; of one that is a table of answers, without what describes a network."""
+    if not values.get("predictions"):
+        return values
+    network = ("name", "options", "layers", "preprocess")
+    return {
+        "sees": "clean",
+        **{key: value for key, value in values.items() if key not in network},
+        "name": BLACK_BOX,
+    }
 
 
 def resolve_shipped(values: dict[str, Any]) -> dict[str, Any]:

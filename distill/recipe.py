@@ -33,7 +33,7 @@ from distill.errors import EdgeproofError, unknown_name
 from distill.optional import require
 from distill.overrides import apply_overrides
 from distill.preprocess import PreprocessSpec
-from distill.pretrained import resolve_shipped, resolve_timm
+from distill.pretrained import black_box, resolve_shipped, resolve_timm
 from distill.section import Count, Name, NonNegative, Positive, Section, Share, each_once
 from distill.task_settings import TaskSettings as TaskSettings
 from distill.task_settings import with_families
@@ -88,7 +88,8 @@ class TeacherSettings(ModelSettings):
     ``weights`` names a checkpoint (``.safetensors``, ``.pt``, ``.pth``, ``.ckpt``), or shipped ones, to use instead of
     training one. Of a head with two classes, ``generated_class`` is the output that means generated: by default the second,
     as in labels in the order real, generated. Finished weights of ``timm:<name>`` see images as timm says, unless
-    ``preprocess`` says otherwise.
+    ``preprocess`` says otherwise. ``predictions`` names a table of a black box's probabilities instead of a network: it is
+    asked about images as they are, alone, and is neither exported nor timed.
 
     ``data`` are labelled images of its own to learn from, which students never see; it is judged on the run's.
     ``preprocess`` is its own where it sees more of an image than the student, ``sees`` "clean" shows it the image
@@ -100,6 +101,7 @@ class TeacherSettings(ModelSettings):
 
     name: str = "efficientnet_fpn_cbam"
     weights: str = ""
+    predictions: str = ""
     generated_class: Literal[0, 1] = 1
     data: DataSettings | None = None
     box_weight: NonNegative = 0.2
@@ -111,7 +113,24 @@ class TeacherSettings(ModelSettings):
     @model_validator(mode="before")
     @classmethod
     def _shipped(cls, values: Any) -> Any:
-        return resolve_shipped(values) if isinstance(values, dict) else values
+        return resolve_shipped(black_box(values)) if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _one_source_of_answers(self) -> "TeacherSettings":
+        if not self.predictions:
+            return self
+        for key, given in (("weights", self.weights), ("data", self.data), ("learns_from", self.learns_from)):
+            if given:
+                raise ValueError(
+                    f"{key} beside predictions: a black box is neither trained nor loaded; expected one"
+                )
+        if self.source == "online":
+            raise ValueError(
+                'source = "cached" beside predictions: a black box is not here to be asked at every step'
+            )
+        if self.sees == "view":
+            raise ValueError('sees = "clean" beside predictions: a black box said nothing of augmented views')
+        return self
 
 
 class StudentSettings(ModelSettings):

@@ -47,7 +47,10 @@ def test_trainings_cost_their_steps_and_the_rest_what_it_cost_before():
 
 
 def test_finished_weights_are_no_training():
-    found, costs = reckoned("teacher.name=sim-64", "distillation.methods=[{name='soft_bce'}]", images=MANY)
+    found, costs = reckoned(
+        "teacher.name=sim-64", "distillation.methods=[{name='soft_bce'}]", "data.path=x", images=MANY
+    )
+    assert costs["data"] == pytest.approx(1 + 1680 * 0.005), "read, not rendered"
     assert found.trainings == 4
     assert costs["teacher"] < costs["student:small_cnn:seed0:distilled"]
 

@@ -158,6 +158,9 @@ def why_not(sources: tuple[Source, ...]) -> str:
     """Why nothing can be compared; empty where it can."""
     if not sources:
         return "no method listens to a teacher"
+    boxes = [source.teacher.name for source in sources if source.teacher.black_box]
+    if boxes:
+        return f"{', '.join(boxes)}: a table of answers, which costs no time here"
     asked = [source.teacher.name for source in sources if not source.cached]
     return (
         f"{', '.join(asked)}: asked at every step by the recipe, so that nothing is cached" if asked else ""

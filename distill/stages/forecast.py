@@ -9,6 +9,7 @@ from distill.pipeline.stage import Stage
 from distill.recipe import DataSettings, Recipe
 from distill.roster import Model, Roster, settings_of
 from distill.stages.cost import training_thread_count
+from distill.stages.data import make_data
 from distill.stages.sources import Source
 from distill.stages.student import train_student
 from distill.stages.teacher import cache_outputs, train_teacher
@@ -20,6 +21,7 @@ _OVERHEAD = 1.5  # of a step around what is measured: reading, augmenting, optim
 _FORWARD = 1 / 3  # of a step is its forward pass
 _PROCESS_MB = 900  # of a process that trains, without images
 _MEASURED_S = 1.0
+_READ_S = 0.005  # an image that is read once, decoded and hashed
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def forecast(
     costed = tuple(_costed(stage, recipe, images, seconds_of) for stage in stages)
     alone = sum(stage.cost for stage in costed if stage.alone)
     beside = sum(stage.cost for stage in costed if not stage.alone)
-    trained = [name for name, teacher in recipe.all_teachers.items() if not teacher.weights]
+    trained = [t for t in recipe.all_teachers.values() if not (t.weights or t.predictions)]
     return Forecast(
         images=images,
         trainings=len(trained) + len(roster.trainings),
@@ -134,9 +136,11 @@ def _costed(stage: Stage, recipe: Recipe, images: Images, seconds_of: Callable[[
     """A stage that trains or asks a network, with its seconds as its cost; any other as it is."""
     model, source = stage.arguments.get("model"), stage.arguments.get("source")
     trains = stage.action in (train_teacher, train_student)
-    if trains and isinstance(model, Model):
+    if trains and isinstance(model, Model) and not model.black_box:
         return replace(stage, cost=_training_cost(recipe, model, images, seconds_of(model)))
-    if stage.action is cache_outputs and isinstance(source, Source):
+    if stage.action is make_data and recipe.data.path:
+        return replace(stage, cost=1 + images.total * _READ_S)
+    if stage.action is cache_outputs and isinstance(source, Source) and not source.teacher.black_box:
         batch, taught = settings_of(recipe, source.teacher).batch_size, images.train + images.unlabelled
         step = seconds_of(source.teacher) * _FORWARD * _OVERHEAD
         return replace(stage, cost=taught * source.views.count / batch * step)

@@ -1,5 +1,6 @@
 """The work of a teacher's stages: trained or adopted, and asked once for its outputs."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from distill.pipeline.stage import Progress, Run
 from distill.pretrained import find_weights, read_about
 from distill.recipe import Recipe
 from distill.roster import Model
+from distill.stages.black_box import adopt_answers, cache_answers
 from distill.stages.listening import cache_key, open_sources
 from distill.stages.sources import Source, methods_for
 from distill.stages.teacher_check import check_outputs, check_polarity, labelled_rows
@@ -35,12 +37,16 @@ def train_teacher(
     sources: tuple[Source, ...] = (),
     views: Views | None = None,
 ) -> None:
-    """Train the teacher, on what other teachers say if there are ``sources``, or take the weights that the recipe names."""
+    """Train the teacher, on what others say if there are ``sources``, or take the weights or answers that are named."""
     import torch
 
     from distill.methods.face_box import FaceBox
     from distill.models import make_model
 
+    if model.black_box:
+        adopt_answers(run, model)
+        _describe(run, model)
+        return
     settings = run.recipe.all_teachers[model.name]
     torch.manual_seed(run.recipe.seed)
     network = make_model(run.recipe, model)
@@ -76,7 +82,10 @@ def _lessons(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any
 
 
 def weights_state(recipe: Recipe, *, model: Model) -> str:
-    """SHA-256 of the weights that the recipe names: another file under the same name is another teacher."""
+    """SHA-256 of the weights or answers that the recipe names: another file under the same name is another teacher."""
+    if table := recipe.all_teachers[model.name].predictions:
+        path = Path(table).expanduser()
+        return sha256(path) if path.is_file() else ""  # the stage will say that there is none
     given = recipe.all_teachers[model.name].weights
     return sha256(find_weights(given, key=f"{model.section}.weights")) if given else ""
 
@@ -104,10 +113,13 @@ def cache_outputs(run: Run, progress: Progress, *, source: Source) -> None:
     from distill.training.teachers import Cached
 
     teacher = source.teacher
-    network = on_device(run, load_model(run.recipe, teacher, run.folder / teacher.folder / WEIGHTS))
     pixels = taught_pixels(run, spec=teacher.preprocess)
     path, key = run.folder / source.outputs, cache_key(run, source)
-    write_cache(network, pixels, key=key, path=path, progress=progress)
+    if teacher.black_box:
+        cache_answers(run, source)
+    else:
+        network = on_device(run, load_model(run.recipe, teacher, run.folder / teacher.folder / WEIGHTS))
+        write_cache(network, pixels, key=key, path=path, progress=progress)
     labels = np.array([sample.label for sample in pixels.samples])
     rows = labelled_rows(labels, seed=run.recipe.seed)
     check_outputs(run, teacher, labels=labels[rows], logits=Cached(path, key=key).clean(rows), what=str(path))
