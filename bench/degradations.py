@@ -121,7 +121,7 @@ def _worst(key: str, model: SweptModel, measure: Measure, limit: float) -> Accur
 
 def swept_models(roster: Roster) -> list[Model | Artifact]:
     """Every network, and every INT8 artifact at its own input size."""
-    return [*roster.models, *(artifact for artifact in roster.judged if artifact.precision == "int8")]
+    return [*roster.networks, *(artifact for artifact in roster.judged if artifact.precision == "int8")]
 
 
 def _threshold(run: Run, model: Model) -> float:
@@ -143,7 +143,8 @@ def _steps(roster: Roster) -> Iterator[tuple[SweptStep, str, str]]:
     """
     for student in roster.distilled:
         yield from (("distillation", student.key, control.key) for control in roster.controls_of(student))
-        yield "size", student.key, roster.teachers[0].key
+        if not roster.teachers[0].black_box:  # which cannot be shown degraded images
+            yield "size", student.key, roster.teachers[0].key
     for item in swept_models(roster):
         if isinstance(item, Artifact):
             yield "int8", item.key, item.model.key

@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 
 from distill.check_task import task_problems
-from distill.data.layouts import LAYOUTS
+from distill.data.layouts import LAYOUTS, load_dataset
+from distill.data.predictions import answers_of, read_predictions
 from distill.errors import EdgeproofError, MistakesError, unknown_name
 from distill.methods import METHODS, Pair, build_method, heard_by
-from distill.models import make_model, parts_of
+from distill.models import make_model, parts_of, skeleton_of
 from distill.parts import find_part
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import find_weights, read_about
@@ -60,10 +61,10 @@ def pair_of(recipe: Recipe, method: MethodSettings, *, student: Model, teachers:
 
 
 def check_weights(recipe: Recipe, model: Model) -> None:
-    """Compare a teacher's finished weights with what the recipe says of it, as far as their sidecar tells.
+    """Compare a teacher's finished weights with the network of the recipe, and with what their sidecar tells.
 
     Raises:
-        EdgeproofError: no such file, or a teacher of another architecture, task or normalization.
+        EdgeproofError: no such file, one that cannot be read, or a teacher of another architecture, task or normalization.
     """
     key = f"{model.section}.weights"
     path = find_weights(recipe.all_teachers[model.name].weights, key=key)
@@ -81,6 +82,20 @@ def check_weights(recipe: Recipe, model: Model) -> None:
                     f"{key}: {path}: was trained with {name} {list(found)}, but would be shown images with "
                     f"{list(given)}; set {model.section}.preprocess.{name}"
                 )
+    _check_tensors(recipe, model, path, key=key)
+
+
+def _check_tensors(recipe: Recipe, model: Model, path: Path, *, key: str) -> None:
+    from distill.training.weights_file import fit_tensors, read_tensors, shapes_of
+
+    network = skeleton_of(recipe, model)
+    try:
+        generated = recipe.all_teachers[model.name].generated_class
+        fit_tensors(
+            read_tensors(path), expected=shapes_of(network), origin=str(path), generated_class=generated
+        )
+    except EdgeproofError as error:
+        raise EdgeproofError(f"{key}: {error}") from None
 
 
 def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
@@ -94,6 +109,7 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
         except EdgeproofError as error:
             yield error
         yield from _missing_weights(recipe, model)
+        yield from _unfit_answers(recipe, model)
     yield from task_problems(recipe, roster)
     yield from _misfits_of_size(recipe, roster)
     yield from _idle_controls(recipe)
@@ -199,3 +215,26 @@ def _missing_weights(recipe: Recipe, model: Model) -> Iterator[EdgeproofError]:
             check_weights(recipe, model)
         except EdgeproofError as error:
             yield error
+
+
+def _unfit_answers(recipe: Recipe, model: Model) -> Iterator[EdgeproofError]:
+    """A black box's table that cannot be read, is of another task, or leaves images of the user's without an answer."""
+    table, key, task = "", f"{model.section}.predictions", find_task(recipe.task)
+    if model.is_teacher:
+        table = recipe.all_teachers[model.name].predictions
+    if not table:
+        return
+    if task.num_logits != 1:
+        yield EdgeproofError(
+            f"{key}: one probability an image, for {task.num_logits} logits; expected task = 'binary'"
+        )
+        return
+    try:
+        answers = read_predictions(Path(table).expanduser())
+        if recipe.data.path:
+            root = Path(recipe.data.path).expanduser()
+            dataset = load_dataset(root, layout=recipe.data.layout, columns=recipe.data.columns)
+            bad = recipe.data.max_bad_share  # files that cannot be read need no answer
+            answers_of(answers, dataset, dataset.samples, key=key, missing_share=bad)
+    except EdgeproofError as error:
+        yield error if str(error).startswith(key) else EdgeproofError(f"{key}: {error}")

@@ -101,7 +101,9 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as strict, indented JSON (no NaN), atomically."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(path, text.encode(errors="backslashreplace"))  # of a name that is not UTF-8: JSON's own escape
+    write_bytes(
+        path, text.encode(errors="backslashreplace")
+    )  # of a name that is not UTF-8: JSON's own escape
 
 
 def write_tensors(

@@ -36,6 +36,17 @@ def make_model(recipe: Recipe, model: Model) -> nn.Module:
     )
 
 
+def untrained(recipe: Recipe, model: Model) -> nn.Module:
+    """The same without reading or downloading weights, to be timed; raises as :func:`make_model`."""
+    settings = settings_of(recipe, model)
+    return _build(
+        model,
+        options=_without_weights(model, settings.options),
+        layers=settings.layers,
+        num_logits=find_task(recipe.task).num_logits,
+    )
+
+
 def load_model(recipe: Recipe, model: Model, path: Path) -> nn.Module:
     """The trained network of ``path``, its hash verified, in evaluation mode."""
     read_sidecar(path)
@@ -45,7 +56,9 @@ def load_model(recipe: Recipe, model: Model, path: Path) -> nn.Module:
 
 
 def parts_of(recipe: Recipe, model: Model) -> Parts:
-    """What a network gives, as one pass of zeros tells; raises as :func:`skeleton_of`."""
+    """What a network gives, as one pass of zeros tells; raises as :func:`skeleton_of`. A black box gives one logit."""
+    if model.black_box:
+        return Parts(size=model.preprocess.size, logits=1)
     return _skeleton_and_parts(recipe, model)[1]
 
 
@@ -71,17 +84,20 @@ def _skeleton_and_parts(recipe: Recipe, model: Model) -> tuple[nn.Module, Parts]
 def _skeleton(
     model: Model, options: str, layers: tuple[str, ...], num_logits: int
 ) -> tuple[nn.Module, Parts]:
-    settings = json.loads(options)
-    try:
-        takes = inspect.signature(find_network(model.architecture, role=model.role)).parameters
-    except EdgeproofError as error:
-        raise EdgeproofError(f"{model.section}: {error}") from None
-    plain = {**settings, **{name: value for name, value in _WEIGHTS.items() if name in takes}}
+    plain = _without_weights(model, json.loads(options))
     try:
         with torch.device("meta"):  # shapes without memory
             return _probed(model, options=plain, layers=layers, num_logits=num_logits)
     except (NotImplementedError, RuntimeError, AssertionError):  # a user's module may need real tensors
         return _probed(model, options=plain, layers=layers, num_logits=num_logits)
+
+
+def _without_weights(model: Model, options: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        takes = inspect.signature(find_network(model.architecture, role=model.role)).parameters
+    except EdgeproofError as error:
+        raise EdgeproofError(f"{model.section}: {error}") from None
+    return {**options, **{name: value for name, value in _WEIGHTS.items() if name in takes}}
 
 
 def _probed(

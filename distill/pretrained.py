@@ -7,6 +7,8 @@ from typing import Any
 from distill.errors import EdgeproofError
 from distill.files import read_json
 
+BLACK_BOX = "predictions"  # the architecture of a teacher that is a table of answers
+
 
 def shipped_weights() -> dict[str, Path]:
     """Name → ``.safetensors`` file of every teacher that comes with the package."""
@@ -25,7 +27,7 @@ def find_weights(given: str, *, key: str) -> Path:
     """The checkpoint that a recipe names: a shipped one, or a file.
 
     Args:
-        given: name of shipped weights, or path of a ``.safetensors`` file.
+        given: name of shipped weights, or path of a file.
         key: of the recipe, for the message.
 
     Raises:
@@ -37,10 +39,22 @@ def find_weights(given: str, *, key: str) -> Path:
     path = Path(given).expanduser()
     if not path.is_file():
         raise EdgeproofError(
-            f"{key}: {given}: no such file, expected a .safetensors checkpoint or shipped weights: "
+            f"{key}: {given}: no such file, expected a checkpoint (.safetensors, .pt, .pth, .ckpt) or shipped weights: "
             f"{', '.join(shipped) or 'none'}"
         )
     return path
+
+
+def black_box(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's section of a teacher; of one that is a table of answers, without what describes a network."""
+    if not values.get("predictions"):
+        return values
+    network = ("name", "options", "layers", "preprocess")
+    return {
+        "sees": "clean",
+        **{key: value for key, value in values.items() if key not in network},
+        "name": BLACK_BOX,
+    }
 
 
 def resolve_shipped(values: dict[str, Any]) -> dict[str, Any]:
@@ -53,12 +67,55 @@ def resolve_shipped(values: dict[str, Any]) -> dict[str, Any]:
     return {**known, **values, "name": about["architecture"]}
 
 
+def resolve_timm(values: dict[str, Any]) -> dict[str, Any]:
+    """A recipe's values, where finished ``timm:`` teachers see images as timm's ``pretrained_cfg`` says that they do.
+
+    That is size, mean, std and interpolation, each only if the section's own ``preprocess`` does not give it; the policy
+    is the recipe's, for timm always resizes. A sidecar beside the weights says it better, and is checked elsewhere.
+    """
+    found = dict(values)
+    if isinstance(found.get("teacher"), dict):
+        found["teacher"] = _seen_by_timm(found["teacher"], found)
+    if isinstance(found.get("teachers"), dict):
+        found["teachers"] = {
+            name: _seen_by_timm(section, found) if isinstance(section, dict) else section
+            for name, section in found["teachers"].items()
+        }
+    return found
+
+
+def _seen_by_timm(section: dict[str, Any], recipe: dict[str, Any]) -> dict[str, Any]:
+    name, weights, own = str(section.get("name", "")), section.get("weights"), section.get("preprocess")
+    if not weights or not name.startswith("timm:") or not isinstance(own, dict | None):
+        return section
+    if "preprocess" in read_about(Path(str(weights)).expanduser()):
+        return section
+    try:
+        import timm
+    except ImportError:  # a training will say so
+        return section
+    about = timm.get_pretrained_cfg(name.removeprefix("timm:"))
+    if about is None:
+        return section
+    known: dict[str, Any] = {"size": about.input_size[-1], "mean": tuple(about.mean), "std": tuple(about.std)}
+    if about.interpolation in ("nearest", "bilinear", "bicubic", "lanczos"):
+        known["interpolation"] = about.interpolation
+    shared = recipe.get("preprocess")
+    if isinstance(shared, dict) and "policy" in shared:
+        known["policy"] = shared["policy"]
+    return {**section, "preprocess": {**known, **(own or {})}}
+
+
 def read_about(path: Path) -> dict[str, Any]:
-    """What the sidecar of a checkpoint says; nothing where there is none. Its hash is verified when it is adopted."""
+    """What the sidecar of a checkpoint says; nothing where there is none. Its hash is verified when it is adopted.
+
+    A JSON file of the same name that another program wrote has no hash, and is none.
+    """
     side = path.with_suffix(".json")
     if not side.is_file():
         return {}
     try:
-        return dict(read_json(side))
+        about = dict(read_json(side))
     except (ValueError, TypeError) as error:
         raise EdgeproofError(f"{side}: not a valid sidecar ({error}), expected a JSON object") from None
+    return about if "sha256" in about else {}

@@ -32,9 +32,9 @@ from distill.errors import EdgeproofError, MistakesError, unknown_name
 from distill.files import parse_toml
 from distill.gate_settings import GateSettings as GateSettings
 from distill.optional import require
-from distill.overrides import apply_override
+from distill.overrides import apply_overrides
 from distill.preprocess import PreprocessSpec
-from distill.pretrained import resolve_shipped
+from distill.pretrained import black_box, resolve_shipped, resolve_timm
 from distill.section import Count, Name, Natural, NonNegative, Positive, Section, Share, each_once
 from distill.task_settings import TaskSettings as TaskSettings
 from distill.task_settings import with_families
@@ -90,7 +90,11 @@ class ModelSettings(Schedule):
 class TeacherSettings(ModelSettings):
     """A large model. ``name`` may also be that of shipped weights, whose architecture and preprocessing are then its own.
 
-    ``weights`` names a ``.safetensors`` checkpoint, or shipped ones, to use instead of training one.
+    ``weights`` names a checkpoint (``.safetensors``, ``.pt``, ``.pth``, ``.ckpt``), or shipped ones, to use instead of
+    training one. Of a head with two classes, ``generated_class`` is the output that means generated: by default the second,
+    as in labels in the order real, generated. Finished weights of ``timm:<name>`` see images as timm says, unless
+    ``preprocess`` says otherwise. ``predictions`` names a table of a black box's probabilities instead of a network: it is
+    asked about images as they are, alone, and is neither exported nor timed.
 
     ``data`` are labelled images of its own to learn from, which students never see; it is judged on the run's.
     ``preprocess`` is its own where it sees more of an image than the student, ``sees`` "clean" shows it the image
@@ -102,6 +106,8 @@ class TeacherSettings(ModelSettings):
 
     name: str = "efficientnet_fpn_cbam"
     weights: str = ""
+    predictions: str = ""
+    generated_class: Literal[0, 1] = 1
     data: DataSettings | None = None
     box_weight: NonNegative = 0.2
     preprocess: PreprocessSpec | None = None
@@ -112,7 +118,24 @@ class TeacherSettings(ModelSettings):
     @model_validator(mode="before")
     @classmethod
     def _shipped(cls, values: Any) -> Any:
-        return resolve_shipped(values) if isinstance(values, dict) else values
+        return resolve_shipped(black_box(values)) if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _one_source_of_answers(self) -> "TeacherSettings":
+        if not self.predictions:
+            return self
+        for key, given in (("weights", self.weights), ("data", self.data), ("learns_from", self.learns_from)):
+            if given:
+                raise ValueError(
+                    f"{key} beside predictions: a black box is neither trained nor loaded; expected one"
+                )
+        if self.source == "online":
+            raise ValueError(
+                'source = "cached" beside predictions: a black box is not here to be asked at every step'
+            )
+        if self.sees == "view":
+            raise ValueError('sees = "clean" beside predictions: a black box said nothing of augmented views')
+        return self
 
 
 class StudentSettings(ModelSettings):
@@ -200,8 +223,8 @@ class Recipe(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _labels_of_the_simulation(cls, values: Any) -> Any:
-        return with_families(values) if isinstance(values, Mapping) else values
+    def _from_elsewhere(cls, values: Any) -> Any:
+        return resolve_timm(dict(with_families(values))) if isinstance(values, Mapping) else values
 
     def seeds_of(self, student: str) -> tuple[int, ...]:
         """The seeds that a student is trained with, in every arm."""
@@ -289,8 +312,7 @@ def load_recipe(source: str, *, overrides: Sequence[str] = ()) -> Recipe:
         values = parse_toml(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise EdgeproofError(f"{path}: not a valid TOML file ({error})") from None
-    for override in overrides:
-        apply_override(values, override)
+    apply_overrides(values, overrides)
     return parse_recipe(values, origin=str(path))
 
 
@@ -321,8 +343,8 @@ def explain(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         choices = _siblings(item["loc"])
         close = difflib.get_close_matches(str(item["loc"][-1]), choices, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"choose one of: {', '.join(choices)}"
-        return f"{key}: unknown key (given {item['input']!r:.200}); {hint}"
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return f"{key}: unknown key (given {item['input']!r:.200}); {hint}choose one of: {', '.join(choices)}"
     if not item["loc"]:  # a mistake between sections names its key itself
         return str(item["msg"]).removeprefix("Value error, ")
     if item["type"] == "missing":

@@ -34,6 +34,7 @@ class Model:
         seed: of one training; None for a student that was chosen among several.
         folder: relative to the run folder.
         own_data: it learns from labelled images of its own instead of the run's.
+        black_box: it is a table of answers, and no network.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Model:
     seed: int | None
     folder: str
     own_data: bool = False
+    black_box: bool = False
 
     @property
     def key(self) -> str:
@@ -146,9 +148,14 @@ class Roster:
         return self.teachers + self.students
 
     @property
+    def networks(self) -> tuple[Model, ...]:
+        """Those of the models that can be shown new images."""
+        return tuple(model for model in self.models if not model.black_box)
+
+    @property
     def deployed(self) -> tuple[Model, ...]:
         """The networks that are exported and timed."""
-        return self.teachers[:1] + self.distilled
+        return tuple(model for model in self.teachers[:1] if not model.black_box) + self.distilled
 
     @property
     def distilled(self) -> tuple[Model, ...]:
@@ -227,6 +234,7 @@ def _teacher(recipe: Recipe, name: str) -> Model:
         seed=recipe.seed,
         folder=TEACHER if name == TEACHER else f"teachers/{name}",
         own_data=settings.data is not None and not settings.weights,
+        black_box=bool(settings.predictions),
     )
 
 

@@ -71,7 +71,8 @@ def _mistakes(error: ValidationError, choices: list[str]) -> str:
     for mistake in error.errors():
         option = ".".join(map(str, mistake["loc"]))
         if mistake["type"] == "extra_forbidden":
-            messages.append(f"unknown option {option!r}; choose one of: {', '.join(choices)}")
+            known = f"choose one of: {', '.join(choices)}" if choices else "it takes none"
+            messages.append(f"unknown option {option!r}; {known}")
         else:
             wanted = mistake["msg"].removeprefix("Input should be ")
             messages.append(f"option {option} is {mistake['input']!r}, expected {wanted}")

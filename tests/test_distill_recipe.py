@@ -310,7 +310,9 @@ def test_set_below_a_value(file, override):
 
 
 def test_a_mistake_in_set_is_reported_like_one_in_the_file(file):
-    assert failure(file, overrides=["sed=1"]) == f"{file}: sed: unknown key (given 1); did you mean 'seed'?"
+    found = failure(file, overrides=["sed=1"])
+    assert found.startswith(f"{file}: sed: unknown key (given 1); did you mean 'seed'? choose one of: ")
+    assert "training" in found
 
 
 # files
@@ -319,10 +321,21 @@ def test_a_mistake_in_set_is_reported_like_one_in_the_file(file):
 def test_every_shipped_recipe_loads():
     folder = Path(distill.__file__).parent / "recipes"
     on_disk = {path.stem for path in folder.iterdir()}
-    assert {"demo", "robust", "distill-small", "photos", "cifake", "teacher-sim", "teacher-b3"} <= on_disk
+    assert {
+        "demo",
+        "robust",
+        "distill-small",
+        "own",
+        "photos",
+        "cifake",
+        "teacher-sim",
+        "teacher-b3",
+    } <= on_disk
     assert set(shipped_recipes()) == on_disk and len(on_disk) >= 8
     for name in on_disk:
-        recipe = load_recipe(name, overrides=["data.path=photos"] if name in ("cifake", "photos") else [])
+        recipe = load_recipe(
+            name, overrides=["data.path=photos"] if name in ("cifake", "own", "photos") else []
+        )
         assert recipe.name == name and recipe.description
 
 
@@ -380,4 +393,64 @@ def test_no_seeds_are_refused_in_a_line(count):
 
 
 def test_own_photographs_are_degraded_as_in_robust():
-    assert load_recipe("photos", overrides=["data.path=x"]).augmentation == load_recipe("robust").augmentation
+    for name in ("photos", "own"):
+        assert load_recipe(name, overrides=["data.path=x"]).augmentation == load_recipe("robust").augmentation
+
+
+def test_own_photographs_are_seen_at_their_resolution_by_teacher_and_student():
+    recipe = load_recipe("own", overrides=["data.path=x"])
+    for spec in (recipe.preprocess, recipe.teacher.preprocess):
+        assert (spec.policy, spec.size) == ("center_crop", 128)
+    assert recipe.teacher.weights == "sim-128-robust"
+    trained = load_recipe("own", overrides=["data.path=x", "teacher.name=resnet18"]).teacher
+    assert (trained.weights, trained.options) == ("", {})
+
+
+# a network of another name
+
+
+NETWORK = {
+    **MINIMAL,
+    "teacher": {
+        "name": "small_cnn",
+        "options": {"base_channels": 32},
+        "epochs": 3,
+        "weights": "old.safetensors",
+    },
+    "students": {"small": {"name": "small_cnn", "options": {"blocks": 5}, "epochs": 4}},
+}
+
+
+def overridden(tmp_path, *overrides):
+    path = tmp_path / "mine.toml"
+    path.write_text(to_toml(parse_recipe(NETWORK, origin="mine")))
+    return load_recipe(str(path), overrides=overrides)
+
+
+def test_another_name_comes_without_the_old_ones_options_and_weights(tmp_path):
+    recipe = overridden(tmp_path, "teacher.name=resnet18", "students.small.name=rep_cnn")
+    assert (recipe.teacher.name, recipe.teacher.options, recipe.teacher.weights) == ("resnet18", {}, "")
+    assert recipe.teacher.epochs == 3, "what is no network's own stays"
+    small = recipe.students["small"]
+    assert (small.name, small.options, small.epochs) == ("rep_cnn", {}, 4)
+
+
+def test_options_given_beside_another_name_are_kept_wherever_they_stand(tmp_path):
+    for overrides in (
+        ("teacher.options.width_mult=0.5", "teacher.name=mobilenet_v2"),
+        ("teacher.name=mobilenet_v2", "teacher.options.width_mult=0.5"),
+    ):
+        assert overridden(tmp_path, *overrides).teacher.options == {"width_mult": 0.5}
+
+
+def test_the_same_name_changes_nothing(tmp_path):
+    recipe = overridden(tmp_path, "teacher.name=small_cnn", "students.small.epochs=9")
+    assert recipe.teacher.options == {"base_channels": 32} and recipe.teacher.weights == "old.safetensors"
+    assert recipe.students["small"].options == {"blocks": 5}
+
+
+def test_shipped_weights_replace_those_of_a_resolved_recipe(tmp_path):
+    first = load_recipe("demo", overrides=["teacher.name=sim-64"])
+    (tmp_path / "recipe.toml").write_text(to_toml(first))
+    found = load_recipe(str(tmp_path / "recipe.toml"), overrides=["teacher.name=sim-128-robust"]).teacher
+    assert (found.weights, found.preprocess.size) == ("sim-128-robust", 128)

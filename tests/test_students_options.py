@@ -89,3 +89,10 @@ def test_types_that_are_no_plain_values_are_checked_as_they_are():
 def test_mobilenet_has_pretrained_weights_at_full_width_only():
     text = message(name="mobilenet_v2", options={"pretrained": True, "width_mult": 0.5})
     assert text == "mobilenet_v2: pretrained needs width_mult 1.0, found 0.5"
+
+
+def test_a_factory_without_options_says_so():
+    def factory(*, num_logits: int = 1) -> None: ...
+
+    with pytest.raises(OptionError, match="x: unknown option 'width'; it takes none"):
+        check_options("x", factory, {"width": 3})

@@ -126,9 +126,9 @@ def _sweep_stages(recipe: Recipe, roster: Roster, before: Sequence[Stage]) -> li
     return [
         Stage(
             "degradations:outputs", "evaluate", predict_degraded,
-            arguments={"models": roster.models, "artifacts": int8},
+            arguments={"models": roster.networks, "artifacts": int8},
             reads=("degradations.samples", "seed", "task"),
-            needs=makers(before, [*(model.choice for model in roster.models), *files]),
+            needs=makers(before, [*(model.choice for model in roster.networks), *files]),
             outputs=(OUTPUTS,),
             cost=_SECONDS_A_SAMPLE * recipe.degradations.samples,
         )

@@ -9,6 +9,7 @@ import typer
 from distill.cli import run
 from distill.cli.data import data_app
 from distill.cli.doctor import doctor
+from distill.cli.evaluate import evaluate
 from distill.cli.export import export
 from distill.cli.names import list_names
 from distill.cli.predict import predict
@@ -58,7 +59,7 @@ def _options(
     set_verbosity(quiet=quiet, verbose=verbose)
 
 
-run.add_to(app, own={"export": export, "quantize": quantize, "verify": verify})
+run.add_to(app, own={"export": export, "quantize": quantize, "verify": verify, "evaluate": evaluate})
 app.command()(predict)
 app.command()(selftest)
 app.command()(sensitivity)

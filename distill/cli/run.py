@@ -193,18 +193,26 @@ def _add_compare(app: typer.Typer) -> None:
 def _run(resolved: "Recipe", folder: Path, *, resume: bool, dry_run: bool, verb: str) -> None:
     from rich.console import Console
 
+    from distill.cli.outlook import listed, reckon, told, warnings_about
     from distill.cli.verbosity import is_quiet
     from distill.pipeline.console import ConsoleReporter
 
-    stages = _checked_stages(resolved, verb=verb)
+    stages, console = _checked_stages(resolved, verb=verb), Console(stderr=True, quiet=is_quiet())
+    dataset = listed(resolved)
+    for warning in warnings_about(resolved, dataset):
+        console.print(f"edgeproof: warning: {warning}", highlight=False, markup=False, soft_wrap=True)
     if dry_run:
         for stage in stages:
             typer.echo(stage.name)
         return
-    console = Console(stderr=True, quiet=is_quiet())
     console.print(f"edgeproof: {resolved.name} → {folder}", highlight=False)
+    expected_s = None
+    if not (folder / "stages.json").is_file():  # else most of it may be whole
+        found = reckon(resolved, roster_for(resolved), stages, dataset)
+        stages, expected_s = list(found.stages), found.seconds
+        console.print(f"edgeproof: {told(found)}", highlight=False, soft_wrap=True)
     try:
-        with ConsoleReporter(console) as reporter:
+        with ConsoleReporter(console, expected_s=expected_s, folder=folder) as reporter:
             _execute(resolved, folder, stages, resume=resume, reporter=reporter)
     except KeyboardInterrupt:
         raise EdgeproofError(
@@ -256,7 +264,7 @@ def _check_names(recipe: "Recipe") -> None:
     from distill.check import check_names
     from distill.roster import roster_of
 
-    problems = []
+    problems: list[str] = []
     for check in (lambda: check_names(recipe, roster_of(recipe)), lambda: quantizers_of(recipe)):
         try:
             check()

@@ -8,7 +8,7 @@ from PIL import Image
 
 from distill.data.samples import Sample
 from distill.errors import EdgeproofError
-from distill.preprocess import decode_image, read_image
+from distill.preprocess import decode_sized, read_sized
 
 
 def open_image(root: Path, sample: Sample, *, smallest: int = 0) -> Image.Image:
@@ -17,12 +17,17 @@ def open_image(root: Path, sample: Sample, *, smallest: int = 0) -> Image.Image:
     Raises:
         EdgeproofError: missing, empty, truncated, enormous or no image.
     """
+    return open_sized(root, sample, smallest=smallest)[0]
+
+
+def open_sized(root: Path, sample: Sample, *, smallest: int = 0) -> tuple[Image.Image, tuple[int, int]]:
+    """Like :func:`open_image`, with the width and height that the file has."""
     if sample.span is None:
-        return read_image(root / sample.path, smallest=smallest)
+        return read_sized(root / sample.path, smallest=smallest)
     name = str(root / sample.path)
     if sample.span[1] == 0:
         raise EdgeproofError(f"{name}: the file is empty (0 bytes), expected an image")
-    return decode_image(io.BytesIO(read_bytes(root, sample)), name=name, smallest=smallest)
+    return decode_sized(io.BytesIO(read_bytes(root, sample)), name=name, smallest=smallest)
 
 
 def open_binary(root: Path, sample: Sample) -> BinaryIO:

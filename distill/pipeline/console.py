@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -11,21 +12,36 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
+from distill.errors import EdgeproofError
 from distill.pipeline.stage import Stage
+from distill.training.history import EPOCHS, HISTORY, History
 
 _LINE_EVERY_S = 20.0
+_LOOK_EVERY_S = 1.0
+# share of the work after which what was measured beforehand counts as much as what was seen since
+_TRUST = 0.25
 
 
 class ConsoleReporter:
-    """A :class:`distill.pipeline.stage.Reporter` on a terminal or in a log."""
+    """A :class:`distill.pipeline.stage.Reporter` on a terminal or in a log.
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    Args:
+        console: where to.
+        expected_s: what the whole run was reckoned to take; from that the estimate starts.
+        folder: the run's, where trainings leave their epochs.
+    """
+
+    def __init__(
+        self, console: Console, *, expected_s: float | None = None, folder: Path | None = None
+    ) -> None:
+        self.console, self.expected_s, self.folder = console, expected_s, folder
+        self.histories: dict[str, Path] = {}  # stage → where its training's history will be
+        self.learned: dict[str, tuple[float, str]] = {}  # stage → when it was looked at, and what was seen
         self.done = 0.0
         self.costs: dict[str, float] = {}
+        self.reckoned = 0.0  # all costs, before any stage was found to be whole
         self.shares: dict[str, float] = {}  # of the stages at work
         self.started = self.last_line = time.monotonic()
         self.bar = Progress(
@@ -34,8 +50,7 @@ class ConsoleReporter:
             BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
-            TextColumn("left about"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -52,8 +67,13 @@ class ConsoleReporter:
     def begin(self, stages: Sequence[Stage]) -> None:
         """Add up what all stages are expected to cost."""
         self.costs = {stage.name: stage.cost for stage in stages}
+        self.reckoned = sum(self.costs.values())
         self.started = time.monotonic()
-        self.task = self.bar.add_task("starting", total=sum(self.costs.values()))
+        self.task = self.bar.add_task("starting", total=sum(self.costs.values()), left="")
+        for stage in stages if self.folder else ():
+            for output in stage.outputs:
+                if output.endswith(f"/{HISTORY}"):
+                    self.histories[stage.name] = Path(self.folder or "", output)
 
     def start(self, stage: Stage, *, kept: bool) -> None:
         """Name the stage; one that is kept costs nothing more."""
@@ -73,30 +93,65 @@ class ConsoleReporter:
         now = time.monotonic()
         if not self.console.is_terminal and now - self.last_line > _LINE_EVERY_S:
             self.last_line = now
-            self.console.print(f"  ...    {', '.join(self.shares)}{self._left()}", highlight=False)
+            self._say(f"  ...    {self._at_work()}{self._left()}")
 
     def finish(self, stage: Stage, *, seconds: float) -> None:
         """Tick the stage off."""
         self.done += self.costs[stage.name]
         self.shares.pop(stage.name, None)
         left = "" if self.console.is_terminal else self._left()
-        self.console.print(
-            f"  [green]done[/green]   {stage.name} [dim]{seconds:.1f} s{left}[/dim]", highlight=False
-        )
+        learned = self._learned(stage.name, finished=True)
+        self._say(f"  [green]done[/green]   {stage.name} [dim]{seconds:.1f} s{learned}{left}[/dim]")
         self._move()
+
+    def _say(self, text: str) -> None:
+        self.console.print(
+            text, highlight=False, soft_wrap=True
+        )  # a log has no width, and 80 columns cut lines
 
     def _completed(self) -> float:
         return self.done + sum(self.costs[name] * share for name, share in self.shares.items())
 
     def _move(self) -> None:
         if self.task is not None:
-            names = ", ".join(self.shares) or "done"
-            total = sum(self.costs.values())
-            self.bar.update(self.task, description=names, total=total, completed=self._completed())
+            self.bar.update(
+                self.task, description=self._at_work() or "done", total=sum(self.costs.values()),
+                completed=self._completed(), left=self._left().removeprefix(", "),
+            )  # fmt: skip
 
     def _left(self) -> str:
-        completed = self._completed()
-        if completed <= 0:
+        """From what was seen; where the run was reckoned beforehand, that counts as a quarter of it."""
+        completed, total = self._completed(), sum(self.costs.values())
+        elapsed, done = time.monotonic() - self.started, completed
+        if self.expected_s is not None:
+            elapsed, done = elapsed + _TRUST * self.expected_s, done + _TRUST * self.reckoned
+        if done <= 0:
             return ""
-        seconds = (time.monotonic() - self.started) * (sum(self.costs.values()) - completed) / completed
-        return f", about {seconds / 60:.1f} min left"
+        return f", about {elapsed * (total - completed) / done / 60:.1f} min left"
+
+    def _at_work(self) -> str:
+        return ", ".join(name + self._learned(name) for name in self.shares)
+
+    def _learned(self, name: str, *, finished: bool = False) -> str:
+        """The last epoch of a training that goes on, or the best of one that has ended; nothing of anything else."""
+        history = self.histories.get(name)
+        if history is None:
+            return ""
+        now, (looked, seen) = time.monotonic(), self.learned.get(name, (-_LOOK_EVERY_S, ""))
+        if finished or now - looked >= _LOOK_EVERY_S:
+            seen = _told(history if finished else history.with_name(EPOCHS), best=finished)
+            self.learned[name] = (now, seen)
+        return seen
+
+
+def _told(path: Path, *, best: bool) -> str:
+    try:
+        history = History.read(path)
+    except EdgeproofError:  # not there yet, or of finished weights
+        return ""
+    epochs = [epoch for epoch in history.epochs if not best or epoch.epoch == history.best_epoch]
+    if not epochs:
+        return ""
+    last = epochs[-1]
+    which = f"best epoch {last.epoch} of {len(history.epochs)}" if best else f"epoch {last.epoch}"
+    return f", {which}: loss {last.train_loss:.3f}, validation {history.metric} {last.valid_score:.3f}"

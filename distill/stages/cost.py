@@ -36,7 +36,7 @@ def measure_cost(
     step = images / -(-images // batch_size)  # batches of an epoch are of nearly equal size
     seconds: dict[Form, list[float]] = {}
     if not reason:
-        with _threads(threads):
+        with training_thread_count(threads):
             seconds = timed_in_turn(
                 {
                     form: Turns(run, model=model, sources=_as(form, sources), views=views, total=images)
@@ -158,6 +158,9 @@ def why_not(sources: tuple[Source, ...]) -> str:
     """Why nothing can be compared; empty where it can."""
     if not sources:
         return "no method listens to a teacher"
+    boxes = [source.teacher.name for source in sources if source.teacher.black_box]
+    if boxes:
+        return f"{', '.join(boxes)}: a table of answers, which costs no time here"
     asked = [source.teacher.name for source in sources if not source.cached]
     return (
         f"{', '.join(asked)}: asked at every step by the recipe, so that nothing is cached" if asked else ""
@@ -171,7 +174,7 @@ def _as(form: Form, sources: tuple[Source, ...]) -> tuple[Source, ...]:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def training_thread_count(count: int) -> Iterator[None]:
     """As many threads as a training has, in the one process that later times the models too."""
     import torch
 

@@ -111,6 +111,8 @@ def _source(recipe: Recipe, teacher: Model, features: tuple[str, ...]) -> Source
         settings.sees == "clean",
         settings.source == "cached",
     )
+    if teacher.black_box:  # one answer an image, mirrored or not
+        flips = False
     return Source(
         teacher=teacher,
         features=features,

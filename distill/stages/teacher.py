@@ -1,5 +1,6 @@
 """The work of a teacher's stages: trained or adopted, and asked once for its outputs."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,12 +8,13 @@ import numpy as np
 from distill.files import sha256, write_json
 from distill.pipeline.runfolder import WEIGHTS, load_arrays
 from distill.pipeline.stage import Progress, Run
-from distill.pretrained import find_weights
+from distill.pretrained import find_weights, read_about
 from distill.recipe import Recipe
 from distill.roster import Model
+from distill.stages.black_box import adopt_answers, cache_answers
 from distill.stages.listening import cache_key, open_sources
 from distill.stages.sources import Source, methods_for
-from distill.stages.teacher_check import check_outputs, labelled_rows
+from distill.stages.teacher_check import check_outputs, check_polarity, labelled_rows
 from distill.stages.training import (
     data_name,
     ground_truth,
@@ -35,12 +37,16 @@ def train_teacher(
     sources: tuple[Source, ...] = (),
     views: Views | None = None,
 ) -> None:
-    """Train the teacher, on what other teachers say if there are ``sources``, or take the weights that the recipe names."""
+    """Train the teacher, on what others say if there are ``sources``, or take the weights or answers that are named."""
     import torch
 
     from distill.methods.face_box import FaceBox
     from distill.models import make_model
 
+    if model.black_box:
+        adopt_answers(run, model)
+        _describe(run, model)
+        return
     settings = run.recipe.all_teachers[model.name]
     torch.manual_seed(run.recipe.seed)
     network = make_model(run.recipe, model)
@@ -62,6 +68,8 @@ def train_teacher(
         )
     logits_of_splits(run, model)
     _describe(run, model)
+    if settings.weights:
+        check_polarity(run, model)
 
 
 def _lessons(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
@@ -74,7 +82,10 @@ def _lessons(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any
 
 
 def weights_state(recipe: Recipe, *, model: Model) -> str:
-    """SHA-256 of the weights that the recipe names: another file under the same name is another teacher."""
+    """SHA-256 of the weights or answers that the recipe names: another file under the same name is another teacher."""
+    if table := recipe.all_teachers[model.name].predictions:
+        path = Path(table).expanduser()
+        return sha256(path) if path.is_file() else ""  # the stage will say that there is none
     given = recipe.all_teachers[model.name].weights
     return sha256(find_weights(given, key=f"{model.section}.weights")) if given else ""
 
@@ -102,10 +113,13 @@ def cache_outputs(run: Run, progress: Progress, *, source: Source) -> None:
     from distill.training.teachers import Cached
 
     teacher = source.teacher
-    network = on_device(run, load_model(run.recipe, teacher, run.folder / teacher.folder / WEIGHTS))
     pixels = taught_pixels(run, spec=teacher.preprocess)
     path, key = run.folder / source.outputs, cache_key(run, source)
-    write_cache(network, pixels, key=key, path=path, progress=progress)
+    if teacher.black_box:
+        cache_answers(run, source)
+    else:
+        network = on_device(run, load_model(run.recipe, teacher, run.folder / teacher.folder / WEIGHTS))
+        write_cache(network, pixels, key=key, path=path, progress=progress)
     labels = np.array([sample.label for sample in pixels.samples])
     rows = labelled_rows(labels, seed=run.recipe.seed)
     check_outputs(run, teacher, labels=labels[rows], logits=Cached(path, key=key).clean(rows), what=str(path))
@@ -114,13 +128,15 @@ def cache_outputs(run: Run, progress: Progress, *, source: Source) -> None:
 def _adopt(run: Run, model: Model, network: Any) -> None:
     """Take finished weights instead of training; a history with no epochs says so."""
     from distill.check import check_weights
-    from distill.training.checkpoint import load_weights, read_sidecar, save_weights
+    from distill.training.checkpoint import read_sidecar, save_weights
     from distill.training.history import History
+    from distill.training.weights_file import adopt_weights
 
     check_weights(run.recipe, model)
-    source = find_weights(run.recipe.all_teachers[model.name].weights, key=f"{model.section}.weights")
-    about = read_sidecar(source) if source.with_suffix(".json").is_file() else {}
-    load_weights(network, source)
+    settings = run.recipe.all_teachers[model.name]
+    source = find_weights(settings.weights, key=f"{model.section}.weights")
+    about = read_sidecar(source) if read_about(source) else {}
+    adopt_weights(network, source, generated_class=settings.generated_class)
     sidecar = {
         **sidecar_of(run, model),
         "adopted_from": source.name,

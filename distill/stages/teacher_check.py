@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from distill.errors import EdgeproofError
-from distill.pipeline.runfolder import WEIGHTS
+from distill.evaluation.statistics import bootstrap_ci
+from distill.pipeline.runfolder import WEIGHTS, load_arrays
 from distill.pipeline.stage import Run
 from distill.roster import Model
-from distill.stages.training import data_name
+from distill.stages.training import data_name, groups_of, labels_of
 from distill.task import Task, find_task
 
 TOLERANCE = 0.01
@@ -62,6 +63,28 @@ def check_outputs(
                 f"expected {promised:.3f} as {where}, within {slack:.3f}; likely it is shown images with another "
                 f"mean, std or size than it was trained with ({teacher.section}.preprocess), or is another teacher"
             )
+
+
+def check_polarity(run: Run, teacher: Model) -> None:
+    """See that a teacher that comes from elsewhere calls generated images generated, and not real ones.
+
+    Raises:
+        EdgeproofError: on this run's validation images it is worse than guessing, and that is no chance.
+    """
+    task, labels = find_task(run.recipe.task), labels_of(run, "valid")
+    if task.num_logits != 1:
+        return
+    scores = task.answers(load_arrays(run.folder / teacher.logits)["valid"])
+    interval = bootstrap_ci(labels > 0, scores, groups_of(run, "valid"), n=300)
+    if interval is None or interval[1] >= 0.5:
+        return
+    given = run.recipe.all_teachers[teacher.name].generated_class
+    raise EdgeproofError(
+        f"{teacher.section}.weights: AUC {task.score(labels, scores):.3f} [{interval[0]:.3f}, {interval[1]:.3f}] on "
+        f"{len(labels)} validation images, worse than guessing: it takes real images for generated ones. Of a head with two "
+        f"classes set {teacher.section}.generated_class = {1 - given}; otherwise it sees images in another way than it was "
+        f"trained with ({teacher.section}.preprocess)"
+    )
 
 
 def _promises(run: Run, about: dict[str, Any]) -> list[tuple[str, float]]:

@@ -190,6 +190,11 @@ def labels_of(run: Run, split: str, *, owner: Model | None = None) -> Any:
     return np.array([sample.label for sample in load_samples(home_of(run, owner).folder).split(split)])
 
 
+def groups_of(run: Run, split: str) -> list[str]:
+    """Group of each image of a split ``[N]``; one without is its own."""
+    return [sample.group or sample.path for sample in load_samples(run.folder).split(split)]
+
+
 def on_device(run: Run, network: Any) -> Any:
     """The network on the device that the recipe means."""
     from distill.training.checkpoint import pick_device

@@ -2,6 +2,9 @@
 
 from distill.record import Frozen, Record
 
+EPOCHS = "epochs.json"  # while it goes on
+HISTORY = "history.json"
+
 
 class Epoch(Frozen):
     """One epoch: mean training loss and its named parts, loss and score on the validation split.

@@ -7,8 +7,9 @@ from typing import Any
 from torch import nn
 
 from distill.files import write_text
+from distill.training.history import EPOCHS as EPOCHS
 
-RESUME, EPOCHS = "resume.safetensors", "epochs.json"
+RESUME = "resume.safetensors"
 _KEY = "resume.key"
 
 
