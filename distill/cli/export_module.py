@@ -39,7 +39,7 @@ def export_module(
         EdgeproofError: a wrong option, or a network that cannot be built, filled or exported.
     """
     spec, task = _spec(size=size, mean=mean, std=std), _task(labels)
-    from deploy import export
+    from deploy.interface import export
     from deploy.modules import is_untrained, load_module
     from distill.files import sha256
 
