@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bench.report.data import RunData
 from bench.report.entry import Entry
+from bench.report.forms import cause
 from bench.report.gates import accuracy_checks, check_in_words
 from bench.report.speed import beyond_spread
 from distill.page.formats import milliseconds
@@ -43,7 +44,10 @@ def _slow_int8(run: RunData) -> Iterator[str]:
         fp32 = run.row(model=who.name, runtime=who.runtime, precision="fp32", size=size)
         if row and fp32 and row.measured and fp32.measured and beyond_spread(fp32, row):
             ours, theirs = milliseconds(row.p50_ms), milliseconds(fp32.p50_ms)
-            yield f"{item.short} is slower here than its FP32: {ours} against {theirs} ms. Ship FP32 instead."
+            found = (
+                f"{item.short} is slower here than its FP32: {ours} against {theirs} ms. Ship FP32 instead."
+            )
+            yield f"{found} Its profile: {why}." if (why := cause(run, item)) else found
 
 
 def _accepted(run: RunData) -> Iterator[str]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from bench.report.data import RunData
 from bench.report.entry import Entry
-from deploy.artifact import QuantizationTry, RepairRecord, read_manifest
-from distill.errors import EdgeproofError
+from bench.report.forms import quantizers
+from deploy.artifact import QuantizationTry, RepairRecord
 from distill.page.formats import signed
 
 
@@ -49,12 +49,6 @@ def _change(item: QuantizationTry) -> str:
 
 
 def _records(run: RunData) -> Iterator[tuple[Entry, RepairRecord]]:
-    for item in run.entries:
-        if not item.is_int8 or item.is_teacher:
-            continue
-        try:
-            quantizer = read_manifest(run.path / "artifacts" / item.key).quantizer
-        except EdgeproofError:  # only some files of the run were kept
-            continue
-        if quantizer and quantizer.repair:
+    for item, quantizer in quantizers(run):
+        if quantizer.repair and not item.is_teacher:
             yield item, quantizer.repair

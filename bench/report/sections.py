@@ -22,6 +22,7 @@ from bench.report.figures_quality import team
 from bench.report.figures_tradeoff import tradeoff
 from bench.report.figures_training import teacher_training, training
 from bench.report.files import RECIPE
+from bench.report.forms import timed_forms
 from bench.report.headline import headline
 from bench.report.lessons import lessons
 from bench.report.methods import methods
@@ -196,6 +197,7 @@ def _proofs(run: RunData, verdict: Verdict) -> Section:
         proof.checks(run),
         *told,
         proof.int8(run),
+        timed_forms(run),
         proof.drift(run),
         proof.parity(run),
     )
