@@ -114,7 +114,9 @@ class Manifest(_Frozen):
         if self.task == "binary" and len(self.labels) != 2:
             raise ValueError(f"{len(self.labels)} labels, expected 2 for task binary")
         if self.task == "binary" and self.labels != BINARY.labels:
-            raise ValueError(f"labels are {list(self.labels)}, expected {list(BINARY.labels)} for task binary")
+            raise ValueError(
+                f"labels are {list(self.labels)}, expected {list(BINARY.labels)} for task binary"
+            )
         if (self.threshold is None) == (self.task == "binary"):
             expected = "a number" if self.task == "binary" else "null: the verdict is the likeliest class"
             raise ValueError(f"threshold is {self.threshold}, expected {expected} for task {self.task}")

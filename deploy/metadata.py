@@ -53,7 +53,10 @@ def write_metadata(path: Path, metadata: OnnxMetadata) -> None:
     onnx = require("onnx")
     model = onnx.load(path)
     found = metadata.model_dump(mode="json", exclude_none=True)
-    texts = {key: value if key in OnnxMetadata.texts else json.dumps(value, allow_nan=False) for key, value in found.items()}
+    texts = {
+        key: value if key in OnnxMetadata.texts else json.dumps(value, allow_nan=False)
+        for key, value in found.items()
+    }
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {f"{PREFIX}{key}": text for key, text in texts.items()})
     write_bytes(path, model.SerializeToString())

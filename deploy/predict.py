@@ -51,7 +51,11 @@ def answers_for(
             return {**found, **(extra(photo) if extra else {})}
         except EdgeproofError as error:
             empty: Answer = dict.fromkeys(COLUMNS)
-            return {**empty, "path": str(photo), "error": str(error).removeprefix(f"{photo}: ")[:_LONGEST_ERROR]}
+            return {
+                **empty,
+                "path": str(photo),
+                "error": str(error).removeprefix(f"{photo}: ")[:_LONGEST_ERROR],
+            }
 
     return in_order(answer, photos, workers=detector.workers)
 

@@ -162,7 +162,9 @@ def _check_types(path: Path, found: Mapping[str, str], *, image: str, output: st
     """Raise :class:`EdgeproofError` if a buffer of ours would hold other numbers than the model reads or writes there."""
     for name, expected in (("image", image), (output, logits)):
         if found.get(name) != expected:
-            raise EdgeproofError(f"{path}: the model's {name} is {found.get(name, 'missing')}, expected {expected}")
+            raise EdgeproofError(
+                f"{path}: the model's {name} is {found.get(name, 'missing')}, expected {expected}"
+            )
 
 
 def _refuse_external_data(path: Path) -> None:

@@ -24,7 +24,9 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         raise EdgeproofError(f"--set {override!r:.200}: expected KEY=VALUE, such as data.path=photos")
     *parents, last = key.split(".")
     if len(parents) > _DEEPEST:
-        raise EdgeproofError(f"--set {override!r:.80}: {len(parents)} sections in each other, expected a recipe's key")
+        raise EdgeproofError(
+            f"--set {override!r:.80}: {len(parents)} sections in each other, expected a recipe's key"
+        )
     table = values
     for parent in parents:
         child = table.setdefault(parent, {})

@@ -238,7 +238,9 @@ def _bits_of(image: Image.Image) -> int:
     """Bits of a grey image that has more than 8; a TIFF may use 12 of its 16."""
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
         kind = "floats" if image.mode == "F" else "32-bit integers"
-        raise EdgeproofError(f"holds {kind}, of which nothing tells the white, expected 8 or 16 bits a channel")
+        raise EdgeproofError(
+            f"holds {kind}, of which nothing tells the white, expected 8 or 16 bits a channel"
+        )
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     return 12 if tags.get(_BITS_PER_SAMPLE) == (12,) else 16
 

@@ -75,10 +75,20 @@ def test_a_sparse_file_is_refused_by_its_length_alone(tmp_path: Path, head: byte
         file.write(head)
         file.truncate(3 * 2**30)
     sample = Sample(path="a.jpg", label=0)
-    for read in (lambda: read_image(path), lambda: open_image(tmp_path, sample), lambda: read_bytes(tmp_path, sample)):
-        with pytest.raises(EdgeproofError, match=r"3221225472 bytes, at most 268435456 .*EDGEPROOF_MAX_BYTES"):
+    for read in (
+        lambda: read_image(path),
+        lambda: open_image(tmp_path, sample),
+        lambda: read_bytes(tmp_path, sample),
+    ):
+        with pytest.raises(
+            EdgeproofError, match=r"3221225472 bytes, at most 268435456 .*EDGEPROOF_MAX_BYTES"
+        ):
             read()
-    assert scan(dataset(tmp_path, "a.jpg"), max_bad_share=1, workers=1)[0].skipped[0].reason.startswith("3221225472")
+    assert (
+        scan(dataset(tmp_path, "a.jpg"), max_bad_share=1, workers=1)[0]
+        .skipped[0]
+        .reason.startswith("3221225472")
+    )
 
 
 @pytest.mark.parametrize(("kind", "most"), [("PNG", 100), ("WEBP", 50)])

@@ -24,7 +24,12 @@ PIXELS = np.full((SIZE, SIZE, 3), 200, np.uint8)
 
 
 def artifact(
-    folder: Path, *, image: int = TensorProto.UINT8, logit: int = TensorProto.FLOAT, value: float = 0.0, divide: bool = False
+    folder: Path,
+    *,
+    image: int = TensorProto.UINT8,
+    logit: int = TensorProto.FLOAT,
+    value: float = 0.0,
+    divide: bool = False,
 ) -> Path:
     """A model that answers ``value`` for every image; with ``divide`` it fails at run time."""
     kind = helper.tensor_dtype_to_np_dtype(logit)
@@ -35,7 +40,10 @@ def artifact(
         helper.make_node("Add", ["nothing", "value"], ["logit"]),
         helper.make_node("Identity", ["logit"], ["probability"]),
     ]
-    constants = [numpy_helper.from_array(np.array([0], kind), "zero"), numpy_helper.from_array(np.array([value], kind), "value")]
+    constants = [
+        numpy_helper.from_array(np.array([0], kind), "zero"),
+        numpy_helper.from_array(np.array([value], kind), "value"),
+    ]
     if divide:
         nodes[-2:-2] = [helper.make_node("Gather", ["value", "far"], ["found"])]
         nodes[-2] = helper.make_node("Add", ["nothing", "found"], ["logit"])
@@ -67,7 +75,9 @@ def packed(folder: Path, model: onnx.ModelProto) -> Path:
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_model_that_answers_no_number_is_no_verdict(tmp_path: Path, value: float, capsys) -> None:
     detector = Detector.load(artifact(tmp_path / "a", value=value))
-    with pytest.raises(EdgeproofError, match=r"/a: the model answers \[-?(nan|inf)\], expected finite numbers"):
+    with pytest.raises(
+        EdgeproofError, match=r"/a: the model answers \[-?(nan|inf)\], expected finite numbers"
+    ):
         detector.predict(PIXELS)
     photo = tmp_path / "a.png"
     from PIL import Image
@@ -78,9 +88,13 @@ def test_a_model_that_answers_no_number_is_no_verdict(tmp_path: Path, value: flo
     assert told.counts["error"] == 1 and answer["answer"] is None and "expected finite" in answer["error"]
 
 
-@pytest.mark.parametrize("kinds", [{"image": TensorProto.FLOAT}, {"logit": TensorProto.DOUBLE}, {"logit": TensorProto.INT64}])
+@pytest.mark.parametrize(
+    "kinds", [{"image": TensorProto.FLOAT}, {"logit": TensorProto.DOUBLE}, {"logit": TensorProto.INT64}]
+)
 def test_other_types_are_refused_at_load(tmp_path: Path, kinds: dict[str, int]) -> None:
-    with pytest.raises(EdgeproofError, match=r"model\.onnx: the model's (image|logit) is tensor\(\w+\), expected tensor"):
+    with pytest.raises(
+        EdgeproofError, match=r"model\.onnx: the model's (image|logit) is tensor\(\w+\), expected tensor"
+    ):
         Detector.load(artifact(tmp_path / "a", **kinds), runtime="onnxruntime")
 
 
@@ -101,6 +115,25 @@ def test_a_model_that_fails_at_run_time_is_one_line(tmp_path: Path) -> None:
             run()
         assert "\n" not in str(caught.value)
     assert detector.predict(np.zeros_like(PIXELS)).logit == 0, "and goes on with the next"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from distill.training.checkpoint import load_weights
+    from students.options import OptionError
+    from students.weights import load_state
+
+    model = torch.nn.Linear(3, 2)
+    state = {"weight": torch.full((2, 3), value), "bias": torch.zeros(2)}
+    save_file(state, tmp_path / "a.safetensors")
+    with pytest.raises(EdgeproofError, match=r"a\.safetensors: weight 'weight' holds NaN or infinity"):
+        load_weights(model, tmp_path / "a.safetensors")
+    with pytest.raises(OptionError, match="here: weight weight holds NaN or infinity"):
+        load_state(model, state, source="here", head=())
+    assert model.weight.isfinite().all()
 
 
 # --- the manifest ---------------------------------------------------------------------------------------------
@@ -147,7 +180,9 @@ def test_labels_that_were_exchanged_are_refused(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED[0], tmp_path / "a")
     path = tmp_path / "a" / MANIFEST_NAME
     path.write_text(json.dumps({**json.loads(path.read_text()), "labels": ["generated", "real"]}))
-    with pytest.raises(EdgeproofError, match=r"labels are \['generated', 'real'\], expected \['real', 'generated'\]"):
+    with pytest.raises(
+        EdgeproofError, match=r"labels are \['generated', 'real'\], expected \['real', 'generated'\]"
+    ):
         read_manifest(tmp_path / "a")
 
 
@@ -157,7 +192,9 @@ def test_weights_in_another_file_are_not_loaded(tmp_path: Path, listed: bool) ->
     model = onnx.load(folder / "model.onnx")
     for tensor in model.graph.initializer:
         tensor.raw_data = tensor.raw_data * 1
-    onnx.save(model, folder / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    onnx.save(
+        model, folder / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
     path = folder / MANIFEST_NAME
     raw = json.loads(path.read_text())
     for name in ("model.onnx", *(["weights.bin"] if listed else [])):

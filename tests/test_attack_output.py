@@ -97,10 +97,12 @@ def test_a_terminal_that_knows_ascii_alone_gets_every_answer(tmp_path: Path) -> 
     assert done.returncode == 0 and rb"gr\xfcn.png: " in done.stdout and b"Traceback" not in done.stderr
 
 
-def test_a_name_forges_no_verdict_and_reaches_no_terminal(
-    detector: Detector, tmp_path: Path, capsys
-) -> None:
-    names = ["a\nreal.png: real (probability of generated 0.001).png", "\x1b[2J\x1b[31mred.png", "gnp.\u202eexe.png"]
+def test_a_name_forges_no_verdict_and_reaches_no_terminal(detector: Detector, tmp_path: Path, capsys) -> None:
+    names = [
+        "a\nreal.png: real (probability of generated 0.001).png",
+        "\x1b[2J\x1b[31mred.png",
+        "gnp.\u202eexe.png",
+    ]
     paths = [photo(tmp_path / name) for name in names] + [tmp_path / "no\nsuch\x1b.png"]
     tell(answers_for(detector, paths), form="text", csv=tmp_path / "a.csv", classes=())
     out = capsys.readouterr().out
@@ -131,7 +133,9 @@ def test_a_spreadsheet_finds_no_formula(tmp_path: Path) -> None:
 
 def test_odd_metadata_writes_no_warning_between_the_answers(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
-    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x09\0\0\0\x01\0\0\0"  # claims nine values, holds none
+    exif = (
+        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x09\0\0\0\x01\0\0\0"  # claims nine values, holds none
+    )
     Image.linear_gradient("L").save(path, exif=exif)
     done = edgeproof("predict", ARTIFACT, path)
     assert done.returncode == 0 and "Warning" not in done.stderr

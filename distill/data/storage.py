@@ -28,7 +28,11 @@ def open_image(root: Path, sample: Sample, *, smallest: int = 0) -> Image.Image:
 
 def open_binary(root: Path, sample: Sample) -> BinaryIO:
     """The sample's encoded bytes as a file."""
-    return _regular(root / sample.path).open("rb") if sample.span is None else io.BytesIO(read_bytes(root, sample))
+    return (
+        _regular(root / sample.path).open("rb")
+        if sample.span is None
+        else io.BytesIO(read_bytes(root, sample))
+    )
 
 
 def read_bytes(root: Path, sample: Sample) -> bytes:

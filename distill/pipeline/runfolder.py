@@ -35,7 +35,10 @@ def save_samples(dataset: Dataset, run: Path) -> None:
         "problems": dataset.problems,
         "skipped": [asdict(item) for item in dataset.skipped],
     }
-    with atomic_path(run / SAMPLES) as temporary, temporary.open("w", encoding="utf-8", errors="backslashreplace") as file:
+    with (
+        atomic_path(run / SAMPLES) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         file.write("{\n")
         file.writelines(f"{_json(key)}: {_json(value)},\n" for key, value in head.items())
         file.write('"columns": {')
