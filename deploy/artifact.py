@@ -2,9 +2,9 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
@@ -42,6 +42,7 @@ SCHEMA_VERSION: Final = 3
 # were timed, the calibration images, and what may be missing: ``band``, ``selftest``.
 READABLE = (1, 2, SCHEMA_VERSION)
 MANIFEST_NAME = "manifest.json"
+_DECISIVE = ("input", "preprocess", "calibration", "threshold", "labels", "outputs")
 # Runtime -> its files; the first is the one to load. The order is the runtime's order of preference.
 MODEL_FILES: dict[str, tuple[str, ...]] = {
     "openvino": ("model.xml", "model.bin"),
@@ -112,6 +113,10 @@ class Manifest(_Frozen):
             )
         if self.task == "binary" and len(self.labels) != 2:
             raise ValueError(f"{len(self.labels)} labels, expected 2 for task binary")
+        if self.task == "binary" and self.labels != BINARY.labels:
+            raise ValueError(
+                f"labels are {list(self.labels)}, expected {list(BINARY.labels)} for task binary"
+            )
         if (self.threshold is None) == (self.task == "binary"):
             expected = "a number" if self.task == "binary" else "null: the verdict is the likeliest class"
             raise ValueError(f"threshold is {self.threshold}, expected {expected} for task {self.task}")
@@ -227,7 +232,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and validate ``folder/manifest.json`` without looking at the other files.
 
     Raises:
-        EdgeproofError: no manifest, no JSON, another schema version, or a field that is wrong.
+        EdgeproofError: no manifest, no JSON, another schema version, or a field that is wrong or missing.
     """
     path = folder / MANIFEST_NAME
     if not path.is_file():
@@ -242,7 +247,28 @@ def read_manifest(folder: Path) -> Manifest:
     if type(version) is not int or version not in READABLE:
         expected = ", ".join(map(str, READABLE[:-1])) + f" or {READABLE[-1]}"
         raise EdgeproofError(f"{path}: schema_version is {version!r}, expected {expected}")
-    return _validate(raw, source=path)
+    manifest = _validate(raw, source=path)
+    missing = sorted(_missing(raw, manifest))
+    if missing:
+        raise EdgeproofError(f"{path}: {', '.join(missing)}: missing, expected a value")
+    return manifest
+
+
+def _missing(raw: Mapping[str, Any], manifest: Manifest) -> Iterator[str]:
+    """Keys that the file does not hold, for which a default would be taken without a word."""
+    whole = manifest.model_dump(mode="json")
+    if manifest.schema_version < SCHEMA_VERSION:  # had less in some parts; what decides an answer it had
+        whole = {name: whole[name] for name in _DECISIVE}
+    yield from _absent(whole, raw)
+
+
+def _absent(expected: Any, found: Any, *, key: str = "") -> Iterator[str]:
+    if isinstance(expected, dict) and isinstance(found, Mapping):
+        for name, value in expected.items():
+            if name not in found:
+                yield f"{key}{name}"
+            else:
+                yield from _absent(value, found[name], key=f"{key}{name}.")
 
 
 def verify(folder: Path) -> Manifest:

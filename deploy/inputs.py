@@ -9,7 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from distill.errors import EdgeproofError
-from distill.preprocess import decode_sized, read_sized, to_rgb
+from distill.preprocess import check_bytes, decode_sized, read_sized, to_rgb
 
 # What a still image comes as: the name of a file, its content, a file open for reading bytes, or pixels.
 ImageLike = (
@@ -52,8 +52,10 @@ def as_sized(
 
 def _open(image: object, *, name: str) -> BinaryIO:
     if isinstance(image, ENCODED):
-        if not len(image):
+        length = memoryview(image).nbytes
+        if not length:
             raise EdgeproofError(f"{name}: 0 bytes, expected an encoded image")
+        check_bytes(length, name=name)
         return BytesIO(image)
     if isinstance(image, TextIOBase):
         raise EdgeproofError(f"{name}: the file gives str, expected bytes; open it with mode 'rb'")

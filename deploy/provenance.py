@@ -11,9 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from PIL import Image
-
 from distill.optional import require
+from distill.preprocess import open_picture
 
 _SOURCE_TYPE = "digitalsourcetype"  # XMP and C2PA spell it with different capitals
 # https://cv.iptc.org/newscodes/digitalsourcetype: the terms that tell real from generated, in plain words
@@ -84,7 +83,7 @@ def _credentials(photo: Path) -> Iterator[Claim]:
 def _source_types(photo: Path) -> Iterator[Claim]:
     require("defusedxml")  # Pillow reads XMP with it
     try:
-        with Image.open(photo) as image:
+        with open_picture(photo) as image:
             metadata = image.getxmp()
     except Exception:  # what cannot be read says nothing; that the photo is broken, the detector says
         return

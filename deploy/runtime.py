@@ -37,7 +37,14 @@ class Detector:
     """
 
     def __init__(
-        self, *, manifest: Manifest, runtime: str, session: Session, workers: int = 1, streams: int = 1
+        self,
+        *,
+        manifest: Manifest,
+        runtime: str,
+        session: Session,
+        workers: int = 1,
+        streams: int = 1,
+        origin: Path | None = None,
     ) -> None:
         self.manifest = manifest
         self.runtime = runtime
@@ -45,6 +52,7 @@ class Detector:
         self.workers = workers
         self.caution = caution_of(manifest.data)
         self._streams = streams
+        self._origin = origin or manifest.name  # in messages
         self._session = session
         self._requests = RequestPool(session)
         self._task = task_of_labels(manifest.task, manifest.labels)
@@ -94,7 +102,7 @@ class Detector:
         decoders = min(_MOST_DECODERS, threads or os.cpu_count() or 1)
         detector = cls(
             manifest=manifest, runtime=chosen, session=session, workers=workers or decoders,
-            streams=options.streams,
+            streams=options.streams, origin=folder,
         )  # fmt: skip
         if selftest:
             from deploy.selftest import check, require_ok
@@ -119,7 +127,8 @@ class Detector:
                 ``tiles``. The last covers a large photo with up to 64 crops at its own resolution.
 
         Raises:
-            EdgeproofError: an image that cannot be read, an array of another type or shape, or no such policy.
+            EdgeproofError: an image that cannot be read, an array of another type or shape, no such policy, or a model that
+                fails or answers no finite number.
         """
         spec = self.preprocessing(policy)
         if _is_one(image):
@@ -149,7 +158,7 @@ class Detector:
         """Raw model: uint8 RGB ``[N, S, S, 3]`` at its own size → calibrated logits ``[N]`` or ``[N, K]``.
 
         Raises:
-            EdgeproofError: another dtype or shape.
+            EdgeproofError: another dtype or shape, or the model fails.
         """
         expected = self._session.pixels_shape[1:]
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1:] != expected:
@@ -187,21 +196,30 @@ class Detector:
     def _infer(self, pixels: Pixels) -> Logits:
         """What :meth:`run` promises, in the calling thread alone."""
         logits = np.empty((len(pixels), *self._session.logits_shape[1:]), dtype=np.float32)
-        request = self._requests.take()
         try:
-            for index, image in enumerate(pixels):
-                request.pixels[0] = image
-                request.infer()
-                logits[index] = request.logits[0]
-        finally:
-            self._requests.give_back(request)
+            request = self._requests.take()
+            try:
+                for index, image in enumerate(pixels):
+                    request.pixels[0] = image
+                    request.infer()
+                    logits[index] = request.logits[0]
+            finally:
+                self._requests.give_back(request)
+        except Exception as error:  # both engines raise types of their own C++ layers
+            reason = " ".join(str(error).split())[:200]
+            raise EdgeproofError(f"{self._origin}: {self.runtime} cannot run the model ({reason})") from error
         return logits
 
     def _judge(self, image: ImageLike, *, spec: PreprocessSpec, name: str) -> Prediction:
         rgb, size = as_sized(image, smallest=spec.smallest_decoded, name=name)
         pixels = spec.apply(rgb)
         cautions = cautions_about(spec, size=size, crops=len(pixels))
-        return self._prediction(self._infer(pixels).astype(np.float64), cautions=cautions)
+        logits = self._infer(pixels).astype(np.float64)
+        if not np.isfinite(logits).all():
+            raise EdgeproofError(
+                f"{self._origin}: the model answers {logits.ravel().tolist()!r:.80}, expected finite numbers"
+            )
+        return self._prediction(logits, cautions=cautions)
 
     def _prediction(self, logits: npt.NDArray[np.float64], *, cautions: tuple[str, ...]) -> Prediction:
         """From the logits ``[N]`` or ``[N, K]`` of an image's crops."""

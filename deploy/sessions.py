@@ -1,7 +1,9 @@
 """The two inference engines behind one small interface. Torch-free; each is imported when it is used."""
 
 import os
+import re
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +20,7 @@ from distill.optional import require
 from distill.preprocess import Pixels
 
 Logits = npt.NDArray[np.float32]
+_EXTERNAL = re.compile(rb"\n(?:\x08|\x88\x80*\x00)location")
 _HINTS: dict[str, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # as OpenVINO spells them
 
 
@@ -83,8 +86,11 @@ class OnnxRuntimeSession:
         settings.log_severity_level = 3
         settings.inter_op_num_threads = 1
         settings.intra_op_num_threads = _share(options)
+        _refuse_external_data(path)
         self._session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
         values = self._session.get_inputs() + self._session.get_outputs()
+        types = {value.name: value.type for value in values}
+        _check_types(path, types, image="tensor(uint8)", output=output, logits="tensor(float)")
         shapes = {value.name: tuple(value.shape) for value in values}
         self._output = output
         self.pixels_shape, self.logits_shape = shapes["image"], shapes[output]
@@ -124,6 +130,9 @@ class OpenVINOSession:
             )
         self._tensor = require("openvino").Tensor
         self._compiled = openvino_core().compile_model(str(path), "CPU", _configuration(options))
+        ports = self._compiled.inputs + self._compiled.outputs
+        types = {name: port.get_element_type().get_type_name() for port in ports for name in port.get_names()}
+        _check_types(path, types, image="u8", output=output, logits="f32")
         self._output = output
         self.pixels_shape = tuple(self._compiled.input("image").shape)
         self.logits_shape = tuple(self._compiled.output(output).shape)
@@ -147,6 +156,26 @@ class _OpenVINORequest:
 
     def infer(self) -> None:
         self._request.infer()
+
+
+def _check_types(path: Path, found: Mapping[str, str], *, image: str, output: str, logits: str) -> None:
+    """Raise :class:`EdgeproofError` if a buffer of ours would hold other numbers than the model reads or writes there."""
+    for name, expected in (("image", image), (output, logits)):
+        if found.get(name) != expected:
+            raise EdgeproofError(
+                f"{path}: the model's {name} is {found.get(name, 'missing')}, expected {expected}"
+            )
+
+
+def _refuse_external_data(path: Path) -> None:
+    """Raise :class:`EdgeproofError` if an ONNX file has weights in other files, whose content no manifest vouches for.
+
+    ONNX Runtime would read them from wherever the file says. Looked for in the bytes, since ``onnx`` need not be installed:
+    a ``StringStringEntryProto`` whose key is ``location``, however its length is spelt.
+    """
+    content = path.read_bytes()
+    if b"location" in content and _EXTERNAL.search(content):
+        raise EdgeproofError(f"{path}: weights are in another file, expected all of them in this one")
 
 
 class RequestPool:
@@ -187,7 +216,8 @@ def open_session(folder: Path, *, runtime: str, output: str, options: EngineOpti
     """Load the artifact's model for ``runtime``.
 
     Raises:
-        EdgeproofError: the engine refuses the model or cannot be imported.
+        EdgeproofError: the engine refuses the model or cannot be imported, the model takes or gives other numbers than
+            uint8 and float32, or has weights in files beside it.
     """
     path = folder / MODEL_FILES[runtime][0]
     try:

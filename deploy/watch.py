@@ -6,8 +6,8 @@ from pathlib import Path
 from stat import S_ISREG
 
 from distill.errors import EdgeproofError
+from distill.preprocess import SUFFIXES
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 _State = tuple[int, int]  # bytes, and when it was last changed
 
 

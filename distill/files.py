@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill.errors import EdgeproofError
+
+_DEEP_KEY = re.compile(r"(?:[\w-]{1,100}\s*\.\s*){100}")
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -143,6 +146,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     Raises:
         ValueError: no TOML, nested too deeply, or a number of thousands of digits.
     """
+    if _DEEP_KEY.search(text):  # takes tomllib time that grows with the square of its depth
+        raise ValueError("nested too deeply")
     try:
         return tomllib.loads(text)
     except RecursionError:

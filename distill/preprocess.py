@@ -4,6 +4,7 @@ Training, evaluation, export and the runtime all take the same :class:`Preproces
 part runs on Pillow and NumPy everywhere, and its normalization is exported inside the model's graph.
 """
 
+import os
 from pathlib import Path
 from stat import S_ISREG
 from typing import Annotated, BinaryIO, Literal
@@ -19,7 +20,16 @@ Pixels = npt.NDArray[np.uint8]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
-MAX_PIXELS = 178_956_970  # Pillow's own limit for a decompression bomb
+# What is decoded, whatever else Pillow knows: PostScript, for one, would start another program. Commonest first.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF")
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
+# A picture of so many pixels is decoded in less than 1 GB and about two seconds, whatever its format.
+MAX_PIXELS = 2**26
+MAX_BYTES = 2**28
+PIXELS_SETTING, BYTES_SETTING = "EDGEPROOF_MAX_PIXELS", "EDGEPROOF_MAX_BYTES"  # environment variables
+_GREEDY = frozenset({"WEBP", "AVIF"})  # their decoders hold several copies of a picture
+_BITS_PER_SAMPLE = 258  # a TIFF's tag
+_STRIP = 256  # rows that are converted at once: a second picture of the whole size would be too much
 _MAX_ASPECT = MAX_TILES = 64  # of an image to be enlarged, and the most tiles there can be
 Policy = Literal["resize", "center_crop", "tiles"]
 _RESAMPLING = {
@@ -114,7 +124,8 @@ def read_image(path: Path | str, *, smallest: int = 0) -> Image.Image:
             (see :attr:`PreprocessSpec.smallest_decoded`); 0 = at its full size.
 
     Raises:
-        EdgeproofError: the file is missing, empty, truncated, enormous or no image.
+        EdgeproofError: the file is missing, empty, truncated, no image, or larger than :data:`MAX_BYTES` or
+            :data:`MAX_PIXELS`, unless the environment sets others.
     """
     return read_sized(path, smallest=smallest)[0]
 
@@ -130,6 +141,7 @@ def read_sized(path: Path | str, *, smallest: int = 0) -> tuple[Image.Image, tup
         raise EdgeproofError(f"{path}: no such image file")
     if status.st_size == 0:
         raise EdgeproofError(f"{path}: the file is empty (0 bytes), expected an image")
+    check_bytes(status.st_size, name=str(path))
     # an open file, not its name: Pillow maps a named uncompressed TIFF with the rotated size and scrambles it
     with path.open("rb") as file:
         return decode_sized(file, name=str(path), smallest=smallest)
@@ -147,16 +159,17 @@ def decode_image(file: BinaryIO, *, name: str, smallest: int = 0) -> Image.Image
 def decode_sized(file: BinaryIO, *, name: str, smallest: int = 0) -> tuple[Image.Image, tuple[int, int]]:
     """Like :func:`decode_image`, with the width and height that the file has."""
     try:
-        with Image.open(file) as image:
+        with open_picture(file) as image:
             size = image.size
-            if smallest and image.width * image.height <= MAX_PIXELS:
+            _check_pixels(image)
+            if smallest:
                 image.draft(image.mode, (smallest, smallest))
             return to_rgb(image), size
     except EdgeproofError as error:
         raise EdgeproofError(f"{name}: {error}") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise EdgeproofError(
-            f"{name}: more than {MAX_PIXELS} pixels, refused as a decompression bomb"
+            f"{name}: more than {most_pixels()} pixels, refused as a decompression bomb"
         ) from None
     except UnidentifiedImageError:  # its own message names a Python object
         raise EdgeproofError(f"{name}: cannot be decoded as an image (no known format)") from None
@@ -168,24 +181,84 @@ def decode_sized(file: BinaryIO, *, name: str, smallest: int = 0) -> tuple[Image
         ) from None
 
 
+def open_picture(file: BinaryIO | Path) -> Image.Image:
+    """Pillow's ``Image.open`` for :data:`FORMATS` alone; reads the header."""
+    return Image.open(file, formats=FORMATS)
+
+
+def most_pixels() -> int:
+    """The most pixels that are decoded; half as many of WebP and AVIF, whose decoders need more memory."""
+    return _setting(PIXELS_SETTING, default=MAX_PIXELS)
+
+
+def check_bytes(count: int, *, name: str) -> None:
+    """Raise :class:`EdgeproofError` if an encoded image is longer than is read."""
+    most = _setting(BYTES_SETTING, default=MAX_BYTES)
+    if count > most:
+        raise EdgeproofError(f"{name}: {count} bytes, at most {most} are read as an image ({BYTES_SETTING})")
+
+
+def _setting(name: str, *, default: int) -> int:
+    given = os.environ.get(name)
+    if given is None:
+        return default
+    if not given.isascii() or not given.isdigit() or not 0 < len(given) < 16:
+        raise EdgeproofError(f"{name}: found {given!r:.80}, expected a whole number")
+    return int(given)
+
+
+def _check_pixels(image: Image.Image) -> None:
+    most = most_pixels() // (2 if image.format in _GREEDY else 1)
+    if image.width * image.height > most:
+        raise EdgeproofError(
+            f"{image.width}x{image.height} pixels, at most {most} are allowed ({PIXELS_SETTING})"
+        )
+
+
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any Pillow image → upright 8-bit RGB (see :func:`read_image`)."""
-    if image.width * image.height > MAX_PIXELS:
-        raise EdgeproofError(f"{image.width}x{image.height} pixels, at most {MAX_PIXELS} are allowed")
+    """Any Pillow image → upright 8-bit RGB (see :func:`read_image`).
+
+    Raises:
+        EdgeproofError: too many pixels, or numbers of which nothing tells which one is white.
+    """
+    _check_pixels(image)
+    bits = _bits_of(image)
     image.load()
     # only where it turns anything: it copies the picture in any case, which costs as much as decoding it
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
     upright = (ImageOps.exif_transpose(image) or image) if turned else image
     if upright.mode.startswith("I;16") or upright.mode == "I":
-        return _from_16_bit(upright)
+        return _from_16_bit(upright, bits=bits)
     if upright.mode == "P" or "A" in upright.getbands() or "transparency" in upright.info:
-        rgba = upright.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        return _on_white(upright)
     return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
-def _from_16_bit(image: Image.Image) -> Image.Image:
+def _bits_of(image: Image.Image) -> int:
+    """Bits of a grey image that has more than 8; a TIFF may use 12 of its 16."""
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        kind = "floats" if image.mode == "F" else "32-bit integers"
+        raise EdgeproofError(
+            f"holds {kind}, of which nothing tells the white, expected 8 or 16 bits a channel"
+        )
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    return 12 if tags.get(_BITS_PER_SAMPLE) == (12,) else 16
+
+
+def _from_16_bit(image: Image.Image, *, bits: int) -> Image.Image:
     # Pillow's own conversion clips 16-bit to 255 instead of scaling it.
-    values = np.asarray(image, dtype=np.int64).clip(0, 65535)
-    return Image.fromarray((values // 257).astype(np.uint8)).convert("RGB")
+    grey = Image.new("L", image.size)
+    for top in range(0, image.height, _STRIP):
+        strip = image.crop((0, top, image.width, min(top + _STRIP, image.height)))
+        values = np.asarray(strip, dtype=np.int64).clip(0, 2**bits - 1)
+        grey.paste(Image.fromarray((values * 255 // (2**bits - 1)).astype(np.uint8)), (0, top))
+    return grey.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    opaque = Image.new("RGB", image.size)
+    for top in range(0, image.height, _STRIP):
+        rgba = image.crop((0, top, image.width, min(top + _STRIP, image.height))).convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        opaque.paste(Image.alpha_composite(white, rgba).convert("RGB"), (0, top))
+    return opaque

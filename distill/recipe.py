@@ -35,7 +35,7 @@ from distill.optional import require
 from distill.overrides import apply_overrides
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import black_box, resolve_shipped, resolve_timm
-from distill.section import Count, Name, Natural, NonNegative, Positive, Section, Share, each_once
+from distill.section import Count, Name, Natural, NonNegative, Positive, Section, Seed, Share, each_once
 from distill.task_settings import TaskSettings as TaskSettings
 from distill.task_settings import with_families
 from distill.training.settings import LossSettings as LossSettings
@@ -71,6 +71,10 @@ class DataSettings(Section):
         if not self.path and self.simulate is None:
             raise ValueError(
                 "data.path to name a folder of images (--set data.path=FOLDER), or a section [data.simulate]"
+            )
+        if self.valid_share + self.test_share >= 1:
+            raise ValueError(
+                "data.valid_share + data.test_share to be below 1, so that images are left to train on"
             )
         return self
 
@@ -141,7 +145,7 @@ class TeacherSettings(ModelSettings):
 class StudentSettings(ModelSettings):
     """One small model; ``seeds`` are its own if not those of all."""
 
-    seeds: tuple[int, ...] = ()
+    seeds: tuple[Seed, ...] = ()
 
 
 class QuantizationSettings(Section):
@@ -192,7 +196,7 @@ class BenchSettings(Section):
     iterations: Count = 5
     warmup: Count = 10
     threads: Annotated[int, Field(ge=0)] = 0
-    like_for_like_size: Annotated[int, Field(ge=32)] = 224
+    like_for_like_size: Annotated[int, Field(ge=32, le=4096)] = 224
     max_seconds: Positive = 90.0
 
 

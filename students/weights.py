@@ -46,7 +46,7 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], *, source: str, he
     A head of another shape is left untrained, and a warning is logged that says so.
 
     Raises:
-        OptionError: any other tensor is missing, unexpected or of another shape.
+        OptionError: any other tensor is missing, unexpected or of another shape, or one holds NaN or infinity.
 
     """
     expected = model.state_dict()
@@ -60,6 +60,9 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor], *, source: str, he
         raise OptionError(
             f"{source}: does not fit {type(model).__name__}, {_difference(wrong, expected, state)}"
         )
+    broken = next((name for name, tensor in fits.items() if not bool(tensor.isfinite().all())), None)
+    if broken is not None:
+        raise OptionError(f"{source}: weight {broken} holds NaN or infinity, expected finite numbers")
     model.load_state_dict(fits, strict=False)
     if lacking:
         log.warning("%s: the classifier (%s) was left out and starts untrained", source, ", ".join(lacking))

@@ -167,7 +167,7 @@ def test_a_watched_file_is_told_of_once_it_is_whole(tmp_path: Path) -> None:
 def test_sources_name_what_they_lack(tmp_path: Path) -> None:
     with pytest.raises(EdgeproofError, match=r"gone: no such folder to watch"):
         next(new_photos(tmp_path / "gone", pause=lambda: True))
-    with pytest.raises(EdgeproofError, match=r"holds no photos, expected files ending in \.bmp"):
+    with pytest.raises(EdgeproofError, match=r"holds no photos, expected files ending in \.avif"):
         photos_in(tmp_path)
     assert list(paths_from([b"a b.jpg\n", b"\n", b"c.jpg\r\n", b"d.jpg"])) == [
         Path("a b.jpg"), Path("c.jpg"), Path("d.jpg"),

@@ -9,6 +9,7 @@ from deploy_fixture import Deployed, build_deployed
 
 from deploy.runtime import Detector
 from deploy.sessions import RequestPool
+from distill.errors import EdgeproofError
 
 THREADS, ROUNDS = 8, 40
 
@@ -59,6 +60,6 @@ def test_an_image_that_fails_gives_its_request_back(deployed: Deployed, monkeypa
     detector._requests.give_back(request)
     with monkeypatch.context() as patch:
         patch.setattr(request, "infer", lambda: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(EdgeproofError, match="onnxruntime cannot run the model .division by zero"):
             detector.run(deployed.pixels[:1])
     assert detector._requests.take() is request

@@ -62,7 +62,7 @@ recipes = st.fixed_dictionaries(
         "data": st.fixed_dictionaries(
             {"path": st.text(min_size=1)},
             optional={
-                "valid_share": share,
+                "valid_share": st.floats(0, 0.8),
                 "simulate": st.fixed_dictionaries(
                     {"size": st.integers(32, 1024), "strength": st.floats(0.1, 1)}
                 ),
@@ -88,7 +88,7 @@ recipes = st.fixed_dictionaries(
             {"pos_weight": st.sampled_from(["auto", "none"]) | positive | st.integers(1, 99)}
         ),
         "training": st.fixed_dictionaries(
-            {"seeds": st.lists(st.integers(), min_size=1, max_size=4, unique=True)}
+            {"seeds": st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4, unique=True)}
         ),
         "gates": st.fixed_dictionaries({"accept": st.lists(st.text(), max_size=3)}),
         "preprocess": st.fixed_dictionaries(

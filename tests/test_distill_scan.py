@@ -78,8 +78,8 @@ def test_a_row_of_known_files(tmp_path):
     ramp = np.linspace(0, 255, 40 * 24 * 3).reshape(24, 40, 3).astype(np.uint8)
     Image.fromarray(ramp).save(tmp_path / "a.jpg", quality=75)
     Image.fromarray(ramp).save(tmp_path / "a.png")
-    Image.fromarray(ramp).save(tmp_path / "a.ppm")
-    given = tuple(Sample(path=f"a.{suffix}", label=0) for suffix in ("jpg", "png", "ppm"))
+    Image.fromarray(ramp).save(tmp_path / "a.avif", quality=100, subsampling="4:4:4")
+    given = tuple(Sample(path=f"a.{suffix}", label=0) for suffix in ("jpg", "png", "avif"))
     _, found = scan(Dataset(root=tmp_path, layout="x", samples=given), max_bad_share=0.0, workers=1)
     assert found.format.tolist() == [FORMATS.index("JPEG"), FORMATS.index("PNG"), -1]
     assert found.quality[0] == pytest.approx(75, abs=0.5) and np.isnan(found.quality[1:]).all()

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from distill.data.samples import Sample
-from distill.data.storage import byte_count, open_binary, open_image, read_bytes, tar_of
+from distill.data.storage import open_binary, open_image, read_bytes, tar_of
 from distill.errors import EdgeproofError
 
 
@@ -48,7 +48,6 @@ def test_a_file_and_a_member_are_the_same(tmp_path):
         assert read_bytes(tmp_path, sample) == data
         with open_binary(tmp_path, sample) as file:
             assert file.read() == data
-        assert byte_count(tmp_path, sample) == len(data)
         image = open_image(tmp_path, sample)
         assert image.mode == "RGB" and image.size == (24, 16)
         assert (np.asarray(image) == (200, 30, 90)).all()

@@ -10,7 +10,6 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from stat import S_ISREG
 from typing import Any
 from zipfile import BadZipFile
 
@@ -20,11 +19,11 @@ from PIL import Image
 
 from distill.data.audit.jpeg import jpeg_quality
 from distill.data.samples import Dataset, Sample, Skipped
-from distill.data.storage import byte_count, read_bytes
+from distill.data.storage import read_bytes
 from distill.errors import EdgeproofError
 from distill.files import atomic_path
 from distill.pool import process_pool
-from distill.preprocess import decode_image
+from distill.preprocess import decode_image, open_picture
 
 Progress = Callable[[int, int], None]
 
@@ -36,7 +35,6 @@ _DTYPES = {
 _WIDTHS = {"content": 2, "thumbnail": 4 * 4 * 3}  # columns of more than one value a row
 _CHUNK = 128  # files a job: enough that sending them costs nothing, few enough that progress moves
 _PROCESSES_FROM = 2000  # files below which starting processes takes longer than reading
-_MAX_BYTES = 2**30  # more than any picture within MAX_PIXELS takes; a file is held in memory whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +176,7 @@ def _describe(root: Path, sample: Sample) -> dict[str, Any]:
     """
     data = _read(root, sample)
     picture = decode_image(io.BytesIO(data), name=str(root / sample.path))
-    with Image.open(io.BytesIO(data)) as header:
+    with open_picture(io.BytesIO(data)) as header:
         kind, quality, (width, height) = header.format, jpeg_quality(header), header.size
     phash, dhash = _perceptual_hashes(picture)
     return {
@@ -197,10 +195,6 @@ def _describe(root: Path, sample: Sample) -> dict[str, Any]:
 def _read(root: Path, sample: Sample) -> bytes:
     name = str(root / sample.path)
     try:
-        if sample.span is None and not S_ISREG(Path(name).stat().st_mode):
-            raise EdgeproofError(f"{name}: no such image file")
-        if byte_count(root, sample) > _MAX_BYTES:
-            raise EdgeproofError(f"{name}: more than {_MAX_BYTES} bytes, expected an image")
         data = read_bytes(root, sample)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
         raise EdgeproofError(f"{name}: no such image file") from None

@@ -2,13 +2,14 @@
 
 import io
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO
 
 from PIL import Image
 
 from distill.data.samples import Sample
 from distill.errors import EdgeproofError
-from distill.preprocess import decode_sized, read_sized
+from distill.preprocess import check_bytes, decode_sized, read_sized
 
 
 def open_image(root: Path, sample: Sample, *, smallest: int = 0) -> Image.Image:
@@ -32,19 +33,24 @@ def open_sized(root: Path, sample: Sample, *, smallest: int = 0) -> tuple[Image.
 
 def open_binary(root: Path, sample: Sample) -> BinaryIO:
     """The sample's encoded bytes as a file."""
-    return (root / sample.path).open("rb") if sample.span is None else io.BytesIO(read_bytes(root, sample))
+    return (
+        _regular(root / sample.path).open("rb")
+        if sample.span is None
+        else io.BytesIO(read_bytes(root, sample))
+    )
 
 
 def read_bytes(root: Path, sample: Sample) -> bytes:
     """The sample's encoded bytes.
 
     Raises:
-        EdgeproofError: the tar ends before the image does.
+        EdgeproofError: no regular file, more bytes than are read as an image, or the tar ends before the image does.
         OSError: the file cannot be opened.
     """
     if sample.span is None:
-        return (root / sample.path).read_bytes()
+        return _regular(root / sample.path).read_bytes()
     offset, length = sample.span
+    check_bytes(length, name=str(root / sample.path))
     with (root / tar_of(sample)).open("rb", buffering=0) as tar:
         tar.seek(offset)
         data = tar.read(length)
@@ -53,9 +59,13 @@ def read_bytes(root: Path, sample: Sample) -> bytes:
     return data
 
 
-def byte_count(root: Path, sample: Sample) -> int:
-    """Length of the encoded image in bytes."""
-    return (root / sample.path).stat().st_size if sample.span is None else sample.span[1]
+def _regular(path: Path) -> Path:
+    """The path of a file with an end: a pipe or a device that a manifest names would be read for ever."""
+    status = path.stat()
+    if not S_ISREG(status.st_mode):
+        raise EdgeproofError(f"{path}: no such image file")
+    check_bytes(status.st_size, name=str(path))
+    return path
 
 
 def tar_of(sample: Sample) -> str:

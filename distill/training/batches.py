@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import ExifTags, Image
+from PIL import ExifTags
 from torch.utils.data import DataLoader, Dataset
 
 from distill.data.pixels import PixelSource
@@ -20,7 +20,7 @@ from distill.data.storage import open_binary, tar_of
 from distill.data.transforms.augment import augment
 from distill.data.transforms.settings import AugmentationSettings
 from distill.methods.objective import Batch
-from distill.preprocess import Pixels
+from distill.preprocess import Pixels, open_picture
 from distill.training.malloc import keep_freed_memory
 from distill.training.sampler import EpochBatches, Key, PlainBatches
 from distill.training.teachers import Cached
@@ -131,7 +131,7 @@ def _box(sample: Sample, *, pixels: PixelSource) -> tuple[float, ...]:
         return (float("nan"),) * 4
     if pixels.spec.policy == "resize" or not any(sample.box):
         return tuple(edge * size for edge in sample.box)
-    with open_binary(pixels.root, sample) as file, Image.open(file) as image:  # reads the header alone
+    with open_binary(pixels.root, sample) as file, open_picture(file) as image:  # reads the header alone
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # boxes refer to the upright image
         upright = image.size[::-1] if turned else image.size
     scale = max(1.0, size / min(upright))

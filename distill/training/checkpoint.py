@@ -53,7 +53,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """Load all weights of ``path`` into ``model``, strictly.
 
     Raises:
-        EdgeproofError: a damaged file, or weights of another model (names the first that differ).
+        EdgeproofError: a damaged file, weights of another model (names the first that differs), or NaN among them.
     """
     try:
         state = load_file(path)
@@ -70,6 +70,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"{path}: {len(names)} weights do not fit the model; first {first!r}: "
             f"found {found.get(first, 'nothing')}, expected {expected.get(first, 'nothing')}"
         )
+    broken = next((name for name, tensor in state.items() if not bool(tensor.isfinite().all())), None)
+    if broken is not None:
+        raise EdgeproofError(f"{path}: weight {broken!r} holds NaN or infinity, expected finite numbers")
     model.load_state_dict(state)
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from distill.section import BelowOne, Count, Natural, NonNegative, Positive, Section
+from distill.section import BelowOne, Count, Natural, NonNegative, Positive, Section, Seed
 
 
 class Schedule(Section):
@@ -88,7 +88,7 @@ class TrainingSettings(Section):
     a training beside the ``metrics.csv`` that it always leaves; each needs its extra.
     """
 
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     processes: Natural = 0
     threads: Natural = 0

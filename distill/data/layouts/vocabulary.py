@@ -3,6 +3,7 @@
 from collections.abc import Container
 
 from distill.data.samples import GENERATED, REAL
+from distill.preprocess import SUFFIXES as SUFFIXES
 
 CLASSES = {
     "real": REAL, "0_real": REAL, "nature": REAL, "reals": REAL, "original": REAL,
@@ -13,7 +14,6 @@ SPLITS = {
     "valid": "valid", "val": "valid", "validation": "valid",
     "test": "test", "testing": "test",
 }  # fmt: skip
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 UNNAMED = "generated"
 """The generator's name where a layout tells none."""
 
