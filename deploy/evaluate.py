@@ -75,25 +75,35 @@ def evaluate_artifact(
     dataset = _labelled(data, layout=layout, columns=columns, task=task)
     chosen, of = _choose(dataset, split=split, samples=samples, task=task)
     names = [name for name, kind in DEGRADATIONS.items() if task.kind == "binary" or not kind.generated_only]
-    work = _Work(
-        progress, images=len(chosen), swept=min(SWEPT, len(chosen)) if degradations else 0, each=len(names)
-    )
+    swept = min(SWEPT, len(chosen)) if degradations else 0
+    work = _Work(progress, images=len(chosen), swept=swept, each=len(names))
     answers = answers_on(detector, dataset.root, chosen, progress=work.judged)
-    truth = Truth.of(answers.samples)
+    degraded = (
+        _degraded(detector, dataset, answers, task=task, names=names, work=work) if degradations else ()
+    )
+    what = f"{len(chosen)} images of {data.resolve().name}{of}"
+    return _record(detector, dataset, answers, task=task, data=what, degraded=degraded)
+
+
+def _record(
+    detector: Detector,
+    dataset: Dataset,
+    answers: Answers,
+    *,
+    task: Task,
+    data: str,
+    degraded: tuple[DegradedJudgement, ...],
+) -> EvaluationRecord:
+    manifest, truth, scores = detector.manifest, Truth.of(answers.samples), answers.probabilities
     grouped = len(set(truth.groups)) < len(truth.groups)
+    resamples = RESAMPLES if len(truth.labels) < _LARGE else FEWER_RESAMPLES
     return EvaluationRecord(
         artifact=manifest.name, precision=manifest.precision, runtime=detector.runtime, task=manifest.task,
-        labels=manifest.labels, threshold=manifest.threshold, data=f"{len(chosen)} images of {data.resolve().name}{of}",
-        layout=dataset.layout, grouped=grouped,
-        overall=judge(
-            task, truth, answers.probabilities, threshold=manifest.threshold,
-            resamples=RESAMPLES if len(truth.labels) < _LARGE else FEWER_RESAMPLES,
-        ),
+        labels=manifest.labels, threshold=manifest.threshold, data=data, layout=dataset.layout, grouped=grouped,
+        overall=judge(task, truth, scores, threshold=manifest.threshold, resamples=resamples),
         generators=_generators(task, answers, truth, threshold=manifest.threshold),
-        degraded=_degraded(detector, dataset, answers, task=task, names=names, work=work) if degradations else (),
-        answered=(
-            answered(truth.labels > 0, answers.probabilities, band=manifest.band) if manifest.band else None
-        ),
+        degraded=degraded,
+        answered=answered(truth.labels > 0, scores, band=manifest.band) if manifest.band else None,
         skipped=answers.skipped,
         cautions=_cautions(detector, dataset, answers, truth, grouped=grouped),
     )  # fmt: skip

@@ -202,6 +202,7 @@ def test_bad_input_is_one_line(deployed, photos, tmp_path) -> None:
 
 def test_a_recipe_is_still_a_recipe(photos) -> None:
     assert "DATA: is for artifacts, and demo is none" in refused("demo", photos)
+    assert "--no-degradations: is for artifacts" in refused("demo", "--no-degradations")
     assert "unknown recipe 'nowhere'" in refused("nowhere")
 
 

@@ -203,6 +203,7 @@ def test_the_command_line_writes_the_page(folder, tmp_path):
     out = tmp_path / "page.html"
     result = edgeproof("data", "inspect", folder, "--report", out)
     assert result.returncode == 0, result.stderr
+    assert f"written: {out}" in result.stderr
     assert "40 in 40 groups" in result.stdout and "</html>" in out.read_text()
     assert "choose one of: fake, generator" in one_line_error(
         edgeproof("data", "inspect", folder, "--column", "lable=x")

@@ -68,6 +68,7 @@ def inspect(
     if report:
         with bar("exploring") as progress:
             write_page(report, dataset, scanned, found, source=path, progress=progress)
+        typer.echo(f"written: {report}", err=True)
     print_inspection(found, as_json=as_json)
 
 

@@ -49,7 +49,8 @@ def evaluate(
 
         refuse_for_recipe(source, {
             "DATA": data, "--json": as_json, "--samples": samples, "--split": split, "--layout": layout, "--column": columns,
-            "--runtime": runtime, "--threads": threads, "--degradations": degradations,
+            "--runtime": runtime, "--threads": threads,
+            "--degradations/--no-degradations": None if degradations is None else True,
         })  # fmt: skip
         run_verb(source, out=out, overrides=overrides or [], verb="evaluate")
         return
