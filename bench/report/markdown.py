@@ -11,8 +11,8 @@ from distill.page.markdown import escape
 def render(*, title: str, verdict: Verdict, sections: Sequence[Section]) -> str:
     """The whole document."""
     lines = [f"# {escape(verdict.headline)}"]
-    lines += [f"- **{escape(text)}**" for text in verdict.few]
     lines += [f"- **{escape(label)}.** {escape(text)}" for label, text in verdict.points]
+    lines += [f"- **{escape(text)}**" for text in verdict.few]
     lines += ["", f"_{escape(title)}_", ""]
     lines += markdown.checks(Check(gate.name, gate.passed, gate.detail) for gate in verdict.gates)
     lines += ["", *(f"> {escape(caution)}  " for caution in verdict.cautions)]

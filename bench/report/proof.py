@@ -18,8 +18,11 @@ _READING = (
 def checks(run: RunData) -> Table:
     """Every check of the accuracy gate, and of that on degraded images."""
     found = (*accuracy_checks(run), *degradation_checks(run))
-    rows = [(c.name, fixed(c.value, 4), fixed(c.limit, 4), mark(c.passed), c.note or NONE) for c in found]
-    return table("Accuracy gate", ("Check", "Value", "Limit", "Gate", "Note"), rows, note=_READING)
+    rows = [
+        (f"{c.name} ({c.note})" if c.note else c.name, fixed(c.value, 4), fixed(c.limit, 4), mark(c.passed))
+        for c in found
+    ]
+    return table("Accuracy gate", ("Check", "Value", "Limit", "Gate"), rows, note=_READING)
 
 
 def int8(run: RunData) -> Table:
