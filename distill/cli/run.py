@@ -255,7 +255,7 @@ def _check_names(recipe: "Recipe") -> None:
     from distill.check import check_names
     from distill.roster import roster_of
 
-    problems = []
+    problems: list[str] = []
     for check in (lambda: check_names(recipe, roster_of(recipe)), lambda: quantizers_of(recipe)):
         try:
             check()
