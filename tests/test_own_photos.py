@@ -9,6 +9,8 @@ from cli import edgeproof
 from own_photos import PHOTOS, cut, resynthesise
 from PIL import Image
 
+from deploy.shipped import find_artifact
+
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,3 +40,24 @@ def test_an_artifact_alone_judges_them_and_says_what_it_does_not_know(photos: Pa
     whole = edgeproof("predict", "simulated-64", PHOTOS[-1], "--policy", "tiles", "--json")
     [answer] = json.loads(whole.stdout)
     assert answer["spread"][0] <= answer["probability"] <= answer["spread"][1]
+
+
+def test_the_audit_offers_to_keep_pairs_together_and_that_helps(photos: Path) -> None:
+    """As a new user would: audit, do what it says, audit again."""
+    before = edgeproof("data", "audit", photos)
+    assert before.returncode == 1 and "Traceback" not in before.stderr
+    assert "--set data.groups=stem" in before.stdout and "not checked" in before.stdout
+    after = edgeproof("data", "audit", photos, "--set", "data.groups=stem", "--json")
+    checks = {check["name"]: check for check in json.loads(after.stdout)["checks"]}
+    assert checks["near_duplicates_across_splits"]["passed"] and checks["groups_across_splits"]["passed"]
+    assert not checks["file_bytes"][
+        "passed"
+    ]  # a twin has lost detail, and its file is smaller: that is true of these images
+
+
+def test_what_a_shipped_artifact_is_worth_on_them_is_said_plainly(photos: Path, tmp_path: Path) -> None:
+    told = edgeproof("evaluate", find_artifact("photos-128"), photos, "--out", tmp_path, "--no-degradations")
+    assert told.returncode == 0, told.stderr
+    assert "simulated images only" in told.stdout + told.stderr
+    record = json.loads((tmp_path / "evaluation.json").read_text())
+    assert record["schema_version"] and (tmp_path / "evaluation.html").is_file()
