@@ -21,7 +21,7 @@ Unit = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 
 # What is decoded, whatever else Pillow knows: PostScript, for one, would start another program. Commonest first.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "PPM")  # the last is what the C programs read
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif"})
 # A picture of so many pixels is decoded in less than 1 GB and about two seconds, whatever its format.
 MAX_PIXELS = 2**26

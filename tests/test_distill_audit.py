@@ -280,6 +280,7 @@ def test_a_metadata_leak_says_where(tmp_path):
 
 def test_the_report_is_strict_json_and_marks_what_was_accepted(tmp_path):
     import json
+import logging
 
     dataset = write(tmp_path, kind=("bmp", "png"))
     report, checks = report_of(dataset, accept=("metadata", "file_bytes", "flip_jpeg96", "flip_png"))
@@ -409,13 +410,15 @@ def test_below_five_groups_no_classifier_is_asked(clean):
     assert found["metadata"].note == "4 groups, 5 are needed"
 
 
-def test_a_folder_is_audited_on_the_splits_of_its_run(tmp_path, caplog):
+def test_a_folder_is_audited_on_the_splits_of_its_run(tmp_path, caplog, monkeypatch):
     from distill.data.audit.folder import audit_folder
     from distill.pipeline.runfolder import AUDIT
     from distill.pipeline.stage import Run
     from distill.recipe import DataSettings, parse_recipe
     from distill.stages.data import audit_data, make_data
 
+    # libraries that configure logging, as some quantizers do, switch off every logger that is there before them
+    monkeypatch.setattr(logging.getLogger("distill.stages.data"), "disabled", False)
     root = paired_folder(tmp_path / "photos", count=24)
     (root / "fake" / "copy.bmp").write_bytes((root / "fake" / "scene3.bmp").read_bytes())
     values = {

@@ -168,7 +168,7 @@ def test_hidden_folders_are_left_out(tmp_path):
 def test_an_empty_class_is_named(tmp_path):
     touch(tmp_path, "real/a.jpg", "fake/notes.txt")
     assert failure(tmp_path).startswith(
-        f"{tmp_path}: the class 'fake' is empty, expected at least one image (.bmp, "
+        f"{tmp_path}: the class 'fake' is empty, expected at least one image (.avif, .bmp, "
     )
 
 
