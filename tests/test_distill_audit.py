@@ -1,3 +1,4 @@
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -280,7 +281,6 @@ def test_a_metadata_leak_says_where(tmp_path):
 
 def test_the_report_is_strict_json_and_marks_what_was_accepted(tmp_path):
     import json
-import logging
 
     dataset = write(tmp_path, kind=("bmp", "png"))
     report, checks = report_of(dataset, accept=("metadata", "file_bytes", "flip_jpeg96", "flip_png"))
