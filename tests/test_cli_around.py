@@ -76,8 +76,7 @@ def test_termination_reaches_a_process_that_ignores_ctrl_c() -> None:
     code = (
         "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
         "from distill.cli.terminate import treat_termination_as_ctrl_c; treat_termination_as_ctrl_c()\n"
-        "print('ready', flush=True)\n"
-        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('ended well')"
+        "try:\n    print('ready', flush=True)\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    print('ended well')"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"

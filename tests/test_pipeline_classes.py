@@ -136,7 +136,8 @@ def test_the_report_speaks_of_classes(digits_run: Path) -> None:
     images = [line for line in prose.splitlines() if line.startswith("| seven |")]
     assert len(images) == 1 and images[0].count("|") == 5
     html = (digits_run / "report.html").read_text()
-    assert "most often takes" in html and "Macro F1" in html and "Generator by generator" not in html
+    assert "most often takes" in html or "takes no class for another" in html  # as the number format has it
+    assert "Macro F1" in html and "Generator by generator" not in html
     plots = {path.name for path in (digits_run / "plots").iterdir()}
     assert "confusion_small_cnn.png" in plots and "roc_small_cnn.png" not in plots
     printed = (digits_run.parent / "printed.txt").read_text()
