@@ -248,6 +248,6 @@ def _speedup(entry: _Entry, reference: _Entry | None) -> dict[str, Any]:
     low, median, high = (float(value) for value in np.percentile(ratios, [10, 50, 90]))
     return {
         "speedup_vs_resnet18_eager": median,
-        "speedup_range": (low, high),
+        "speedup_ci": (low, high),
         "speedup_claimed": len(ratios) >= MIN_ROUNDS and low > 1.0,
     }

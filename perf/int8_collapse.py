@@ -162,7 +162,7 @@ def _time(forms: Sequence[dict[str, Any]], *, seconds: float) -> None:
             contestants, rounds=30, iterations=20, warmup=20, budget_s=seconds, progress=_told
         )
         for form, row in zip(timed, measurement.rows, strict=True):
-            ratio, span = row.speedup_vs_resnet18_eager, row.speedup_range
+            ratio, span = row.speedup_vs_resnet18_eager, row.speedup_ci
             form |= {"min_ms": row.min_ms, "p50_ms": row.p50_ms, "noisy": row.noisy}
             form |= {"speed_of_plain": ratio, "speed_range": span}
 

@@ -90,7 +90,7 @@ def test_speedup_is_the_median_of_ratios_within_a_round():
     assert rows[0].speedup_vs_resnet18_eager == 1.0
     assert not rows[0].speedup_claimed
     assert rows[1].speedup_vs_resnet18_eager == pytest.approx(20.0)
-    assert rows[1].speedup_range == pytest.approx((20.0, 20.0))
+    assert rows[1].speedup_ci == pytest.approx((20.0, 20.0))
     assert rows[1].speedup_claimed
 
 
@@ -101,7 +101,7 @@ def test_no_speedup_is_claimed_inside_the_spread():
     wobbly = fake.contestant("w", lambda call: 12.0 if call % 6 == 3 else 9.0)
     row = measure([reference, wobbly], rounds=9, iterations=1, warmup=1, timer=fake.timer()).rows[1]
     assert row.speedup_vs_resnet18_eager > 1.0
-    assert row.speedup_range[0] < 1.0
+    assert row.speedup_ci[0] < 1.0
     assert not row.speedup_claimed
 
 

@@ -26,7 +26,7 @@ def record():
             p99_ms=0.9,
             spread=0.3,
             speedup_vs_reference=916.0,
-            speedup_range=(60.0, 80.0),
+            speedup_ci=(60.0, 80.0),
             speedup_claimed=True,
             bytes=1000,
             metrics={"auc": 0.97},

@@ -261,7 +261,7 @@ def test_noise_is_called_noise(judged: Judged, calm_records: Records, which: str
 
 
 def test_no_speedup_is_claimed_inside_the_spread(tmp_path: Path, calm_records: Records) -> None:
-    wide = {"speedup_claimed": False, "speedup_range": (0.7, 120.0), "p90_ms": 700.0}
+    wide = {"speedup_claimed": False, "speedup_ci": (0.7, 120.0), "p90_ms": 700.0}
     chosen = {"model": STUDENT, "precision": "int8", "runtime": "openvino", "input_size": LARGE}
     run = load_run(calm_records.with_rows(lambda row: wide, **chosen).write(tmp_path))
     text = point(judge(run), "Speed")

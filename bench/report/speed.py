@@ -16,7 +16,7 @@ def beats_resnet18(row: Row) -> bool:
 
 def loses_to_resnet18(row: Row) -> bool:
     """Whether the row is slower than ResNet18 by more than the spread."""
-    return row.speedup_range is not None and row.speedup_range[1] < 1
+    return row.speedup_ci is not None and row.speedup_ci[1] < 1
 
 
 def beats_reported(row: Row) -> bool:
