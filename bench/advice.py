@@ -26,7 +26,8 @@ _ADVICE: dict[Measure, str] = {
 }
 _TEACHER = (
     "Nothing can be learned from a teacher that guesses: check the labels (edgeproof data inspect --report), keep pixels as "
-    "they are (preprocess.policy = center_crop), train it longer, or take a shipped one (edgeproof list teachers)."
+    "they are (preprocess.policy = center_crop), train it longer, or let one that is finished learn your images (--set "
+    "teacher.fine_tune=true --set teacher.epochs=12; shipped ones: edgeproof list teachers)."
 )
 _GAIN = "FP32 and INT8 do not answer alike on the same images: run edgeproof verify, and export and quantize again."
 

@@ -11,7 +11,7 @@ from distill.pretrained import shipped_weights
 if TYPE_CHECKING:
     from distill.recipe import Recipe
 
-_OF_A_NETWORK = ("options", "layers", "weights", "predictions", "generated_class")
+_OF_A_NETWORK = ("options", "layers", "weights", "predictions", "generated_class", "fine_tune")
 
 
 def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:

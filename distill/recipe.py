@@ -21,9 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from distill.data.columns import Grouping, ManifestColumns
-from distill.data.simulate.settings import SimulationSettings
 from distill.data.transforms.settings import AugmentationSettings
+from distill.data_settings import DataSettings as DataSettings
 from distill.distillation_settings import DISTILLED as DISTILLED
 from distill.distillation_settings import DistillationSettings as DistillationSettings
 from distill.distillation_settings import Lesson as Lesson
@@ -31,11 +30,14 @@ from distill.distillation_settings import MethodSettings as MethodSettings
 from distill.errors import EdgeproofError, MistakesError, unknown_name
 from distill.files import parse_toml
 from distill.gate_settings import GateSettings as GateSettings
+from distill.network_settings import ModelSettings as ModelSettings
+from distill.network_settings import StudentSettings as StudentSettings
+from distill.network_settings import TeacherSettings as TeacherSettings
 from distill.optional import require
 from distill.overrides import apply_overrides
 from distill.preprocess import PreprocessSpec
-from distill.pretrained import black_box, resolve_shipped, resolve_timm
-from distill.section import Count, Name, Natural, NonNegative, Positive, Section, Seed, Share, each_once
+from distill.pretrained import resolve_timm
+from distill.section import Count, Name, NonNegative, Positive, Section, each_once
 from distill.task_settings import TaskSettings as TaskSettings
 from distill.task_settings import with_families
 from distill.training.settings import LossSettings as LossSettings
@@ -43,109 +45,6 @@ from distill.training.settings import Schedule as Schedule
 from distill.training.settings import TrainingSettings as TrainingSettings
 
 Remedy = Literal["layers", "training"]
-
-
-class DataSettings(Section):
-    """Where the images come from: the user's ``path``; without one, ``simulate`` renders them into the run folder.
-
-    ``unlabelled`` names a folder (or shards) of further images that only distillation sees. ``groups`` says what belongs
-    together and must not straddle a split: what the layout tells, or ``stem``, files of the same name in whatever folder. A
-    valid or test split of fewer than ``min_groups`` of them is warned of.
-    """
-
-    path: str = ""
-    layout: str = "auto"
-    columns: ManifestColumns = ManifestColumns()
-    unlabelled: str = ""
-    valid_share: Share = 0.15
-    test_share: Share = 0.15
-    min_groups: Natural = 20
-    groups: Grouping = "layout"
-    max_bad_share: Share = 0.01
-    workers: Annotated[int, Field(ge=0)] = 0
-    memory_mb: Count = 500
-    simulate: SimulationSettings | None = None
-
-    @model_validator(mode="after")
-    def _some_source(self) -> "DataSettings":
-        if not self.path and self.simulate is None:
-            raise ValueError(
-                "data.path to name a folder of images (--set data.path=FOLDER), or a section [data.simulate]"
-            )
-        if self.valid_share + self.test_share >= 1:
-            raise ValueError(
-                "data.valid_share + data.test_share to be below 1, so that images are left to train on"
-            )
-        return self
-
-
-class ModelSettings(Schedule):
-    """One network: ``name`` is an architecture's, or ``module:factory`` for a module of the user's own.
-
-    ``options`` go to the architecture. ``layers`` names the submodules of a plain module whose outputs are its
-    features (see :func:`distill.wrap.wrap`).
-    """
-
-    name: str
-    options: dict[str, Any] = {}
-    layers: tuple[str, ...] = ()
-
-
-class TeacherSettings(ModelSettings):
-    """A large model. ``name`` may also be that of shipped weights, whose architecture and preprocessing are then its own.
-
-    ``weights`` names a checkpoint (``.safetensors``, ``.pt``, ``.pth``, ``.ckpt``), or shipped ones, to use instead of
-    training one. Of a head with two classes, ``generated_class`` is the output that means generated: by default the second,
-    as in labels in the order real, generated. Finished weights of ``timm:<name>`` see images as timm says, unless
-    ``preprocess`` says otherwise. ``predictions`` names a table of a black box's probabilities instead of a network: it is
-    asked about images as they are, alone, and is neither exported nor timed.
-
-    ``data`` are labelled images of its own to learn from, which students never see; it is judged on the run's.
-    ``preprocess`` is its own where it sees more of an image than the student, ``sees`` "clean" shows it the image
-    before augmentation. ``source`` "cached" asks it once for every view, "online" at every step.
-
-    ``learns_from`` names another teacher from whom it learns, by the recipe's methods, before it teaches: a teaching
-    assistant (Mirzadeh et al. 2019, arXiv 1902.03393).
-    """
-
-    name: str = "efficientnet_fpn_cbam"
-    weights: str = ""
-    predictions: str = ""
-    generated_class: Literal[0, 1] = 1
-    data: DataSettings | None = None
-    box_weight: NonNegative = 0.2
-    preprocess: PreprocessSpec | None = None
-    source: Literal["cached", "online"] = "cached"
-    sees: Literal["view", "clean"] = "view"
-    learns_from: str = ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _shipped(cls, values: Any) -> Any:
-        return resolve_shipped(black_box(values)) if isinstance(values, dict) else values
-
-    @model_validator(mode="after")
-    def _one_source_of_answers(self) -> "TeacherSettings":
-        if not self.predictions:
-            return self
-        for key, given in (("weights", self.weights), ("data", self.data), ("learns_from", self.learns_from)):
-            if given:
-                raise ValueError(
-                    f"{key} beside predictions: a black box is neither trained nor loaded; expected one"
-                )
-        if self.source == "online":
-            raise ValueError(
-                'source = "cached" beside predictions: a black box is not here to be asked at every step'
-            )
-        if self.sees == "view":
-            raise ValueError('sees = "clean" beside predictions: a black box said nothing of augmented views')
-        return self
-
-
-class StudentSettings(ModelSettings):
-    """One small model; ``seeds`` are its own if not those of all."""
-
-    seeds: tuple[Seed, ...] = ()
 
 
 class QuantizationSettings(Section):

@@ -233,7 +233,7 @@ def _teacher(recipe: Recipe, name: str) -> Model:
         preprocess=settings.preprocess or recipe.preprocess,
         seed=recipe.seed,
         folder=TEACHER if name == TEACHER else f"teachers/{name}",
-        own_data=settings.data is not None and not settings.weights,
+        own_data=settings.data is not None and not settings.finished,
         black_box=bool(settings.predictions),
     )
 

@@ -492,3 +492,13 @@ def test_a_folder_of_named_classes_is_audited_by_its_recipe(tmp_path):
     report, seen = audit_folder(tmp_path, labels=labels)
     assert report.passed and "not_asked" in {check.name for check in report.checks}
     assert any("split 'test' has 3 groups" in problem for problem in seen["problems"])
+
+
+def test_of_several_advices_the_one_with_a_setting_to_try_is_told(tmp_path):
+    checks = [
+        Check(name=name, value=1.0, limit=0.0, passed=False, accepted=False, note="", advice=advice)
+        for name, advice in (("file_bytes", "Save alike."), ("near_duplicates_across_splits", "Try --set data.groups=stem."))
+    ]  # fmt: skip
+    report = AuditReport(passed=False, metadata_auc=None, metadata_ci=None, checks=tuple(checks))
+    with pytest.raises(GateFailedError, match=r"json\. Try --set data.groups=stem\. To accept"):
+        require_passed(report, where=tmp_path / "audit.json")

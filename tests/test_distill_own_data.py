@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY
+from safetensors.torch import load_file
 
 from distill import pretrained
 from distill.check import check_names
@@ -294,3 +295,35 @@ def test_a_wrong_normalization_is_found_in_a_real_run(distilled, tmp_path):
     )
     with pytest.raises(EdgeproofError, match="the teacher's AUC on 32 labelled training images"):
         cache_outputs(Run(folder, recipe), lambda *_: None, source=source)
+
+
+def test_finished_weights_are_where_a_fine_tuning_begins(shipped, distilled, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(distilled / "data", folder / "data")
+    overrides = [
+        *SMALL,
+        "teacher.weights=tiny-sim",
+        "teacher.fine_tune=true",
+        "teacher.learning_rate=1e-12",  # so small that what it begins with can still be seen
+        "teacher.preprocess.size=32",
+        "teacher.preprocess.mean=[0.4, 0.4, 0.4]",
+    ]
+    recipe = load_recipe(str(TINY), overrides=overrides)
+    teacher = roster_of(recipe).teachers[0]
+    train_teacher(Run(folder, recipe), lambda *_: None, model=teacher)
+    assert len(json.loads((folder / "teacher" / "history.json").read_text())["epochs"]) == 1
+    about = read_sidecar(folder / "teacher" / "weights.safetensors")
+    assert about["fine_tuned_from"] == "tiny-sim" and "adopted_from" not in about
+    before, after = load_file(shipped), load_file(folder / "teacher" / "weights.safetensors")
+    learned = [name for name in before if name.endswith("weight")]
+    assert learned and all(torch.allclose(before[name], after[name], atol=1e-6) for name in learned)
+
+
+def test_a_fine_tuning_is_another_teacher_and_needs_weights_to_begin_from():
+    weights = "teacher.weights=some.safetensors"
+    finished = load_recipe(str(TINY), overrides=[*OWN, weights])
+    tuned = load_recipe(str(TINY), overrides=[*OWN, weights, "teacher.fine_tune=true"])
+    assert finished.teacher.finished and not tuned.teacher.finished
+    assert roster_of(tuned).teachers[0].own_data and not roster_of(finished).teachers[0].own_data
+    with pytest.raises(EdgeproofError, match=r"teacher.*weights to begin from beside fine_tune"):
+        load_recipe(str(TINY), overrides=["teacher.fine_tune=true"])

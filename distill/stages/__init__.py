@@ -92,7 +92,7 @@ def teacher_stages(recipe: Recipe, roster: Roster, teacher: Model) -> list[Stage
             arguments={"model": teacher, **lesson},
             reads=(
                 *_TRAINING, *_fields("training", _KNOBS), "seed",
-                *_fields(teacher.section, (*_SCHEDULE, "weights", "generated_class", "predictions", "box_weight")),
+                *_fields(teacher.section, (*_SCHEDULE, "weights", "fine_tune", "generated_class", "predictions", "box_weight")),
                 *(
                     (*_fields("distillation", ("label_weight", "methods")), f"{teacher.section}.learns_from")
                     if learns else ()

@@ -102,7 +102,7 @@ def forecast(
     costed = tuple(_costed(stage, recipe, images, seconds_of) for stage in stages)
     alone = sum(stage.cost for stage in costed if stage.alone)
     beside = sum(stage.cost for stage in costed if not stage.alone)
-    trained = [t for t in recipe.all_teachers.values() if not (t.weights or t.predictions)]
+    trained = [t for t in recipe.all_teachers.values() if not (t.finished or t.predictions)]
     return Forecast(
         images=images,
         trainings=len(trained) + len(roster.trainings),
@@ -153,7 +153,7 @@ def _training_cost(recipe: Recipe, model: Model, images: Images, step: float) ->
         0 if model.is_teacher else images.unlabelled
     )  # every arm of a student has as many steps
     judging = images.judged / settings.batch_size * step * _FORWARD * _OVERHEAD
-    if model.is_teacher and recipe.all_teachers[model.name].weights:
+    if model.is_teacher and recipe.all_teachers[model.name].finished:
         return judging
     epochs = settings.epochs * (-(-shown // settings.batch_size) * step * _OVERHEAD)
     return epochs + judging * (1 + settings.epochs / 3)  # the validation split after every epoch

@@ -37,11 +37,15 @@ def train_teacher(
     sources: tuple[Source, ...] = (),
     views: Views | None = None,
 ) -> None:
-    """Train the teacher, on what others say if there are ``sources``, or take the weights or answers that are named."""
+    """Train the teacher (on what others say if there are ``sources``, from weights that it may have already), or take the
+    weights or answers that are named.
+    """
     import torch
 
+    from distill.check import check_weights
     from distill.methods.face_box import FaceBox
     from distill.models import make_model
+    from distill.training.weights_file import adopt_weights
 
     if model.black_box:
         adopt_answers(run, model)
@@ -51,7 +55,10 @@ def train_teacher(
     torch.manual_seed(run.recipe.seed)
     network = make_model(run.recipe, model)
     if settings.weights:
-        _adopt(run, model, network)
+        check_weights(run.recipe, model)
+        adopt_weights(network, _source(run, model), generated_class=settings.generated_class)
+    if settings.finished:
+        _keep(run, model, network)
     else:
         box = [FaceBox(weight=settings.box_weight)] if settings.box_weight else []
         pixels = taught_pixels(run, spec=model.preprocess) if sources else None
@@ -68,7 +75,7 @@ def train_teacher(
         )
     logits_of_splits(run, model)
     _describe(run, model)
-    if settings.weights:
+    if settings.finished:
         check_polarity(run, model)
 
 
@@ -125,18 +132,18 @@ def cache_outputs(run: Run, progress: Progress, *, source: Source) -> None:
     check_outputs(run, teacher, labels=labels[rows], logits=Cached(path, key=key).clean(rows), what=str(path))
 
 
-def _adopt(run: Run, model: Model, network: Any) -> None:
-    """Take finished weights instead of training; a history with no epochs says so."""
-    from distill.check import check_weights
+def _source(run: Run, model: Model) -> Path:
+    """The file of the weights that the recipe names."""
+    return find_weights(run.recipe.all_teachers[model.name].weights, key=f"{model.section}.weights")
+
+
+def _keep(run: Run, model: Model, network: Any) -> None:
+    """Save finished weights as they are; a history with no epochs says that nothing was trained."""
     from distill.training.checkpoint import read_sidecar, save_weights
     from distill.training.history import History
-    from distill.training.weights_file import adopt_weights
 
-    check_weights(run.recipe, model)
-    settings = run.recipe.all_teachers[model.name]
-    source = find_weights(settings.weights, key=f"{model.section}.weights")
+    source = _source(run, model)
     about = read_sidecar(source) if read_about(source) else {}
-    adopt_weights(network, source, generated_class=settings.generated_class)
     sidecar = {
         **sidecar_of(run, model),
         "adopted_from": source.name,

@@ -223,7 +223,10 @@ def learned_from(run: Run, model: Model) -> dict[str, Any]:
 
 def sidecar_of(run: Run, model: Model) -> dict[str, Any]:
     """What the JSON beside a checkpoint says."""
+    teacher = run.recipe.all_teachers[model.name] if model.is_teacher else None
+    begun = Path(teacher.weights).name if teacher and teacher.fine_tune else None
     return {
+        **({"fine_tuned_from": begun} if begun else {}),
         "architecture": model.architecture,
         "options": settings_of(run.recipe, model).options,
         "task": find_task(run.recipe.task).described,

@@ -136,8 +136,13 @@ def require_passed(report: AuditReport, *, where: Path) -> None:
         )
         accept = accepting([check.name for check in report.failed])
         raise GateFailedError(
-            f"data audit failed: {said}; see {where}. {report.failed[0].advice} To accept all: {accept}"
+            f"data audit failed: {said}; see {where}. {_next_step(report.failed)} To accept all: {accept}"
         )
+
+
+def _next_step(failed: Sequence[Check]) -> str:
+    """The advice that names a setting to try, where there is one; it stands in one line, so only one does."""
+    return next((check.advice for check in failed if "--set" in check.advice), failed[0].advice)
 
 
 def metadata_features(scan: Scan) -> npt.NDArray[np.float64]:
