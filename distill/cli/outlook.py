@@ -5,7 +5,7 @@ from pathlib import Path
 
 from distill.data.layouts import load_dataset
 from distill.data.samples import Dataset
-from distill.data.transforms.shrinking import shrink_warning, some_sizes
+from distill.data.transforms.shrinking import enlarge_warning, shrink_warning, some_sizes
 from distill.pipeline.stage import Stage
 from distill.recipe import Recipe
 from distill.roster import Roster, roster_of
@@ -31,7 +31,10 @@ def warnings_about(recipe: Recipe, dataset: Dataset | None) -> list[str]:
     keys = {recipe.preprocess: "preprocess"}
     for model in roster_of(recipe).teachers:
         keys.setdefault(model.preprocess, f"{model.section}.preprocess")
-    return [found for spec, key in keys.items() if (found := shrink_warning(sizes, spec, key=key))]
+    told = (
+        warn(sizes, spec, key=key) for spec, key in keys.items() for warn in (shrink_warning, enlarge_warning)
+    )
+    return [warning for warning in told if warning]
 
 
 def reckon(recipe: Recipe, roster: Roster, stages: Sequence[Stage], dataset: Dataset | None) -> Forecast:

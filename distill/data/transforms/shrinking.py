@@ -1,7 +1,8 @@
-"""A warning where images are made much smaller before a model sees them. Torch-free.
+"""A warning where images are made much smaller, or larger, before a model sees them. Torch-free.
 
 A generator's traces lie in single pixels, and a resize averages them away: a detector that told 400 photographs from their
-resynthesised copies at their own resolution could only guess once they were squeezed to its input.
+resynthesised copies at their own resolution could only guess once they were squeezed to its input. A detector that learned
+from images of 128 pixels fell from an AUC of .87 to .68 where it was shown them enlarged to 176.
 """
 
 from collections.abc import Sequence
@@ -52,4 +53,20 @@ def shrink_warning(sizes: Sequence[Size], spec: PreprocessSpec, *, key: str) -> 
         f"{share:.0%} of the images are shrunk more than twofold before a model sees them (the middle one "
         f"{np.median(times):.1f} times, to {spec.size}x{spec.size}), which wipes the traces that generators leave in single "
         f"pixels; expected {key}.policy = 'center_crop' or 'tiles', as in the recipe own, or a larger {key}.size"
+    )
+
+
+def enlarge_warning(sizes: Sequence[Size], spec: PreprocessSpec, *, key: str) -> str | None:
+    """What to tell of images that are smaller than ``spec`` wants; None where few or none are. Arguments as above."""
+    if not sizes:
+        return None
+    side = max if spec.policy == "resize" else min  # a crop is filled by the shorter side
+    times = spec.size / np.array([side(size) for size in sizes])
+    share = float((times > 1).mean())
+    if share <= _SHARE:
+        return None
+    return (
+        f"{share:.0%} of the images are smaller than {spec.size}x{spec.size} and are enlarged (the middle one "
+        f"{np.median(times):.1f} times), which costs time, and accuracy where a network learned from them as they are; expected {key}.size = "
+        f"{int(np.median([side(size) for size in sizes]))} or less"
     )
