@@ -9,7 +9,7 @@ EXTRAS = {
     "onnxruntime": "onnx", "openvino": "openvino", "nncf": "quantize", "onnx": "train",
     "psutil": "bench", "cpuinfo": "bench", "filelock": "train", "tomli_w": "train", "jinja2": "bench", "yaml": "bench",
     "c2pa": "provenance", "defusedxml": "provenance", "neural_compressor": "inc",
-    "scipy": "train", "matplotlib": "bench",
+    "scipy": "train", "matplotlib": "bench", "optuna": "search",
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from distill.cli.export import export
 from distill.cli.names import list_names
 from distill.cli.predict import predict
 from distill.cli.quantize import quantize
+from distill.cli.search import search
 from distill.cli.selftest import selftest
 from distill.cli.sensitivity import sensitivity
 from distill.cli.terminate import treat_termination_as_ctrl_c
@@ -63,6 +64,7 @@ run.add_to(app, own={"export": export, "quantize": quantize, "verify": verify, "
 app.command()(predict)
 app.command()(selftest)
 app.command()(sensitivity)
+app.command()(search)
 app.command(name="list")(list_names)
 app.command()(doctor)
 app.add_typer(data_app, name="data")

@@ -93,7 +93,7 @@ def run(
     return folder
 
 
-def run_verb(recipe: str, *, out: Path | None, overrides: Sequence[str], verb: str) -> None:
+def run_verb(recipe: "str | Recipe", *, out: Path | None, overrides: Sequence[str], verb: str) -> None:
     """What the command of a verb does; stages that are whole are kept."""
     _run(*_resolve(recipe, out=out, overrides=overrides), resume=True, dry_run=False, verb=verb)
 
@@ -191,13 +191,9 @@ def _add_compare(app: typer.Typer) -> None:
 
 
 def _run(resolved: "Recipe", folder: Path, *, resume: bool, dry_run: bool, verb: str) -> None:
-    from rich.console import Console
-
     from distill.cli.outlook import listed, reckon, told, warnings_about
-    from distill.cli.verbosity import is_quiet
-    from distill.pipeline.console import ConsoleReporter
 
-    stages, console = _checked_stages(resolved, verb=verb), Console(stderr=True, quiet=is_quiet())
+    stages, console = _checked_stages(resolved, verb=verb), _told_on()
     dataset = listed(resolved)
     for warning in warnings_about(resolved, dataset):
         console.print(f"edgeproof: warning: {warning}", highlight=False, markup=False, soft_wrap=True)
@@ -212,15 +208,38 @@ def _run(resolved: "Recipe", folder: Path, *, resume: bool, dry_run: bool, verb:
         stages, expected_s = list(found.stages), found.seconds
         console.print(f"edgeproof: {told(found)}", highlight=False, soft_wrap=True)
     try:
-        with ConsoleReporter(console, expected_s=expected_s, folder=folder) as reporter:
-            _execute(resolved, folder, stages, resume=resume, reporter=reporter)
+        carry_out(resolved, folder, stages, resume=resume, expected_s=expected_s)
+    finally:
+        if (folder / "report.html").is_file() and verb == "report":
+            _print_result(folder)
+
+
+def carry_out(
+    recipe: "Recipe",
+    folder: Path,
+    stages: "list[Stage]",
+    *,
+    resume: bool = True,
+    expected_s: float | None = None,
+) -> None:
+    """Run stages and show how far they are, on standard error."""
+    from distill.pipeline.console import ConsoleReporter
+
+    try:
+        with ConsoleReporter(_told_on(), expected_s=expected_s, folder=folder) as reporter:
+            _execute(recipe, folder, stages, resume=resume, reporter=reporter)
     except KeyboardInterrupt:
         raise EdgeproofError(
             f"stopped by Ctrl-C; what was finished in {folder} is whole, --resume goes on there"
         ) from None
-    finally:
-        if (folder / "report.html").is_file() and verb == "report":
-            _print_result(folder)
+
+
+def _told_on() -> "Console":
+    from rich.console import Console
+
+    from distill.cli.verbosity import is_quiet
+
+    return Console(stderr=True, quiet=is_quiet())
 
 
 def _resolve(

@@ -67,6 +67,6 @@ def enlarge_warning(sizes: Sequence[Size], spec: PreprocessSpec, *, key: str) ->
         return None
     return (
         f"{share:.0%} of the images are smaller than {spec.size}x{spec.size} and are enlarged (the middle one "
-        f"{np.median(times):.1f} times), which costs time, and accuracy where a network learned from them as they are; expected {key}.size = "
-        f"{int(np.median([side(size) for size in sizes]))} or less"
+        f"{np.median(times):.1f} times), which costs time, and accuracy where a network learned from them as they are; "
+        f"expected {key}.size = {int(np.median([side(size) for size in sizes]))} or less"
     )

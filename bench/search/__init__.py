@@ -1,0 +1,1 @@
+"""Which student is the best for this CPU: latency first, then short trainings, then one in full."""
