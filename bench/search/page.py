@@ -98,8 +98,8 @@ def _draw(figure: Any, record: SearchRecord, trained: list[Found]) -> None:
     best = [points[name] for name in front(points)]
     ax.step([x for _, x in best], [y for y, _ in best], where="post", color=FAINT, linewidth=1.2, zorder=1)
     ax.axvline(record.budget_ms, color=FAINT, linewidth=1.0, linestyle=(0, (4, 3)))
-    ax.annotate("budget", (record.budget_ms, 0.02), xycoords=("data", "axes fraction"), xytext=(-4, 0),
-                textcoords="offset points", ha="right", fontsize=8.5, color=FAINT)  # fmt: skip
+    ax.annotate("budget", (record.budget_ms, 0.98), xycoords=("data", "axes fraction"), xytext=(-4, 0),
+                textcoords="offset points", ha="right", va="top", fontsize=8.5, color=FAINT)  # fmt: skip
     architectures = sorted({found.architecture for found in trained})
     for found in trained:
         colour = HUES[architectures.index(found.architecture) % len(HUES)]
