@@ -2,16 +2,15 @@
 
 from typing import Final
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from deploy.auto_record import AutoRecord, FormTry
 from deploy.limits import DRIFT
 from distill.page.formats import NONE, count, fixed, milliseconds, signed, size
+from distill.page.terminal import console
 
 _STYLES: Final = {"kept": "bold", "refused": "red", "not possible": "dim"}
-_WIDTH = 130  # a log has no width, and 80 columns cut reasons
 
 
 def print_record(record: AutoRecord, *, as_json: bool) -> None:
@@ -19,12 +18,10 @@ def print_record(record: AutoRecord, *, as_json: bool) -> None:
     if as_json:
         print(record.model_dump_json(indent=2))
         return
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDTH
-    console.print(auto_table(record))
+    out = console()
+    out.print(auto_table(record))
     for line in lines(record):
-        console.print(Text(line), soft_wrap=True)
+        out.print(Text(line), soft_wrap=True)
 
 
 def auto_table(record: AutoRecord) -> Table:

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from deploy.evaluate_record import EvaluationRecord
@@ -12,11 +10,10 @@ from deploy.evaluate_tables import headline, tables
 from distill.errors import EdgeproofError
 from distill.files import write_text
 from distill.optional import require
-from distill.page import blocks
+from distill.page.terminal import console, drawn
 
 RECORD: Final = "evaluation.json"
 PAGE: Final = "evaluation.html"
-_WIDTH = 160  # a log has no width, and 80 columns cut intervals
 
 
 def print_evaluation(record: EvaluationRecord, *, as_json: bool) -> None:
@@ -24,16 +21,14 @@ def print_evaluation(record: EvaluationRecord, *, as_json: bool) -> None:
     if as_json:
         print(record.model_dump_json(indent=2))
         return
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDTH
+    out = console()
     for table in tables(record):
-        console.print(_drawn(table))
+        out.print(drawn(table))
         if table.note:
-            console.print(Text(table.note, "dim"), soft_wrap=True)
+            out.print(Text(table.note, "dim"), soft_wrap=True)
     for caution in record.cautions:
-        console.print(Text(f"caution: {caution}", "bold red"), soft_wrap=True)
-    console.print(Text(headline(record), "bold"), soft_wrap=True)
+        out.print(Text(f"caution: {caution}", "bold red"), soft_wrap=True)
+    out.print(Text(headline(record), "bold"), soft_wrap=True)
 
 
 def check_target(out: Path) -> None:
@@ -56,12 +51,3 @@ def write_evaluation(record: EvaluationRecord, out: Path) -> list[Path]:
     record.write(out / RECORD)
     write_text(out / PAGE, render(page_of(record)))
     return [out / RECORD, out / PAGE]
-
-
-def _drawn(table: blocks.Table) -> Table:
-    found = Table(title=Text(table.title), title_justify="left")
-    for column in table.columns:
-        found.add_column(Text(column.title), justify="right" if column.right else "left")
-    for number, row in enumerate(table.rows):
-        found.add_row(*(Text(cell) for cell in row), style="bold" if number in table.strong else None)
-    return found

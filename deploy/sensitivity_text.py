@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from deploy.sensitivity import FormError, LayerError, Sensitivity
 from distill.files import write_bytes
 from distill.page.formats import NONE, fixed
+from distill.page.terminal import console
 
 REPORT = "sensitivity.json"
 PICTURE = "sensitivity.png"
@@ -22,9 +22,7 @@ def print_sensitivity(found: Sensitivity, *, as_json: bool) -> None:
     if as_json:
         print(found.model_dump_json(indent=2))
         return
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDTH
+    out = console()
     table = Table(title=f"{found.artifact}: one layer in INT8 by {found.quantizer}", title_justify="left")
     for number, title in enumerate(
         ("Layer", "Weights", "Mean error of logits", "Largest drift", found.metric)
@@ -33,9 +31,9 @@ def print_sensitivity(found: Sensitivity, *, as_json: bool) -> None:
     for item in found.layers:
         style = "bold" if item.layer.position == found.worst else None
         table.add_row(*map(Text, _row(item)), style=style)
-    console.print(table)
+    out.print(table)
     for line in lines(found):
-        console.print(Text(line), soft_wrap=True)
+        out.print(Text(line), soft_wrap=True)
 
 
 def lines(found: Sensitivity) -> list[str]:

@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Final
 
 from PIL import Image, ImageDraw
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from deploy.verify_record import Flip, VerifyReport
 from distill.files import write_bytes
+from distill.page.terminal import console
 from distill.preprocess import read_image
 
 REPORT = "verify.json"
 PICTURE = "flips.png"
 _STYLES: Final = {"ok": "green", "failed": "bold red", "not checked": "yellow"}
-_WIDTH = 130  # a log has no width, and 80 columns cut reasons
 _SHOWN = 20
 _THUMB, _CAPTION, _ACROSS, _MOST = 160, 44, 6, 48
 
@@ -27,17 +26,15 @@ def print_report(report: VerifyReport, *, as_json: bool) -> None:
     if as_json:
         print(report.model_dump_json(indent=2))
         return
-    console = Console()
-    if not console.is_terminal:
-        console.width = _WIDTH
+    out = console()
     table = Table(title=f"{report.artifact} ({report.precision})", title_justify="left")
     for title in ("Check", "Status", "Found"):
         table.add_column(title)
     for check in report.checks:
         table.add_row(Text(check.name), Text(check.status, _STYLES[check.status]), Text(check.reason))
-    console.print(table)
+    out.print(table)
     for line in lines(report):
-        console.print(Text(line), soft_wrap=True)
+        out.print(Text(line), soft_wrap=True)
 
 
 def lines(report: VerifyReport) -> list[str]:

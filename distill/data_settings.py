@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from distill.data.columns import Grouping, ManifestColumns
 from distill.data.simulate.settings import SimulationSettings
-from distill.section import Count, Natural, Section, Share
+from distill.section import Count, Natural, Section, Share, each_once
 
 
 class DataSettings(Section):
@@ -15,6 +15,9 @@ class DataSettings(Section):
     ``unlabelled`` names a folder (or shards) of further images that only distillation sees. ``groups`` says what belongs
     together and must not straddle a split: what the layout tells, or ``stem``, files of the same name in whatever folder. A
     valid or test split of fewer than ``min_groups`` of them is warned of.
+
+    ``generators`` names those whose images are learned from, every one by default: training and validation see no generated
+    image of another, so that the test split tells what a detector makes of generators that it never saw.
     """
 
     path: str = ""
@@ -25,6 +28,7 @@ class DataSettings(Section):
     test_share: Share = 0.15
     min_groups: Natural = 20
     groups: Grouping = "layout"
+    generators: Annotated[tuple[str, ...], AfterValidator(each_once)] = ()
     max_bad_share: Share = 0.01
     workers: Annotated[int, Field(ge=0)] = 0
     memory_mb: Count = 500

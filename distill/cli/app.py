@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from distill.cli import run
+from distill.cli.cross import cross
 from distill.cli.data import data_app
 from distill.cli.doctor import doctor
 from distill.cli.evaluate import evaluate
@@ -65,6 +66,7 @@ app.command()(predict)
 app.command()(selftest)
 app.command()(sensitivity)
 app.command()(search)
+app.command()(cross)
 app.command(name="list")(list_names)
 app.command()(doctor)
 app.add_typer(data_app, name="data")

@@ -144,6 +144,16 @@ def stages_of(recipe: "Recipe", *, verb: str) -> list["Stage"]:
     return [stage for stage in stages if stage.name in wanted]
 
 
+def stages_leaving(recipe: "Recipe", files: Sequence[str]) -> list["Stage"]:
+    """The stages that leave ``files`` of the run folder, and what they need, in order."""
+    stages = all_stages(recipe)
+    wanted = {stage.name for stage in stages if set(stage.outputs) & set(files)}
+    for stage in reversed(stages):
+        if stage.name in wanted:
+            wanted.update(stage.needs)
+    return [stage for stage in stages if stage.name in wanted]
+
+
 def _add_verb(app: typer.Typer, verb: str, text: str) -> None:
     def command(recipe: RecipeArgument, out: OutOption = None, overrides: SetOption = None) -> None:
         run_verb(recipe, out=out, overrides=overrides or [], verb=verb)

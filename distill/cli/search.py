@@ -11,7 +11,6 @@ from distill.errors import EdgeproofError
 
 if TYPE_CHECKING:
     from bench.search.record import Found, SearchRecord
-    from distill.pipeline.stage import Stage
     from distill.recipe import Recipe
 
 
@@ -113,29 +112,17 @@ def _with_students(
 
 def _distil(recipe: "Recipe", folder: Path) -> dict[str, float]:
     """Train the students of a recipe, distilled alone; the validation score of each at its best epoch."""
-    from distill.cli.run import carry_out
+    from distill.cli.run import carry_out, stages_leaving
     from distill.roster import roster_of
     from distill.training.history import HISTORY, History
 
     trainings = [t for t in roster_of(recipe).trainings if t.arm == "distilled"]
-    carry_out(recipe, folder, _stages(recipe, [training.folder for training in trainings]))
+    carry_out(recipe, folder, stages_leaving(recipe, [f"{t.folder}/{HISTORY}" for t in trainings]))
     scores = {}
     for training in trainings:
         history = History.read(folder / training.folder / HISTORY)
         scores[training.name] = max(epoch.valid_score for epoch in history.epochs)
     return scores
-
-
-def _stages(recipe: "Recipe", folders: Sequence[str]) -> "list[Stage]":
-    """The stages that leave a training's history in ``folders``, and what they need."""
-    from distill.cli.run import stages_of
-
-    stages = stages_of(recipe, verb="distill")
-    wanted = {s.name for s in stages if any(f"{folder}/history.json" in s.outputs for folder in folders)}
-    for stage in reversed(stages):
-        if stage.name in wanted:
-            wanted.update(stage.needs)
-    return [stage for stage in stages if stage.name in wanted]
 
 
 def _write_page(record: "SearchRecord", folder: Path) -> Path:

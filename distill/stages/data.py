@@ -46,6 +46,7 @@ def _settings(recipe: Recipe, owner: Model | None) -> DataSettings:
 
 def make_data(run: Run, progress: Progress, *, owner: Model | None = None) -> None:
     """Simulate, or list the user's folder; read every file once; leave bad ones out; split by group."""
+    from distill.data.generators import learned_from
     from distill.data.scan import save_scan, scan
     from distill.data.splits import with_splits
     from distill.data.summary import summarise
@@ -63,11 +64,12 @@ def make_data(run: Run, progress: Progress, *, owner: Model | None = None) -> No
             found, valid_share=settings.valid_share, test_share=settings.test_share, seed=run.recipe.seed,
             labels=task.classes, min_groups=settings.min_groups,
         )  # fmt: skip
+    found, rows = learned_from(found, settings.generators)
     task.targets(found.split("train"))  # raises for what no model could learn
     for problem in found.problems:  # before anything costs time
         _LOG.warning("%s", problem)
     save_samples(found, home.folder)
-    save_scan(columns, home.folder / SCAN)
+    save_scan(columns.take(rows), home.folder / SCAN)
     held_out = sorted({s.generator for s in found.split("heldout") if s.generator})
     summarise(found, held_out=held_out, labels=task.classes).write(home.folder / SUMMARY)
 
