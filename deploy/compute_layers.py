@@ -47,6 +47,11 @@ class ComputeLayer:
         """How many weights there are."""
         return math.prod(self.weights) if self.weights else 0
 
+    @property
+    def output_elements(self) -> int:
+        """How many numbers it writes."""
+        return math.prod(self.output) if self.output else 0
+
 
 def compute_layers(path: Path) -> list[ComputeLayer]:
     """All of them in ``path`` (``.onnx`` or ``.xml``), in the order in which they run.

@@ -138,7 +138,9 @@ class OpenVINOSession:
         self.pixels_shape = tuple(self._compiled.input("image").shape)
         self.logits_shape = tuple(self._compiled.output(output).shape)
         hint = self._compiled.get_property("INFERENCE_PRECISION_HINT")
-        self.precision = {name: ours for ours, name in OPENVINO_HINTS.items()}.get(hint.to_string(), str(hint))
+        self.precision = {name: ours for ours, name in OPENVINO_HINTS.items()}.get(
+            hint.to_string(), str(hint)
+        )
 
     def request(self) -> Request:
         """An infer request of its own; those of one compiled model run side by side in its streams."""
