@@ -66,7 +66,7 @@ def measure_peaks(
     reasons: dict[Setting, str] = {}
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as folder:
         entries = list(_entries(settings, shapes, Path(folder), reasons=reasons, progress=progress))
-        progress("convolutions race")
+        progress("convolutions: the fastest of each kind")
         _time(entries, budget_s=budget_s * _HEAT_S, rounds=4)
         _time(_finalists(entries), budget_s=budget_s * (1 - _HEAT_S), rounds=_ROUNDS)
         return tuple(_peak(setting, entries, reasons) for setting in settings)
@@ -96,7 +96,7 @@ def _entries(
     progress: Callable[[str], None],
 ) -> Iterator[_Entry]:
     for setting in settings:
-        progress(f"convolutions in {setting.precision}, {setting.runtime}")
+        progress(f"convolutions: {setting.runtime}, {setting.precision}, threads {setting.threads}")
         try:
             for shape in shapes:
                 yield _prepared(setting, shape, folder)
