@@ -35,7 +35,14 @@ class Limit:
             why = peak.reason if peak else "it was not measured"
             raise EdgeproofError(f"no peak of {row.runtime} in {row.precision}: {why}")
         bandwidth = (self.gb_per_s or {}).get(row.threads)
-        roof = roof_of(traffic, p50_ms=row.p50_ms or 0.0, peak=peak, gb_per_s=bandwidth, batch=row.batch)
+        roof = roof_of(
+            traffic,
+            p50_ms=row.p50_ms or 0.0,
+            min_ms=row.min_ms,
+            peak=peak,
+            gb_per_s=bandwidth,
+            batch=row.batch,
+        )
         if roof is None:
             raise EdgeproofError("the row has no latency")
         return roof

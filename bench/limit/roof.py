@@ -7,7 +7,13 @@ OVER = 1.05  # a share above it is no noise
 
 
 def roof_of(
-    traffic: Traffic, *, p50_ms: float, peak: Peak, gb_per_s: float | None, batch: int = 1
+    traffic: Traffic,
+    *,
+    p50_ms: float,
+    peak: Peak,
+    gb_per_s: float | None,
+    min_ms: float | None = None,
+    batch: int = 1,
 ) -> Roof | None:
     """How near a call of ``p50_ms`` comes to what this CPU can do; None where its peak is not known.
 
@@ -16,6 +22,7 @@ def roof_of(
         p50_ms: of one call of ``batch`` images.
         peak: of its runtime, precision and threads.
         gb_per_s: of memory with as many threads; None leaves memory out.
+        min_ms: the shortest call.
         batch: images in a call.
     """
     if not peak.gmacs_per_s or p50_ms <= 0:
@@ -27,6 +34,7 @@ def roof_of(
     return Roof(
         attainable_ms=attainable,
         share=attainable / p50_ms,
+        share_at_min=attainable / min_ms if min_ms else None,
         bound="memory" if memory_ms > compute_ms else "compute",
         moved_bytes=moved,
         gmacs_per_s=macs / p50_ms / 1e6,

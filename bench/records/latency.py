@@ -33,10 +33,12 @@ class Roof(Frozen):
 
     ``attainable_ms`` is the time that ``macs`` and ``moved_bytes`` of one call take at the measured peak of this runtime,
     precision and number of threads, ``share`` is attainable over measured p50, ``bound`` tells which of the two it is.
+    ``share_at_min`` is attainable over the minimum: what the model reaches when nothing disturbs it.
     """
 
     attainable_ms: float
     share: float
+    share_at_min: float | None = None
     bound: Bound
     moved_bytes: int
     gmacs_per_s: float
