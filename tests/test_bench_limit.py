@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-from bench_rows import row
+from bench_rows import record, row
 
 from bench.limit import peak as peak_module
 from bench.limit.bandwidth import last_level_cache, memory_gb_per_s
@@ -129,8 +129,6 @@ def test_rows_beyond_their_roof_are_told() -> None:
     rows = [
         row(p50_ms=time, roof=roof_of(model, p50_ms=time, peak=peak, gb_per_s=None)) for time in (0.9, 1, 2)
     ]
-    from bench_rows import record
-
     assert [item.p50_ms for item in beyond_roof(record(*rows))] == [0.9]
 
 
