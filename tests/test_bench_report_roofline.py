@@ -40,6 +40,8 @@ def test_the_best_int8_row_of_the_most_threads_is_the_finding() -> None:
     assert found.name == "roofline"
     assert found.alt == "With 2 threads, fast INT8 32² in OpenVINO reaches 60% of what this CPU can do"
     assert size(found.png)[0] > 1000
+    other = roofline(record(*rows, peaks=PEAKS, memory_gb_per_s=30.0), chosen="tiny")
+    assert other.alt == "With 2 threads, tiny INT8 32² in OpenVINO reaches 40% of what this CPU can do"
 
 
 def test_a_row_beyond_its_roof_is_said() -> None:

@@ -26,14 +26,17 @@ class _Point:
     share: float
 
 
-def roofline(record: BenchRecord, *, colours: Mapping[str, str] | None = None) -> Picture | None:
+def roofline(
+    record: BenchRecord, *, chosen: str | None = None, colours: Mapping[str, str] | None = None
+) -> Picture | None:
     """Every row that has a share of the roofline, of the most threads; None where no row has.
 
     Args:
         record: whose rows and peaks are drawn.
+        chosen: the model that the title speaks of, and whose names find their place first.
         colours: model → its colour in the report's other pictures.
     """
-    points = _points(record)
+    points = _points(record, chosen)
     if not points:
         return None
     threads = points[0].row.threads
@@ -65,8 +68,8 @@ def roofline(record: BenchRecord, *, colours: Mapping[str, str] | None = None) -
     return picture("roofline", finding=_finding(record, points), draw=draw, width=8.6, height=5.2)
 
 
-def _points(record: BenchRecord) -> list[_Point]:
-    """INT8 first, the nearest to its limit first."""
+def _points(record: BenchRecord, chosen: str | None) -> list[_Point]:
+    """The chosen model first, then INT8, then the nearest to its limit."""
     rows = [row for row in record.rows if row.roof and row.roof.moved_bytes and row.p50_ms]
     threads = max((row.threads for row in rows), default=0)
     found = []
@@ -74,7 +77,7 @@ def _points(record: BenchRecord) -> list[_Point]:
         if row.roof and row.p50_ms and row.threads == threads:
             macs = row.roof.gmacs_per_s * row.p50_ms * 1e6
             found.append(_Point(row, macs / row.roof.moved_bytes, row.roof.gmacs_per_s, row.roof.share))
-    return sorted(found, key=lambda point: (point.row.precision != "int8", -point.share))
+    return sorted(found, key=lambda p: (p.row.model != chosen, p.row.precision != "int8", -p.share))
 
 
 def _best(peaks: Sequence[Peak], threads: int) -> dict[Precision, Peak]:
