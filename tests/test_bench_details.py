@@ -179,9 +179,18 @@ def test_a_failure_costs_one_measure_of_one_form(deployed: Deployed, monkeypatch
     assert found.rows[0].layers
     assert found.rows[0].cold_start_ms is None
     assert found.rows[1] == rows[1]
-    assert found.absent["cold start"] == "a fresh process ended with signal SIGKILL"
+    assert found.absent["cold start"] == "a fresh process ended with signal SIGKILL"  # of both
     assert found.absent["layers"].startswith("gone, openvino, int8, 32×32: ")
     assert "no such file" in found.absent["roof"]
+
+
+def test_several_models_without_time_are_counted(deployed: Deployed) -> None:
+    ticks = itertools.count()
+    rows = [row(model=name) for name in "abcd"]
+    folders = dict.fromkeys(map(form_of, rows), deployed.folder / "int8")
+    found = add_details(record(*rows), folders, seconds=4.5, clock=lambda: next(ticks))
+    assert found.absent["layers"] == "no time was left for it (2 of 4 models)"
+    assert [bool(item.layers) for item in found.rows] == [True, True, False, False]
 
 
 def test_without_peaks_the_rest_stands(deployed: Deployed, monkeypatch) -> None:
@@ -192,7 +201,7 @@ def test_without_peaks_the_rest_stands(deployed: Deployed, monkeypatch) -> None:
     found = add_details(record(row()), {form_of(row()): deployed.folder / "int8"}, seconds=60)
     assert (found.peaks, found.memory_gb_per_s) == ((), None)
     assert found.absent["peaks"] == "MemoryError"
-    assert "no peak of openvino in int8" in found.absent["roof"]
+    assert found.absent["roof"] == "no peak of openvino in int8: it was not measured"
     assert found.rows[0].layers
 
 

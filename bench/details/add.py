@@ -82,21 +82,23 @@ class _Measuring:
 
     until: float
     clock: Callable[[], float]
-    tried: dict[str, int] = field(default_factory=dict)
-    failed: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    tried: dict[str, set[Form]] = field(default_factory=dict)
+    failed: dict[str, dict[str, list[Form | None]]] = field(default_factory=dict)
 
     def attempt(
         self, measure: str, job: Callable[[], Found], *, form: Form | None = None, costly: bool = True
     ) -> Found | None:
         """What ``job`` finds; None with a reason if it fails, or if it is costly and too late to begin."""
-        self.tried[measure] = self.tried.get(measure, 0) + (form is not None)
+        self.tried.setdefault(measure, set()).update({form} if form else ())
         reason = _NO_TIME
         if not costly or self.clock() < self.until:
             try:
                 return job()
             except Exception as error:  # whatever a runtime raises costs this measure, not the bench
                 reason = one_line(error)
-        self.failed.setdefault(measure, {}).setdefault(reason, []).append(str(form or ""))
+        forms = self.failed.setdefault(measure, {}).setdefault(reason, [])
+        if form not in forms:
+            forms.append(form)
         return None
 
     def limit(self, rows: Sequence[Row], *, seconds: float, tell: Callable[[str], None]) -> Limit:
@@ -108,16 +110,16 @@ class _Measuring:
         """Measure → why none, or why some rows do not have it."""
         return {
             measure: "; ".join(
-                _told(reason, forms, of=self.tried[measure]) for reason, forms in failures.items()
+                _told(reason, forms, of=len(self.tried[measure])) for reason, forms in failures.items()
             )
             for measure, failures in self.failed.items()
         }
 
 
-def _told(reason: str, forms: Sequence[str], *, of: int) -> str:
-    if not forms[0] or len(forms) == of:  # of no form: of all
+def _told(reason: str, forms: Sequence[Form | None], *, of: int) -> str:
+    if forms[0] is None or len(forms) == of:  # of none: of all
         return reason
-    return f"{forms[0]}: {reason}" if len(forms) == 1 else f"{reason} ({len(forms)} of {of})"
+    return f"{forms[0]}: {reason}" if len(forms) == 1 else f"{reason} ({len(forms)} of {of} models)"
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from bench.latency import one_line
 from bench.limit.convolutions import DEPTH, SHAPES, ConvolutionShape, convolution_chain, sample_input
@@ -14,6 +14,7 @@ from deploy.openvino_ir import openvino_core
 from deploy.profilers import Operator, profile_model
 from deploy.sessions import OPENVINO_HINTS
 from deploy.timing import Runner, race
+from distill import forms
 from distill.errors import EdgeproofError
 from distill.forms import Precision
 from distill.optional import require
@@ -182,8 +183,8 @@ def _peak(setting: Setting, entries: Sequence[_Entry], reasons: dict[Setting, st
 
 
 def _vouched(entry: _Entry) -> str | None:
-    runtime, precision, threads = entry.setting
-    assert runtime != "torch"  # _prepared has refused it
+    precision, threads = entry.setting.precision, entry.setting.threads
+    runtime = cast(forms.Runtime, entry.setting.runtime)  # of PyTorch there is no entry
     operators = profile_model(
         entry.path, runtime=runtime, feeds={"x": sample_input(entry.shape)}, threads=threads, calls=3,
         precision="fp32" if precision == "int8" else precision,

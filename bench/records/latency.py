@@ -118,7 +118,8 @@ class Row(Frozen):
 class BenchRecord(Record):
     """All rows of one run on one machine; ``noisy`` says that too much was stolen for any row to be trusted.
 
-    ``absent`` tells of a measure that no row has why it has none, such as energy where no counter can be read.
+    ``absent`` tells of a measure that no row has, or not all of them, why: such as energy where no counter can be read.
+    ``memory_gb_per_s`` is of as many threads as the row with the most of them has.
     """
 
     version = 3
