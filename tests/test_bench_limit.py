@@ -10,8 +10,9 @@ from bench.limit import peak as peak_module
 from bench.limit.bandwidth import last_level_cache, memory_gb_per_s
 from bench.limit.convolutions import DEPTH, ConvolutionShape, convolution_chain, sample_input
 from bench.limit.limit import Limit, measure_limit
-from bench.limit.peak import Setting, measure_peaks, refusal
+from bench.limit.peak import measure_peaks, refusal
 from bench.limit.roof import beyond_roof, roof_of
+from bench.limit.runners import Setting
 from bench.limit.traffic import Traffic
 from bench.records.latency import Peak
 from deploy.profilers import Operator
@@ -66,17 +67,42 @@ def test_a_profile_must_show_every_convolution() -> None:
 
 
 def test_what_cannot_be_measured_says_why(monkeypatch) -> None:
+    torch, bf16, int8 = measure_peaks(
+        [Setting("torch", "fp32", 1), Setting("onnxruntime", "bf16", 1), SETTINGS[0]],
+        budget_s=0,
+        shapes=[SMALL],
+    )
+    assert torch.reason == "the peak is measured through ONNX Runtime and OpenVINO alone"
+    assert bf16.reason == "onnxruntime computes in fp32 or int8 on a CPU, not in bf16"
+    assert (torch.gmacs_per_s, bf16.gmacs_per_s, int8.reason) == (None, None, None)
+
     def missing(*_: object, **__: object) -> bytes:
         raise EdgeproofError("package onnx cannot be imported (No module named 'onnx')")
 
     monkeypatch.setattr(peak_module, "convolution_chain", missing)
-    torch, bf16, int8 = measure_peaks(
-        [Setting("torch", "fp32", 1), Setting("onnxruntime", "bf16", 1), SETTINGS[0]], budget_s=0
+    (found,) = measure_peaks(SETTINGS[:1], budget_s=0)
+    assert (found.gmacs_per_s, found.reason) == (
+        None,
+        "package onnx cannot be imported (No module named 'onnx')",
     )
-    assert torch.reason == "the peak is measured through ONNX Runtime and OpenVINO alone"
-    assert "package onnx cannot be imported" in bf16.reason
-    assert "package onnx cannot be imported" in int8.reason
-    assert torch.gmacs_per_s is None
+
+
+@pytest.mark.parametrize(("ms", "doubtful"), [(0.9, True), (0.5, False)])
+def test_threads_that_add_nothing_make_a_doubtful_peak(monkeypatch, ms: float, doubtful: bool) -> None:
+    """One thread takes a millisecond; those that do not add up are timed once more."""
+    raced: list[list[int]] = []
+
+    def timed(entries: list, **_: object) -> None:
+        raced.append([entry.setting.threads for entry in entries])
+        for entry in entries:
+            entry.min_ms = 1.0 if entry.setting.threads == 1 else ms
+
+    monkeypatch.setattr(peak_module, "_time", timed)
+    (found,) = measure_peaks([Setting("openvino", "int8", 2)], shapes=[SMALL])
+    assert raced == [[2, 1], [2, 1], [2] if doubtful else []]
+    assert found.gmacs_per_s == pytest.approx(SMALL.macs * DEPTH / ms / 1e6)
+    told = "doubtful: 2 threads are only 1.1 times as fast as one; other programs ran, or the threads share a core"
+    assert found.reason == (told if doubtful else None)
 
 
 def test_a_chain_keeps_its_numbers_in_range() -> None:

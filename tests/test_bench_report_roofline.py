@@ -52,6 +52,14 @@ def test_a_row_beyond_its_roof_is_said() -> None:
     )
 
 
+def test_a_doubtful_peak_is_said() -> None:
+    peaks = [peak.model_copy(update={"reason": "doubtful: ..."}) for peak in PEAKS]
+    found = roofline(record(roofed(ms=0.3), peaks=peaks, memory_gb_per_s=30.0))
+    assert found.alt.endswith(
+        "reaches 40% of what this CPU can do; the limit is doubtful, other programs ran"
+    )
+
+
 def test_without_bandwidth_or_with_many_rows_it_still_draws() -> None:
     many = [
         roofed(ms=0.2 + number / 100, model=f"a model with a long name {number}$", input_size=32 + number % 2)

@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from bench.limit.bandwidth import memory_gb_per_s
-from bench.limit.peak import Setting, measure_peaks
+from bench.limit.peak import measure_peaks
 from bench.limit.roof import roof_of
+from bench.limit.runners import Setting
 from bench.limit.traffic import Traffic
 from bench.records.latency import Peak, Roof, Row
 from distill.errors import EdgeproofError

@@ -1,34 +1,23 @@
 """The peak: the fastest of several convolutions through each runtime, precision and number of threads. Torch-free."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import cast
 
 from bench.latency import one_line
 from bench.limit.convolutions import DEPTH, SHAPES, ConvolutionShape, convolution_chain, sample_input
-from bench.records.identity import Runtime
+from bench.limit.runners import Setting, load_chain
 from bench.records.latency import Peak
-from deploy.openvino_ir import openvino_core
 from deploy.profilers import Operator, profile_model
-from deploy.sessions import OPENVINO_HINTS
 from deploy.timing import Runner, race
 from distill import forms
-from distill.errors import EdgeproofError
 from distill.forms import Precision
-from distill.optional import require
 
-_HEAT_S, _FINALISTS, _ROUNDS = 0.4, 2, 40  # a first heat of all takes so much of the time
-_NO_TORCH = "the peak is measured through ONNX Runtime and OpenVINO alone"
-
-
-class Setting(NamedTuple):
-    """What a peak is the peak of."""
-
-    runtime: Runtime
-    precision: Precision
-    threads: int
+_HEAT, _FINAL = 0.35, 0.4  # of the time; the rest is for threads that do not add up
+_FINALISTS, _ROUNDS = 2, 40
+_ADDS_UP, _DOUBTFUL = 0.85, 1.5  # of as many threads; times one thread
 
 
 @dataclass
@@ -56,7 +45,8 @@ def measure_peaks(
     """The peak of every setting, in their order: all shapes race in interleaved rounds, the best of each race on.
 
     A peak is the shortest call of the shape that was fastest, of those whose convolutions the runtime's own profiler says
-    were computed in that precision. Where there is none, a peak says why.
+    were computed in that precision. Where there is none, a peak says why. One thread is measured beside several: where they
+    do not add up, a part of the time is kept for another race, and what is still hardly faster then is called doubtful.
 
     Args:
         settings: runtimes, precisions and threads.
@@ -65,11 +55,15 @@ def measure_peaks(
         progress: told what is done.
     """
     reasons: dict[Setting, str] = {}
+    every = dict.fromkeys([*settings, *(one.alone for one in settings)])
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as folder:
-        entries = list(_entries(settings, shapes, Path(folder), reasons=reasons, progress=progress))
+        entries = list(_entries(every, shapes, Path(folder), reasons=reasons, progress=progress))
         progress("convolutions: the fastest of each kind")
-        _time(entries, budget_s=budget_s * _HEAT_S, rounds=4)
-        _time(_finalists(entries), budget_s=budget_s * (1 - _HEAT_S), rounds=_ROUNDS)
+        _time(entries, budget_s=budget_s * _HEAT, rounds=4)
+        best = [entry for setting in every for entry in _fastest(setting, entries)[:_FINALISTS]]
+        _time(best, budget_s=budget_s * _FINAL, rounds=_ROUNDS)
+        slow = [entry for entry in best if _scaling(entry, entries) < _ADDS_UP * entry.setting.threads]
+        _time(slow, budget_s=budget_s * (1 - _HEAT - _FINAL), rounds=_ROUNDS)
         return tuple(_peak(setting, entries, reasons) for setting in settings)
 
 
@@ -89,7 +83,7 @@ def refusal(operators: Sequence[Operator], precision: Precision, *, depth: int =
 
 
 def _entries(
-    settings: Sequence[Setting],
+    settings: Iterable[Setting],
     shapes: Sequence[ConvolutionShape],
     folder: Path,
     *,
@@ -106,43 +100,11 @@ def _entries(
 
 
 def _prepared(setting: Setting, shape: ConvolutionShape, folder: Path) -> _Entry:
-    if setting.runtime == "torch":
-        raise EdgeproofError(_NO_TORCH)
     int8 = setting.precision == "int8"
     path = folder / f"{shape.channels}-{shape.kernel}-{shape.size}-{'int8' if int8 else 'float'}.onnx"
     if not path.is_file():
         path.write_bytes(convolution_chain(shape, int8=int8))
-    make = {"onnxruntime": _onnxruntime, "openvino": _openvino}[setting.runtime]
-    run = make(path, setting, sample_input(shape))
-    run()
-    return _Entry(setting, shape, path, run)
-
-
-def _onnxruntime(path: Path, setting: Setting, pixels: Any) -> Runner:
-    ort = require("onnxruntime")
-    if setting.precision not in ("fp32", "int8"):
-        raise EdgeproofError(f"onnxruntime computes in fp32 or int8 on a CPU, not in {setting.precision}")
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = setting.threads
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    binding = session.io_binding()
-    binding.bind_cpu_input("x", pixels)
-    binding.bind_output("y", "cpu")
-    return lambda: session.run_with_iobinding(binding)
-
-
-def _openvino(path: Path, setting: Setting, pixels: Any) -> Runner:
-    tensor = require("openvino").Tensor
-    compiled = openvino_core().compile_model(
-        str(path), "CPU", {
-            "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": setting.threads,
-            "INFERENCE_PRECISION_HINT": OPENVINO_HINTS.get(setting.precision, "f32"),
-        },
-    )  # fmt: skip
-    request = compiled.create_infer_request()
-    request.set_input_tensor(tensor(pixels))
-    return lambda: request.infer()
+    return _Entry(setting, shape, path, load_chain(path, setting, shape))
 
 
 def _time(entries: Sequence[_Entry], *, budget_s: float, rounds: int) -> None:
@@ -156,16 +118,25 @@ def _time(entries: Sequence[_Entry], *, budget_s: float, rounds: int) -> None:
         named[name].min_ms = min(named[name].min_ms, timing.min_ms)
 
 
-def _finalists(entries: Sequence[_Entry]) -> list[_Entry]:
-    """The fastest shapes of each setting."""
-    found = []
-    for setting in dict.fromkeys(entry.setting for entry in entries):
-        found += _fastest(setting, entries)[:_FINALISTS]
-    return found
-
-
 def _fastest(setting: Setting, entries: Sequence[_Entry]) -> list[_Entry]:
     return sorted((e for e in entries if e.setting == setting), key=lambda entry: -entry.gmacs_per_s)
+
+
+def _scaling(entry: _Entry, entries: Sequence[_Entry]) -> float:
+    """How many times as fast it is as the fastest with one thread."""
+    alone = _fastest(entry.setting.alone, entries)
+    return entry.gmacs_per_s / alone[0].gmacs_per_s if alone else 1.0
+
+
+def _doubt(entry: _Entry, entries: Sequence[_Entry]) -> str | None:
+    """A peak that was measured too low flatters every row, so it is not to pass for one."""
+    scaling = _scaling(entry, entries)
+    if entry.setting.threads == 1 or scaling >= _DOUBTFUL:
+        return None
+    return (
+        f"doubtful: {entry.setting.threads} threads are only {scaling:.1f} times as fast as one; other programs ran, or the "
+        "threads share a core"
+    )
 
 
 def _peak(setting: Setting, entries: Sequence[_Entry], reasons: dict[Setting, str]) -> Peak:
@@ -177,7 +148,9 @@ def _peak(setting: Setting, entries: Sequence[_Entry], reasons: dict[Setting, st
         except Exception as error:  # a profiler's failure is this peak's alone
             refused = one_line(error)
         if refused is None:
-            return Peak(**setting._asdict(), gmacs_per_s=entry.gmacs_per_s, shape=str(entry.shape))
+            return Peak(
+                **setting._asdict(), gmacs_per_s=entry.gmacs_per_s, shape=str(entry.shape), reason=_doubt(entry, entries),
+            )  # fmt: skip
         reason = reason or f"{entry.shape}: {refused}"
     return Peak(**setting._asdict(), reason=reason or "no convolution could be timed")
 

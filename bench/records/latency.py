@@ -45,7 +45,10 @@ class Roof(Frozen):
 
 
 class Peak(Frozen):
-    """The fastest of several convolutions through one runtime: giga multiply-accumulates in a second, and its shape."""
+    """The fastest of several convolutions through one runtime: giga multiply-accumulates in a second, and its shape.
+
+    ``reason`` says why there is none, or why one is doubtful.
+    """
 
     runtime: Runtime
     precision: Precision

@@ -94,6 +94,8 @@ def _finding(record: BenchRecord, points: Sequence[_Point]) -> str:
     threads = "1 thread" if best.row.threads == 1 else f"{best.row.threads} threads"
     name = f"{_name(best.row, sized=True)} in {RUNTIMES[best.row.runtime]}"
     text = f"With {threads}, {name} reaches {best.share:.0%} of what this CPU can do"
+    if any(peak.reason for peak in _best(record.peaks, best.row.threads).values()):
+        text += "; the limit is doubtful, other programs ran"
     beyond = len(beyond_roof(record))
     if beyond:
         rows = "1 row is" if beyond == 1 else f"{beyond} rows are"
