@@ -16,6 +16,7 @@ from bench.limit.runners import Setting
 from bench.limit.traffic import Traffic
 from bench.records.latency import Peak
 from deploy.profilers import Operator
+from deploy.timing import Timer
 from distill.errors import EdgeproofError
 
 SMALL = ConvolutionShape(16, 3, 8)
@@ -165,7 +166,8 @@ def test_no_rows_need_no_peak() -> None:
 def test_bandwidth_counts_what_is_read_and_written() -> None:
     """A clock by which every pass takes a second."""
     ticks = itertools.count()
-    assert memory_gb_per_s(2, array_bytes=8_000, passes=2, clock=lambda: next(ticks)) == pytest.approx(24e-6)
+    timer = Timer(clock=lambda: next(ticks), sleep=lambda _: None)
+    assert memory_gb_per_s(2, array_bytes=8_000, timer=timer) == pytest.approx(24e-6)
 
 
 def test_the_largest_cache_is_the_last(tmp_path) -> None:

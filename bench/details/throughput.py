@@ -15,7 +15,7 @@ from distill.forms import Precision
 Clock = Callable[[], float]
 
 
-def throughput(folder: Path, form: Form, *, cores: int, seconds: float = 0.5) -> float:
+def throughput(folder: Path, form: Form, *, cores: int, seconds: float = 0.3) -> float:
     """Images a second of ``cores`` requests that run at once: OpenVINO's streams, ONNX Runtime's one-thread sessions.
 
     Raises:
