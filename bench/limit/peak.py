@@ -15,8 +15,8 @@ from deploy.timing import Runner, race
 from distill import forms
 from distill.forms import Precision
 
-_HEAT, _FINAL = 0.35, 0.4  # of the time; the rest is for threads that do not add up
-_FINALISTS, _ROUNDS = 2, 40
+_HEAT, _FINAL = 0.25, 0.25  # of the time; the rest is for threads that do not add up, and saved where they do
+_FINALISTS = 2
 _ADDS_UP, _DOUBTFUL = 0.85, 1.5  # of as many threads; times one thread
 
 
@@ -59,11 +59,11 @@ def measure_peaks(
     with tempfile.TemporaryDirectory(prefix="edgeproof-") as folder:
         entries = list(_entries(every, shapes, Path(folder), reasons=reasons, progress=progress))
         progress("convolutions: the fastest of each kind")
-        _time(entries, budget_s=budget_s * _HEAT, rounds=4)
+        _time(entries, budget_s=budget_s * _HEAT, rounds=3, iterations=2)
         best = [entry for setting in every for entry in _fastest(setting, entries)[:_FINALISTS]]
-        _time(best, budget_s=budget_s * _FINAL, rounds=_ROUNDS)
+        _time(best, budget_s=budget_s * _FINAL)
         slow = [entry for entry in best if _scaling(entry, entries) < _ADDS_UP * entry.setting.threads]
-        _time(slow, budget_s=budget_s * (1 - _HEAT - _FINAL), rounds=_ROUNDS)
+        _time(slow, budget_s=budget_s * (1 - _HEAT - _FINAL))
         return tuple(_peak(setting, entries, reasons) for setting in settings)
 
 
@@ -107,13 +107,13 @@ def _prepared(setting: Setting, shape: ConvolutionShape, folder: Path) -> _Entry
     return _Entry(setting, shape, path, load_chain(path, setting, shape))
 
 
-def _time(entries: Sequence[_Entry], *, budget_s: float, rounds: int) -> None:
+def _time(entries: Sequence[_Entry], *, budget_s: float, rounds: int = 200, iterations: int = 3) -> None:
     """Lower each entry's shortest call."""
     if not entries:
         return
     named = {f"{number}": entry for number, entry in enumerate(entries)}
     runs = {name: entry.run for name, entry in named.items()}
-    found = race(runs, reference="0", budget_s=budget_s, rounds=rounds, iterations=3)
+    found = race(runs, reference="0", budget_s=budget_s, rounds=rounds, iterations=iterations)
     for name, timing in found.items():
         named[name].min_ms = min(named[name].min_ms, timing.min_ms)
 
