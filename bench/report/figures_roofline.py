@@ -15,6 +15,7 @@ from distill.page.charts import FAINT, HUES, INK, axes, legend_below, plain
 
 _LINES: dict[Precision, Any] = {"int8": "-", "bf16": (0, (5, 2)), "fp32": (0, (1.2, 1.6))}
 _LABEL_SIZE, _MARKER = 8.5, 55.0
+_AXES_POINTS = 290  # about how high the axes become
 _WIDE = 1.9  # room beside the outermost points, as a factor
 
 
@@ -94,7 +95,7 @@ def _finding(record: BenchRecord, points: Sequence[_Point]) -> str:
     threads = "1 thread" if best.row.threads == 1 else f"{best.row.threads} threads"
     name = f"{_name(best.row, sized=True)} in {RUNTIMES[best.row.runtime]}"
     text = f"With {threads}, {name} reaches {best.share:.0%} of what this CPU can do"
-    if any(peak.reason for peak in _best(record.peaks, best.row.threads).values()):
+    if any(peak.reason for peak in record.peaks if peak.gmacs_per_s and peak.threads == best.row.threads):
         text += "; the limit is doubtful, other programs ran"
     beyond = len(beyond_roof(record))
     if beyond:
@@ -122,20 +123,28 @@ def _limits(
 
 def _roofs(ax: Any, peaks: Mapping[Precision, Peak], gb_per_s: float | None) -> None:
     left, right = ax.get_xlim()
-    corners = [(peak.gmacs_per_s or 0.0) / gb_per_s for peak in peaks.values()] if gb_per_s else []
-    for name, peak in peaks.items():
-        height = peak.gmacs_per_s or 0.0
+    heights = {name: peak.gmacs_per_s or 0.0 for name, peak in peaks.items()}
+    for name, height in heights.items():
         start = max(left, height / gb_per_s) if gb_per_s else left
         ax.plot([start, right], [height, height], color=INK, linewidth=1.3, linestyle=_LINES[name], zorder=2)
-        # beside the axes: inside, some row or other has its marker there
-        ax.annotate(
-            f"{name.upper()} {height:.0f} GMAC/s", (right, height), xytext=(4, 0), textcoords="offset points",
-            ha="left", va="center", fontsize=_LABEL_SIZE, color=INK,
-        )  # fmt: skip
-    if gb_per_s and corners:
-        end = min(right, max(corners))
+    _roof_labels(ax, heights)
+    if gb_per_s and heights:
+        end = min(right, max(heights.values()) / gb_per_s)
         ax.plot([left, end], [left * gb_per_s, end * gb_per_s], color=FAINT, linewidth=1.3, zorder=2)
         _slope_label(ax, gb_per_s)
+
+
+def _roof_labels(ax: Any, heights: Mapping[Precision, float]) -> None:
+    """Beside the axes, since inside some row or other has its marker there; a line apart, the lowest at its place."""
+    low, high = ax.get_ylim()
+    line = (high / low) ** (1.3 * _LABEL_SIZE / _AXES_POINTS)
+    place_at = 0.0
+    for name, height in sorted(heights.items(), key=lambda item: item[1]):
+        place_at = max(height, place_at * line)
+        ax.annotate(
+            f"{name.upper()} {height:.0f} GMAC/s", (ax.get_xlim()[1], place_at), xytext=(4, 0),
+            textcoords="offset points", ha="left", va="center", fontsize=_LABEL_SIZE, color=INK,
+        )  # fmt: skip
 
 
 def _slope_label(ax: Any, gb_per_s: float) -> None:
