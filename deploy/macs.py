@@ -22,7 +22,7 @@ def onnx_macs(model: Any) -> dict[str, int]:
 
     One whose shapes cannot be inferred counts 0.
     """
-    shapes = _onnx_shapes(model)
+    shapes = onnx_shapes(model)
     return {
         node.output[0]: _onnx_node(node, shapes) for node in model.graph.node if node.op_type in ONNX_COMPUTE
     }
@@ -31,8 +31,8 @@ def onnx_macs(model: Any) -> dict[str, int]:
 def ir_macs(operation: Any) -> int:
     """Multiply-accumulates of one convolution or matrix product of an ``openvino.Model``."""
     kind = operation.get_type_name()
-    first, second = (_ir_shape(operation.input(port).get_partial_shape()) for port in (0, 1))
-    output = _ir_shape(operation.output(0).get_partial_shape())
+    first, second = (ir_shape(operation.input(port).get_partial_shape()) for port in (0, 1))
+    output = ir_shape(operation.output(0).get_partial_shape())
     if kind == "MatMul":
         transposed = operation.get_attributes().get("transpose_a", False)
         return math.prod(output) * _reduced(first, transposed=transposed)
@@ -56,7 +56,8 @@ def _reduced(shape: Shape, *, transposed: bool) -> int:
     return shape[-2 if transposed and len(shape) > 1 else -1]
 
 
-def _onnx_shapes(model: Any) -> dict[str, Shape]:
+def onnx_shapes(model: Any) -> dict[str, Shape]:
+    """Name of every tensor of an ``onnx.ModelProto`` → its shape, where it can be inferred."""
     graph = require("onnx").shape_inference.infer_shapes(model).graph
     values: Iterable[Any] = (*graph.input, *graph.value_info, *graph.output)
     shapes: dict[str, Shape] = {
@@ -67,5 +68,6 @@ def _onnx_shapes(model: Any) -> dict[str, Shape]:
     return shapes | {tensor.name: list(tensor.dims) for tensor in graph.initializer}
 
 
-def _ir_shape(shape: Any) -> Shape:
+def ir_shape(shape: Any) -> Shape:
+    """An ``openvino.PartialShape`` as numbers."""
     return [dimension.get_length() if dimension.is_static else 1 for dimension in shape]

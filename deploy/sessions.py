@@ -21,7 +21,8 @@ from distill.preprocess import Pixels
 
 Logits = npt.NDArray[np.float32]
 _EXTERNAL = re.compile(rb"\n(?:\x08|\x88\x80*\x00)location")
-_HINTS: dict[str, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # as OpenVINO spells them
+OPENVINO_HINTS: dict[str, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+"""Precisions of floating-point layers, as OpenVINO spells them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,9 +125,9 @@ class OpenVINOSession:
     """
 
     def __init__(self, path: Path, *, output: str, options: EngineOptions) -> None:
-        if options.precision not in _HINTS:
+        if options.precision not in OPENVINO_HINTS:
             raise EdgeproofError(
-                f"inference precision {options.precision!r}: openvino offers {', '.join(_HINTS)} for floats"
+                f"inference precision {options.precision!r}: openvino offers {', '.join(OPENVINO_HINTS)} for floats"
             )
         self._tensor = require("openvino").Tensor
         self._compiled = openvino_core().compile_model(str(path), "CPU", _configuration(options))
@@ -137,7 +138,9 @@ class OpenVINOSession:
         self.pixels_shape = tuple(self._compiled.input("image").shape)
         self.logits_shape = tuple(self._compiled.output(output).shape)
         hint = self._compiled.get_property("INFERENCE_PRECISION_HINT")
-        self.precision = {name: ours for ours, name in _HINTS.items()}.get(hint.to_string(), str(hint))
+        self.precision = {name: ours for ours, name in OPENVINO_HINTS.items()}.get(
+            hint.to_string(), str(hint)
+        )
 
     def request(self) -> Request:
         """An infer request of its own; those of one compiled model run side by side in its streams."""
@@ -239,7 +242,7 @@ def _share(options: EngineOptions) -> int:
 def _configuration(options: EngineOptions) -> dict[str, Any]:
     found: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY" if options.streams == 1 else "THROUGHPUT",
-        "INFERENCE_PRECISION_HINT": _HINTS[options.precision],
+        "INFERENCE_PRECISION_HINT": OPENVINO_HINTS[options.precision],
     }
     if options.threads is not None:
         found["INFERENCE_NUM_THREADS"] = options.threads

@@ -5,14 +5,11 @@ seconds of CPU for a busy one. ``numpy`` alone is the floor. The result is ``per
 """
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
+from bench.details.fresh_process import Cost, fresh_process
 from distill import machine
 from distill.files import write_json
 
@@ -20,31 +17,28 @@ RESULT = Path(__file__).parent / "results" / "startup.json"
 _ANSWER = (
     "from deploy import Detector; Detector.load({artifact!r}, runtime={runtime!r}{more}).predict({photo!r})"
 )
-_TOLD = """
-import json, resource, time
-found = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps([time.monotonic(), found.ru_utime + found.ru_stime, found.ru_maxrss / 1024]))
-"""
 
 
 def measure(*, artifacts: dict[str, Path], photo: Path, rounds: int) -> dict[str, Any]:
     """The content of the result file."""
-    found: dict[str, list[tuple[float, float, float]]] = {}
+    found: dict[str, list[Cost]] = {}
     with tempfile.TemporaryDirectory() as cache:
         kinds = _kinds(artifacts, photo=photo, cache=cache)
         for turn in range(rounds + 1):
             for name, code in kinds.items():
-                one = _process(code)
+                one = fresh_process(code)
                 if turn:  # the first fills the page cache, and OpenVINO's
                     found.setdefault(name, []).append(one)
-    rows = {
-        name: {
-            label: round(min(values), 3)
-            for label, values in zip(("wall_s", "cpu_s", "peak_mib"), zip(*runs, strict=True), strict=True)
-        }
-        for name, runs in found.items()
-    }
+    rows = {name: _least(runs) for name, runs in found.items()}
     return {"schema_version": 1, "machine": machine.describe(), "rounds": rounds, "rows": rows}
+
+
+def _least(runs: list[Cost]) -> dict[str, float]:
+    return {
+        "wall_s": round(min(one.wall_s for one in runs), 3),
+        "cpu_s": round(min(one.cpu_s for one in runs), 3),
+        "peak_mib": round(min(one.peak_bytes or 0 for one in runs) / 2**20, 3),
+    }
 
 
 def _kinds(artifacts: dict[str, Path], *, photo: Path, cache: str) -> dict[str, str]:
@@ -57,14 +51,6 @@ def _kinds(artifacts: dict[str, Path], *, photo: Path, cache: str) -> dict[str, 
             more = f", cache={cache!r}"
             kinds[f"first answer, {runtime}, cached"] = _ANSWER.format(more=more, **options)
     return kinds
-
-
-def _process(code: str) -> tuple[float, float, float]:
-    """Seconds from start to answer, seconds of CPU, and peak memory in MiB of a fresh interpreter."""
-    began = time.monotonic()
-    told = subprocess.run([sys.executable, "-c", code + _TOLD], check=True, capture_output=True, text=True)
-    ended, cpu, peak = json.loads(told.stdout)
-    return ended - began, cpu, peak
 
 
 def main() -> None:

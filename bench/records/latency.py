@@ -33,17 +33,22 @@ class Roof(Frozen):
 
     ``attainable_ms`` is the time that ``macs`` and ``moved_bytes`` of one call take at the measured peak of this runtime,
     precision and number of threads, ``share`` is attainable over measured p50, ``bound`` tells which of the two it is.
+    ``share_at_min`` is attainable over the minimum: what the model reaches when nothing disturbs it.
     """
 
     attainable_ms: float
     share: float
+    share_at_min: float | None = None
     bound: Bound
     moved_bytes: int
     gmacs_per_s: float
 
 
 class Peak(Frozen):
-    """The fastest of several convolutions through one runtime: giga multiply-accumulates in a second, and its shape."""
+    """The fastest of several convolutions through one runtime: giga multiply-accumulates in a second, and its shape.
+
+    ``reason`` says why there is none, or why one is doubtful.
+    """
 
     runtime: Runtime
     precision: Precision
@@ -116,7 +121,8 @@ class Row(Frozen):
 class BenchRecord(Record):
     """All rows of one run on one machine; ``noisy`` says that too much was stolen for any row to be trusted.
 
-    ``absent`` tells of a measure that no row has why it has none, such as energy where no counter can be read.
+    ``absent`` tells of a measure that no row has, or not all of them, why: such as energy where no counter can be read.
+    ``memory_gb_per_s`` is of as many threads as the row with the most of them has.
     """
 
     version = 3
