@@ -11,6 +11,7 @@ from distill.cli.cross import cross
 from distill.cli.data import data_app
 from distill.cli.doctor import doctor
 from distill.cli.evaluate import evaluate
+from distill.cli.explain import explain
 from distill.cli.export import export
 from distill.cli.names import list_names
 from distill.cli.predict import predict
@@ -67,6 +68,7 @@ app.command()(selftest)
 app.command()(sensitivity)
 app.command()(search)
 app.command()(cross)
+app.command()(explain)
 app.command(name="list")(list_names)
 app.command()(doctor)
 app.add_typer(data_app, name="data")

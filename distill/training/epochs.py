@@ -149,4 +149,6 @@ def ignore_warnings() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated", category=FutureWarning)
     warnings.filterwarnings("ignore", message=".*Checkpoint directory .* exists and is not empty.*")
-    warnings.filterwarnings("ignore", message=".*eval mode at the start of training.*")  # frozen features stay in it
+    warnings.filterwarnings(
+        "ignore", message=".*eval mode at the start of training.*"
+    )  # frozen features stay in it
