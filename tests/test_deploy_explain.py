@@ -109,7 +109,8 @@ def test_the_command_explains_photos_and_scores_maps_of_simulated_blends(tmp_pat
     assert result.exit_code == 0, result.output
     record = ExplainRecord.read(out / "explain.json")
     [found] = record.images
-    assert Image.open(out / found.picture).size == (2 * 320 + 8, 320)
+    with Image.open(out / found.picture) as picture:
+        assert picture.size == (2 * 320 + 8, 320)
     assert f"strongest at {found.peak[0]}, {found.peak[1]}" in result.stdout
     assert record.scores.images == 5 and record.scores.groups == 5 and 0 < record.scores.chance < 1
     assert told(record.scores) in result.stdout
