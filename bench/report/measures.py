@@ -20,7 +20,7 @@ class Measures:
         name: what people call it; ``title`` is the same at the start of a line.
         meaning: how to read its value, from the metrics of a split.
         terms: explanations.
-        headline: titles and cells of the one table; ``brief`` those on a terminal.
+        headline: titles and cells of a whole description, ``brief`` those of the one table, ``terminal`` those on a terminal.
         verdicts: of the table of verdicts.
         verdicts_title, verdicts_note: of that table.
         arms: columns of the tables of arms.
@@ -37,6 +37,7 @@ class Measures:
     terms: tuple[tuple[str, str], ...]
     headline: tuple[Cell, ...]
     brief: tuple[Cell, ...]
+    terminal: tuple[Cell, ...]
     verdicts: tuple[Cell, ...]
     verdicts_title: str
     verdicts_note: str
@@ -84,10 +85,8 @@ BINARY = Measures(
         ("TPR at 5\u00a0% FPR", lambda found: fixed(found.tpr_at_5fpr)),
         ("F1", lambda found: fixed(found.f1)),
     ),
-    brief=(
-        ("AUC", lambda found: fixed(found.auc)),
-        ("TPR at 5\u00a0% FPR", lambda found: fixed(found.tpr_at_5fpr)),
-    ),
+    brief=(("AUC [95\u00a0% CI]", lambda found: with_interval(found.auc, found.auc_ci)),),
+    terminal=(("AUC", lambda found: fixed(found.auc)),),
     verdicts=(
         _BALANCED, ("TPR at 1 % FPR", lambda found: fixed(found.tpr_at_1fpr)), _ECE,
         ("NLL", lambda found: fixed(found.nll)), ("Brier", lambda found: fixed(found.brier)),
@@ -129,7 +128,8 @@ CLASSES = Measures(
         _MACRO_F1,
         _LOG_LOSS,
     ),
-    brief=(("Accuracy", lambda found: fixed(found.accuracy)), _MACRO_F1, _LOG_LOSS),
+    brief=(("Accuracy [95\u00a0% CI]", lambda found: with_interval(found.accuracy, found.accuracy_ci)),),
+    terminal=(("Accuracy", lambda found: fixed(found.accuracy)),),
     verdicts=(("Accuracy", lambda found: fixed(found.accuracy)), _BALANCED, _MACRO_F1, _LOG_LOSS, _ECE),
     verdicts_title="Verdicts: the likeliest class",
     verdicts_note="On the test split. One temperature per model, fitted on validation images before the test split was read.",

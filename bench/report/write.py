@@ -1,15 +1,16 @@
-"""Write the report of a run: ``report.md``, a self-contained ``report.html`` and ``plots/*.png``."""
+"""Write the report of a run: ``report.md``, a self-contained ``report.html``, ``gates.xml`` and ``plots/*.png``."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.report import html as report_html
 from bench.report import markdown as report_markdown
-from bench.report.data import load_run
+from bench.report.data import RunData, load_run
+from bench.report.opening import numbers, one_table
 from bench.report.sections import all_sections
 from bench.report.verdict import judge
 from distill.files import write_bytes, write_text
-from distill.page.blocks import Gallery
+from distill.page.blocks import Gallery, Section, pictures_in
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,29 @@ def write_report(run: Path) -> ReportPaths:
     """
     data = load_run(run)
     verdict = judge(data)
-    sections = all_sections(data, verdict)
-    for section in sections:
-        for block in section.blocks:
-            for picture in block.pictures if isinstance(block, Gallery) else ():
-                write_bytes(run / "plots" / f"{picture.name}.png", picture.png)
-    simulated = ", simulated data" if data.simulated else ""
-    created = data.environment.created[:10] if data.environment else ""
-    title = f"edgeproof report: {data.name}{simulated}{f', {created}' if created else ''}"
-    paths = ReportPaths(markdown=run / "report.md", html=run / "report.html")
-    write_text(paths.markdown, report_markdown.render(title=title, verdict=verdict, sections=sections))
-    write_text(paths.html, report_html.render(title=title, verdict=verdict, sections=sections))
+    first, *others = all_sections(data, verdict)
+    for picture in pictures_in([block for section in (first, *others) for block in section.blocks]):
+        if picture.name:
+            write_bytes(run / "plots" / f"{picture.name}.png", picture.png)
+    title, paths = title_of(data), ReportPaths(markdown=run / "report.md", html=run / "report.html")
+    text = report_markdown.render(
+        title=title, verdict=verdict, table=one_table(data, verdict), sections=[*_drawn(first), *others]
+    )
+    write_text(paths.markdown, text)
+    figures = numbers(data, verdict.chosen)
+    page = report_html.render(title=title, verdict=verdict, numbers=figures, sections=[first, *others])
+    write_text(paths.html, page)
     return paths
+
+
+def title_of(run: RunData) -> str:
+    """The run's name, what its data are, and when it was made."""
+    simulated = ", simulated data" if run.simulated else ""
+    created = run.environment.created[:10] if run.environment else ""
+    return f"edgeproof report: {run.name}{simulated}{f', {created}' if created else ''}"
+
+
+def _drawn(opening: Section) -> list[Section]:
+    """The opening's pictures as a section of their own."""
+    found = tuple(pictures_in(opening.blocks))
+    return [Section("Accuracy against latency", [Gallery(found)], folded=True)] if found else []

@@ -285,9 +285,11 @@ def _require_training() -> None:
 
 
 def _print_result(folder: Path) -> None:
-    from bench.report.terminal import headline_table
+    from bench.report.terminal import result_tables
 
-    _console().print(headline_table(folder))
+    console = _console()
+    for block in result_tables(folder):
+        console.print(block, highlight=False, markup=False, soft_wrap=isinstance(block, str))
     _print_report(folder)
 
 
