@@ -504,3 +504,23 @@ def test_of_a_run_that_its_data_stopped_a_terminal_shows_the_verdict_and_no_tabl
     [told] = result_tables(stopped.write(tmp_path))
     assert isinstance(told, str)
     assert "nothing was trained" in told and "What to do: Save both classes in one way." in told
+
+
+def test_a_teacher_that_is_a_table_of_answers_is_called_that(tmp_path: Path, calm_records: Records) -> None:
+    assert calm_records.recipe and calm_records.bench
+    teacher = changed(calm_records.recipe.teacher, predictions="answers.csv", sees="clean")
+    rows = [row for row in calm_records.bench.rows if row.model != "teacher"]
+    records = replace(
+        calm_records,
+        recipe=changed(calm_records.recipe, teacher=teacher),
+        bench=changed(calm_records.bench, rows=rows),
+        histories={name: found for name, found in calm_records.histories.items() if "teacher" not in name},
+    )
+    folder = records.write(tmp_path)
+    run = load_run(folder)
+    row = cells_of(front_table(run, choose(run)), Model="teacher")
+    assert (row["Runtime"], row["Precision"], row["p50 ms"]) == ("given probabilities", NONE, NONE)
+    told = StringIO()
+    Console(file=told, width=120).print(*result_tables(folder))
+    assert re.search(r"teacher +given probabilities +32×32 ", told.getvalue())
+    assert "teacher FP32" not in write_report(folder).markdown.read_text()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from distill.data.audit.advice import together
 from distill.data.audit.audit import CHECKS, NOTES, audit, metadata_features, require_passed
 from distill.data.audit.folder import audit_folder, print_audit
 from distill.data.audit.report import AuditReport, Check
@@ -148,9 +149,18 @@ def test_a_failed_audit_names_every_check(clean, tmp_path):
     assert str(caught.value) == (
         "data audit failed: duplicates_across_splits = 1 (limit 0); duplicates_across_classes = 1 (limit 0); "
         "near_duplicates_across_splits = 0.0357 (limit 0.001); near_duplicates_across_classes = 0.0333 (limit 0.001); "
-        f"see {tmp_path}/audit.json. Remove the copies, or put both into one group, which no split divides. To accept all: "
+        f"see {tmp_path}/audit.json. Remove the copies, or put both into one group, which no split divides. "
+        "Remove the copies, or mend the label of one: the same picture cannot be both. "
+        "Put what shows the same scene into one group, which no split divides. "
+        "Mend the labels, or, where a generated image was made of the real one, put both into one group. To accept all: "
         """--set 'gates.accept=["duplicates_across_splits", "duplicates_across_classes", """
         """"near_duplicates_across_splits", "near_duplicates_across_classes"]'"""
+    )
+
+
+def test_what_would_mend_most_of_what_failed_is_said_first_and_once():
+    assert together(["Remove copies. 3 names: use stem.", "Mend labels. 3 names: use stem.", "", "Mend labels."]) == (
+        "3 names: use stem. Mend labels. Remove copies."
     )
 
 

@@ -66,7 +66,7 @@ def students(run: RunData) -> Table | None:
     )
     titles = (
         "Student", f"{name} alone, seeds", f"{name} distilled, seeds", f"{name} INT8 [95\u00a0% CI]", "INT8 cost", "Runtime",
-        "Input", "p50 ms", "min ms", *RATIOS, "MMAC", "Parameters", "File", "Beaten by",
+        "Input", "p50 ms", *RATIOS, "MMAC", "File", "Beaten by",
     )  # fmt: skip
     return Table("Students beside each other", columns(*titles), rows, note, strong)
 
@@ -99,10 +99,8 @@ def _cells(run: RunData, candidate: Candidate, best: Sequence[Candidate]) -> tup
         RUNTIMES[item.identity.runtime],
         square(row.input_size),
         latency(row, lambda found: found.p50_ms),
-        latency(row, lambda found: found.min_ms),
         *speedups(row),
         NONE if row.macs is None else count(row.macs / 1e6),
-        count(row.params),
         size(row.bytes),
         _rival(candidate, best),
     )

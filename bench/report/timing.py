@@ -15,7 +15,6 @@ _SCOPES: dict[Scope, str] = {
 }
 _FORM = ("Model", "Runtime", "Precision", "Input", "Threads", "Batch")
 _TIMES: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
-    ("p50 ms", lambda row: row.p50_ms),
     ("min ms", lambda row: row.min_ms),
     ("p90 ms", lambda row: row.p90_ms),
     ("p99 ms", lambda row: row.p99_ms),
@@ -29,14 +28,15 @@ def timed(run: RunData, scope: Scope) -> Table:
     cells = tuple(
         (
             *_form(run, row),
-            *(latency(row, of) for _, of in _TIMES),
+            latency(row, lambda found: found.p50_ms),
+            *(milliseconds(of(row)) for _, of in _TIMES),
             *speedups(row),
             str(row.samples),
             str(row.spoiled or NONE),
         )
         for row in rows
     )
-    heads = columns(*_FORM, *(title for title, _ in _TIMES), *RATIOS, "Samples", "Repeated", left=3)
+    heads = columns(*_FORM, "p50 ms", *(title for title, _ in _TIMES), *RATIOS, "Samples", "Repeated", left=3)
     note = (
         f"{marks(cells)} Deviation: median absolute deviation. Repeated: calls that something else interrupted. "
         "Accuracy is not given here: a network is judged at the size it was trained at alone."

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from distill.data.audit.advice import accepting, advice
+from distill.data.audit.advice import accepting, advice, together
 from distill.data.audit.classes import class_findings, class_notes
 from distill.data.audit.duplicates import exact_duplicates, near_duplicates, straddling_groups
 from distill.data.audit.findings import Facts, Finding, facts_of, not_checked
@@ -135,9 +135,8 @@ def require_passed(report: AuditReport, *, where: Path) -> None:
             f"{check.name} = {check.value:.3g} (limit {check.limit:g})" for check in report.failed
         )
         accept = accepting([check.name for check in report.failed])
-        raise GateFailedError(
-            f"data audit failed: {said}; see {where}. {report.failed[0].advice} To accept all: {accept}"
-        )
+        steps = together(check.advice for check in report.failed)
+        raise GateFailedError(f"data audit failed: {said}; see {where}. {steps} To accept all: {accept}")
 
 
 def metadata_features(scan: Scan) -> npt.NDArray[np.float64]:
