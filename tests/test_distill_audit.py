@@ -159,9 +159,9 @@ def test_a_failed_audit_names_every_check(clean, tmp_path):
 
 
 def test_what_would_mend_most_of_what_failed_is_said_first_and_once():
-    assert together(["Remove copies. 3 names: use stem.", "Mend labels. 3 names: use stem.", "", "Mend labels."]) == (
-        "3 names: use stem. Mend labels. Remove copies."
-    )
+    assert together(
+        ["Remove copies. 3 names: use stem.", "Mend labels. 3 names: use stem.", "", "Mend labels."]
+    ) == ("3 names: use stem. Mend labels. Remove copies.")
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -11,6 +11,7 @@ from bench.report.data import RunData
 from bench.report.distillation import sentence
 from bench.report.entry import Entry
 from bench.report.environment import command, machine, stages
+from bench.report.examples import most_wrong, turned
 from bench.report.families import families, shown
 from bench.report.figures_arms import paired_seeds
 from bench.report.figures_confusion import confusion
@@ -30,7 +31,7 @@ from bench.report.published import published
 from bench.report.stopped import stopped_by_audit
 from bench.report.students import students
 from bench.report.teacher_cost import teacher_cost
-from bench.report.thresholds import thresholds
+from bench.report.thresholds import rates, verdicts
 from bench.report.timing import not_timed, resources, timed
 from bench.report.verdict import Verdict
 from distill.page.blocks import Block, Code, Picture, Points, Section, Table, Terms, Text
@@ -159,10 +160,13 @@ def _quality(run: RunData, verdict: Verdict) -> Section:
         galleries = [(confusion,), (figures_quality.reliability,)]
     pictures = (block for draw in galleries for block in _per_student(run, verdict, *draw))
     terms = Terms((*run.measures.terms, *_TERMS))
-    blocks = _filled(run, thresholds(run), terms, *pictures, answers(run), files=("accuracy.json",))
-    return _folded(
-        "How good is it, and how sure?", "rates at the threshold, ROC, confusion, calibration", blocks
-    )
+    known = [table for table in (rates(run),) if table]
+    wrong = most_wrong(run, verdict.chosen)
+    blocks = _filled(
+        run, verdicts(run), *known, terms, *wrong, *pictures, answers(run), files=("accuracy.json",)
+    )  # fmt: skip
+    teaser = "rates with intervals, the most wrong images, ROC, confusion, calibration"
+    return _folded("How good is it, and how sure?", teaser, blocks)
 
 
 def _families(run: RunData, verdict: Verdict) -> Section:
@@ -194,8 +198,9 @@ def _degradations(run: RunData, verdict: Verdict) -> Section:
 
 
 def _costs(run: RunData, verdict: Verdict) -> Section:
-    blocks = _filled(run, costs(run), files=("accuracy.json",))
-    return _folded("What did each step cost?", "distillation, export and INT8, from model to model", blocks)
+    blocks = _filled(run, costs(run), *turned(run, verdict.chosen), files=("accuracy.json",))
+    teaser = "distillation, export and INT8, and the images whose verdict INT8 turned"
+    return _folded("What did each step cost?", teaser, blocks)
 
 
 def _proofs(run: RunData, verdict: Verdict) -> Section:

@@ -8,7 +8,7 @@ from distill.page.blocks import Column, Table
 from distill.page.formats import NONE
 
 FAILED, NOT_CHECKED = "failed", "not checked"
-_NUMBER = re.compile(r"[+−-]?\d[\d.,e+-]*( %| of [\d,]+)?")
+_NUMBER = re.compile(r"[+−-]?\d[\d.,e+-]*( %|×| of [\d,]+)?( \[[^\]]+\])?")
 
 
 def mark(passed: bool) -> str:
