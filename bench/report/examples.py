@@ -132,8 +132,10 @@ def _pictures(run: RunData, images: Sequence[tuple[Sample, tuple[str, str]]]) ->
 def _thumbnail(image: Image.Image) -> bytes:
     """At most ``_SIDE`` pixels wide and high, on a square of grey."""
     image.thumbnail((_SIDE, _SIDE))
-    square = Image.new("RGB", (max(image.size),) * 2, (128, 128, 128))
-    square.paste(image, tuple((max(image.size) - side) // 2 for side in image.size))
+    width, height = image.size
+    side = max(width, height)
+    square = Image.new("RGB", (side, side), (128, 128, 128))
+    square.paste(image, ((side - width) // 2, (side - height) // 2))
     buffer = io.BytesIO()
     square.save(buffer, "PNG")
     return buffer.getvalue()

@@ -1,12 +1,13 @@
 """What a terminal shows: the one table with fewer columns, the students, and what distillation gave."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.records.distillation import Distillation, DistillationRecord
 from bench.report.arms import spread
 from bench.report.cells import EAGER
+from bench.report.comparison import compare_runs, comparison_table, headline, not_judged, regressions
 from bench.report.data import RunData, load_run
 from bench.report.distillation import SPLITS, claim, interval
 from bench.report.evidence import groups_behind
@@ -43,6 +44,39 @@ def result_tables(folder: Path) -> "Iterator[Table | str]":
         yield _students(run, found)
 
 
+def comparison_tables(folders: Sequence[Path]) -> "Iterator[Table | str]":
+    """Several runs beside each other, then what is worse than in the first, and what could not be judged.
+
+    Raises:
+        EdgeproofError: a folder does not exist.
+    """
+    found = compare_runs(folders)
+    wanted = (
+        "Run",
+        "Verdict",
+        "Chosen student",
+        "Change",
+        "INT8 cost",
+        "Input",
+        "p50 ms",
+        EAGER,
+        "Gates failed",
+    )
+    table = comparison_table(found)
+    shown = [
+        i
+        for i, column in enumerate(table.columns)
+        if column.title.startswith((*wanted, found[0].run.measures.title))
+    ]
+    yield _some_columns(table, [i for i in shown if "unseen" not in table.columns[i].title])
+    first, *others = found
+    yield headline(found)
+    for one in others:
+        yield from (f"  {one.name}: {text}" for text in regressions(one, first))
+    for one in found:
+        yield from (f"  not judged, {one.name}: {text}" for text in not_judged(one, first))
+
+
 def _one_table(run: RunData, verdict: Verdict) -> "Table | str":
     from rich.text import Text
 
@@ -59,14 +93,19 @@ def _one_table(run: RunData, verdict: Verdict) -> "Table | str":
 
 def _students(run: RunData, found: PageTable) -> "Table":
     """The table of students with the columns that a terminal has room for."""
-    from rich.text import Text
-
     wanted = ("Student", "INT8 cost", "Runtime", "Input", "p50 ms", EAGER, "Beaten by")
     places = [
         i for i, column in enumerate(found.columns) if column.title in wanted or "INT8 [" in column.title
     ]
+    return _some_columns(found, places, simulated=run.simulated)
+
+
+def _some_columns(found: PageTable, places: Sequence[int], *, simulated: bool = False) -> "Table":
+    """A page's table with those of its columns that a terminal has room for."""
+    from rich.text import Text
+
     titles = tuple(found.columns[i].title for i in places)
-    out = _table(found.title, simulated=run.simulated, left=titles[:1], right=titles[1:])
+    out = _table(found.title, simulated=simulated, left=titles[:1], right=titles[1:])
     for number, cells in enumerate(found.rows):
         out.add_row(*(Text(cells[i]) for i in places), style="bold" if number in found.strong else None)
     return out

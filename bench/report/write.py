@@ -1,16 +1,20 @@
-"""Write the report of a run: ``report.md``, a self-contained ``report.html``, ``gates.xml`` and ``plots/*.png``."""
+"""Write the report of a run (``report.md``, ``report.html``, ``gates.xml``, ``plots/*.png``), or of several beside each other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.report import html as report_html
 from bench.report import markdown as report_markdown
+from bench.report.comparison import compare_runs, headline, sections
 from bench.report.data import RunData, load_run
+from bench.report.junit import junit
 from bench.report.opening import numbers, one_table
 from bench.report.sections import all_sections
 from bench.report.verdict import judge
 from distill.files import write_bytes, write_text
-from distill.page.blocks import Gallery, Section, pictures_in
+from distill.page import html, markdown
+from distill.page.blocks import Gallery, Page, Section, pictures_in
 
 
 @dataclass(frozen=True)
@@ -21,8 +25,27 @@ class ReportPaths:
     html: Path
 
 
+def write_comparison(folders: Sequence[Path], out: Path) -> ReportPaths:
+    """Write ``comparison.md`` and ``comparison.html`` of several runs into a folder.
+
+    Raises:
+        EdgeproofError: a run folder does not exist.
+    """
+    found = compare_runs(folders)
+    title = f"edgeproof: {len(found)} runs beside each other"
+    paths = ReportPaths(markdown=out / "comparison.md", html=out / "comparison.html")
+    parts, told = sections(found), headline(found)
+    text = (
+        f"# {markdown.escape(told)}\n\n_{markdown.escape(title)}_\n{markdown.render(parts, folder='plots')}"
+    )
+    write_text(paths.markdown, text.rstrip() + "\n")
+    page = Page(title=title, eyebrow=title, headline=told, sections=parts, sortable=True)
+    write_text(paths.html, html.render(page))
+    return paths
+
+
 def write_report(run: Path) -> ReportPaths:
-    """Write ``report.md``, ``report.html`` and ``plots/`` into a run folder, whatever it holds.
+    """Write ``report.md``, ``report.html``, ``gates.xml`` and ``plots/`` into a run folder, whatever it holds.
 
     Raises:
         EdgeproofError: the folder does not exist.
@@ -42,6 +65,7 @@ def write_report(run: Path) -> ReportPaths:
     figures = numbers(data, verdict.chosen)
     page = report_html.render(title=title, verdict=verdict, numbers=figures, sections=[first, *others])
     write_text(paths.html, page)
+    write_text(run / "gates.xml", junit(data))
     return paths
 
 

@@ -14,6 +14,7 @@ from distill.cli.export import export
 from distill.cli.names import list_names
 from distill.cli.predict import predict
 from distill.cli.quantize import quantize
+from distill.cli.report import report
 from distill.cli.selftest import selftest
 from distill.cli.sensitivity import sensitivity
 from distill.cli.terminate import treat_termination_as_ctrl_c
@@ -59,7 +60,10 @@ def _options(
     set_verbosity(quiet=quiet, verbose=verbose)
 
 
-run.add_to(app, own={"export": export, "quantize": quantize, "verify": verify, "evaluate": evaluate})
+run.add_to(
+    app,
+    own={"export": export, "quantize": quantize, "verify": verify, "evaluate": evaluate, "report": report},
+)
 app.command()(predict)
 app.command()(selftest)
 app.command()(sensitivity)
