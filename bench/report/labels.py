@@ -12,11 +12,6 @@ def box(centre: Point, width: float, height: float) -> Box:
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
-def near(a: Point, b: Point, distance: float) -> bool:
-    """Whether two points lie closer than ``distance``."""
-    return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 < distance**2
-
-
 def place(marker: Box, *, width: float, height: float, taken: Sequence[Box], frame: Box) -> Box:
     """The box, of those around ``marker`` and within ``frame``, that covers least of ``taken``.
 

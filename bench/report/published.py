@@ -45,7 +45,7 @@ def published() -> Iterator[Block]:
             f"The report on {_MODEL} contradicts itself. Its table says precision {_TOLD['precision']} and F1 {_TOLD['F1']} "
             f"(“projected for 10 epochs”); its confusion matrix, [[{count(tn)}, {count(fp)}], [{count(fn)}, {count(tp)}]], "
             f"gives precision {fixed(found['precision'])} and F1 {fixed(found['F1'])}. "
-            "Only the recall agrees. Quote both or neither."
+            "Only the recall nearly agrees. Quote both or neither."
         ],
         bad=True,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from bench.report import arms, dataset, figures_quality, proof, repair
+from bench.report import arms, dataset, figures_quality, limits, proof, repair
 from bench.report import degradations as degraded
 from bench.report.answers import answers
 from bench.report.costs import costs
@@ -107,7 +107,9 @@ def _speed(run: RunData, verdict: Verdict) -> Section:
         timed(run, "model"),
         timed(run, "end_to_end"),
         # the picture of the roofline belongs here
+        limits.layers(run, verdict.chosen),
         resources(run),
+        limits.peaks(run),
         not_timed(run),
         Terms(_TIME_TERMS),
         files=("bench.json",),
