@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from cli import edgeproof, one_line_error
 from report_fixture import LARGE, NNCF, STUDENT, Records, alike, changed
+from rich.console import Console
 
 from bench.records.latency import BenchRecord
 from bench.report.comparison import (
@@ -21,6 +23,7 @@ from bench.report.comparison import (
 )
 from bench.report.data import load_run
 from bench.report.junit import junit
+from bench.report.terminal import comparison_tables
 from bench.report.write import write_comparison, write_report
 
 Beside = Callable[[Records], list[Compared]]
@@ -157,3 +160,16 @@ def test_gates_are_test_cases(tmp_path: Path, calm_records: Records) -> None:
     assert int(checks.get("tests") or 0) == len(calm_records.accuracy.gate.checks)
     [bad] = checks.iter("failure")
     assert "0.060, limit 0.050" in (bad.get("message") or "") and "\x07" not in junit(load_run(tmp_path))
+
+
+def test_the_console_shows_every_run_and_what_regressed(tmp_path: Path, calm_records: Records) -> None:
+    worse = calm_records.with_split(NNCF, "heldout", auc=0.5, auc_ci=(0.48, 0.52))
+    folders = [calm_records.write(tmp_path / "old"), worse.write(tmp_path / "new")]
+    told = StringIO()
+    console = Console(file=told, width=150)
+    for block in comparison_tables(folders):
+        console.print(block, markup=False, highlight=False)
+    lines = told.getvalue().splitlines()
+    assert any(line.lstrip().startswith("new ") and "48×48" in line for line in lines)
+    assert "Worse than old beyond the noise: new" in lines
+    assert any(line.startswith("  new: AUC on unseen generators −0.260 [") for line in lines)

@@ -51,24 +51,8 @@ def comparison_tables(folders: Sequence[Path]) -> "Iterator[Table | str]":
         EdgeproofError: a folder does not exist.
     """
     found = compare_runs(folders)
-    wanted = (
-        "Run",
-        "Verdict",
-        "Chosen student",
-        "Change",
-        "INT8 cost",
-        "Input",
-        "p50 ms",
-        EAGER,
-        "Gates failed",
-    )
     table = comparison_table(found)
-    shown = [
-        i
-        for i, column in enumerate(table.columns)
-        if column.title.startswith((*wanted, found[0].run.measures.title))
-    ]
-    yield _some_columns(table, [i for i in shown if "unseen" not in table.columns[i].title])
+    yield _some_columns(table, [i for i, column in enumerate(table.columns) if "unseen" not in column.title])
     first, *others = found
     yield headline(found)
     for one in others:
