@@ -13,6 +13,7 @@ from report_fixture import LARGE, NNCF, ORT, RECORDS, STUDENT, Records, changed
 from rich.console import Console
 
 from bench.report import limits
+from bench.report import markdown as report_markdown
 from bench.report.data import load_run
 from bench.report.dataset import skipped
 from bench.report.figures_training import teacher_training, training
@@ -24,7 +25,7 @@ from bench.report.timing import not_timed, resources, timed
 from bench.report.verdict import choose, judge
 from bench.report.write import write_report
 from distill.errors import EdgeproofError
-from distill.page.blocks import Table
+from distill.page.blocks import Section, Table, Text
 from distill.page.formats import NONE
 
 _VOID = {"meta", "img", "br", "link", "input", "hr", "source"}
@@ -596,3 +597,14 @@ def test_the_published_contradiction_is_worked_out(whole: Path) -> None:
     assert [round(value, 3) for value in found.values()] == [0.603, 0.951, 0.738]
     markdown = (whole / "report.md").read_text()
     assert "gives precision 0.603 and F1 0.738" in markdown and "precision 0.8315 and F1 0.8921" in markdown
+
+
+def test_markdown_fits_a_comment_and_names_what_it_leaves_out(calm_records: Records, tmp_path: Path) -> None:
+    verdict = judge(load_run(calm_records.write(tmp_path)))
+    sections = [
+        Section(name, [Text(name * size)], folded=True) for name, size in (("a", 10), ("b", 70_000), ("c", 9))
+    ]
+    text = report_markdown.render(title="t", verdict=verdict, table=None, sections=sections)
+    assert len(text) < report_markdown.LONGEST
+    assert "a" * 10 in text and "c" * 9 in text and "b" * 100 not in text
+    assert text.endswith("Too long for this file, and in report.html: “b”.\n")
