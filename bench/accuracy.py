@@ -71,6 +71,7 @@ def _judge(model: Judged, truth: Mapping[str, Truth], judge: Judge) -> ModelAccu
         roc=judge.roc(labels, test),
         reliability=judge.reliability(labels, test),
         band=model.band,
+        ece_before=judge.ece_before(labels, test, model.calibration),
         answered=dict(_answered(model, truth)),
     )
 

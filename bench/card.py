@@ -5,8 +5,8 @@ from operator import attrgetter
 from pathlib import Path
 
 from bench.records.accuracy import Comparison
-from bench.records.latency import Row
-from bench.report.cells import latency, speedups
+from bench.records.latency import Row, Scope
+from bench.report.cells import RATIOS, latency, marks, speedups
 from bench.report.costs import flipped
 from bench.report.data import RunData, load_run
 from bench.report.dataset import generator_counts, images
@@ -178,8 +178,12 @@ def _repaired(run: RunData, item: Entry) -> Iterator[tuple[str, str]]:
 
 
 def _speed(run: RunData, item: Entry) -> Iterator[Block | None]:
-    scopes = {"model only": run.timing(item), "from file to answer": run.timing(item, scope="end_to_end")}
-    rows = [(scope, *_times(run, row)) for scope, row in scopes.items() if row]
+    sizes = dict.fromkeys((run.trained_size(item.name), run.large))
+    scopes: tuple[tuple[str, Scope], ...] = (("model only", "model"), ("from file to answer", "end_to_end"))
+    timed = [
+        (words, run.timing(item, size=pixels, scope=scope)) for pixels in sizes for words, scope in scopes
+    ]
+    rows = [(words, *_times(row)) for words, row in timed if row]
     if not rows or run.bench is None:
         return
     machine = run.bench.machine
@@ -189,29 +193,19 @@ def _speed(run: RunData, item: Entry) -> Iterator[Block | None]:
         if machine.steal_share is None
         else f"; {percent(machine.steal_share)} of the CPU time was stolen while timing"
     )
-    heads = (
-        "Scope",
-        "Input",
-        "Threads",
-        "min ms",
-        "p50 ms",
-        "p90 ms",
-        "p99 ms",
-        "vs 0.458 s",
-        "vs ResNet18 there",
-    )
-    note = "Batch 1, contestants interleaved round by round. ~ marks a noisy row. The 0.458 s were reported on other hardware."
+    heads = ("Scope", "Input", "Threads", "min ms", "p50 ms", "p90 ms", "p99 ms", *RATIOS)
+    note = f"Batch 1, contestants interleaved round by round. {marks(rows)} The 0.458 s were reported on other hardware."
     yield table(f"On {machine.cpu_model}", heads, rows, note=note)
     yield Text(f"{machine.cores or 'unknown'} cores, {dot} INT8 dot products (VNNI or AMX){stolen}.")
-    if row := scopes["model only"]:
+    if row := run.timing(item):
         yield Text(
             f"Files {size(row.bytes)}, {count(row.params)} parameters, {count(row.macs)} multiply-accumulates."
         )
 
 
-def _times(run: RunData, row: Row) -> tuple[str, ...]:
+def _times(row: Row) -> tuple[str, ...]:
     found = (latency(row, attrgetter(name)) for name in ("min_ms", "p50_ms", "p90_ms", "p99_ms"))
-    return f"{row.input_size}×{row.input_size}", str(row.threads), *found, *speedups(run, row)
+    return f"{row.input_size}×{row.input_size}", str(row.threads), *found, *speedups(row)
 
 
 def _limits(run: RunData, item: Entry) -> Iterator[str]:

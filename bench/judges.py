@@ -14,8 +14,16 @@ from bench.records.accuracy import Reliability, RocCurve
 from bench.records.distillation import Epoch, Statistic
 from distill.data.samples import GENERATED, REAL
 from distill.evaluation.arms import Resampled, resample, resample_means
+from distill.evaluation.calibration import Calibration, uncalibrated
 from distill.evaluation.classes import class_metrics, class_reliability
-from distill.evaluation.metrics import Metrics, binary_metrics, choose_threshold, reliability, roc_points
+from distill.evaluation.metrics import (
+    Metrics,
+    binary_metrics,
+    choose_threshold,
+    expected_calibration_error,
+    reliability,
+    roc_points,
+)
 from distill.evaluation.statistics import PairedDifference, bootstrap_mean, paired_bootstrap
 from distill.task import Task
 
@@ -69,6 +77,10 @@ class Judge(ABC):
     @abstractmethod
     def reliability(self, labels: Labels, probabilities: Scores) -> Reliability:
         """What was said against what was so."""
+
+    @abstractmethod
+    def ece_before(self, labels: Labels, probabilities: Scores, calibration: Calibration) -> float | None:
+        """The expected calibration error that there was before ``calibration``."""
 
     @abstractmethod
     def tells(self, labels: Labels) -> bool:
@@ -125,6 +137,10 @@ class BinaryJudge(Judge):
         """Of the probability of *generated*."""
         return Reliability.model_validate(reliability(labels, probabilities))
 
+    def ece_before(self, labels: Labels, probabilities: Scores, calibration: Calibration) -> float | None:
+        """Of the plain sigmoid of the logit."""
+        return expected_calibration_error(labels, uncalibrated(probabilities, calibration))
+
     def tells(self, labels: Labels) -> bool:
         """Both are there."""
         return set(labels.tolist()) >= {REAL, GENERATED}
@@ -176,6 +192,10 @@ class ClassJudge(Judge):
     def reliability(self, labels: Labels, probabilities: Scores) -> Reliability:
         """Of the likeliest class's probability."""
         return Reliability.model_validate(class_reliability(labels, probabilities))
+
+    def ece_before(self, labels: Labels, probabilities: Scores, calibration: Calibration) -> float | None:
+        """None: it is told of two classes alone."""
+        return None
 
     def tells(self, labels: Labels) -> bool:
         """There are images."""

@@ -126,12 +126,13 @@ def judge_degradations(run: Run, progress: Progress, *, roster: Roster) -> None:
 
 
 def _require(name: str, gate: "AccuracyGate") -> None:
-    """Fail the run for what fails the report's verdict, and say what to do about the first of it."""
+    """Fail the run for what fails the report's verdict, and say what to do about it."""
     from bench.advice import advice
 
     if gate.failed:
         said = "; ".join(f"{check.name} {check.found} (limit {check.limit:.4g})" for check in gate.failed)
-        raise GateFailedError(f"{name} gate failed: {said}. {advice(gate.failed[0])}")
+        steps = " ".join(dict.fromkeys(map(advice, gate.failed)))
+        raise GateFailedError(f"{name} gate failed: {said}. {steps}")
 
 
 def run_bench(run: Run, progress: Progress, *, roster: Roster) -> None:

@@ -14,7 +14,7 @@ from bench.degradations import degradation_gate
 from bench.gate import TITLES
 from bench.records.accuracy import AccuracyRecord
 from bench.report.data import load_run
-from bench.report.terminal import headline_table
+from bench.report.terminal import result_tables
 from bench.report.verdict import Verdict, judge
 from bench.report.write import write_report
 from distill.data.audit.audit import ACCURACY_CHECKS
@@ -139,7 +139,8 @@ def test_six_test_scenes_get_no_green_light_and_no_verdict_on_differences(
     assert accuracy.endswith("No verdict on these differences: 6 groups (scenes), fewer than 20.")
     text = write_report(tmp_path).html.read_text()
     assert '<ul class="bad">' in text and "Only 6 groups (scenes) stand behind the test split" in text
-    caption = str(headline_table(tmp_path).caption)
+    [table] = result_tables(tmp_path)
+    caption = str(table.caption)  # type: ignore[union-attr]
     assert verdict.headline in caption and "6 groups (scenes) of the test split" in caption
 
 

@@ -12,17 +12,20 @@ import pytest
 from report_fixture import LARGE, NNCF, ORT, RECORDS, STUDENT, Records, changed
 from rich.console import Console
 
+from bench.report import limits
+from bench.report import markdown as report_markdown
 from bench.report.data import load_run
 from bench.report.dataset import skipped
 from bench.report.figures_training import teacher_training, training
-from bench.report.headline import headline
+from bench.report.front import MOST_ROWS, front_table
+from bench.report.published import rates
 from bench.report.sections import all_sections
-from bench.report.terminal import headline_table
-from bench.report.timing import like_for_like, not_timed
+from bench.report.terminal import result_tables
+from bench.report.timing import not_timed, resources, timed
 from bench.report.verdict import choose, judge
 from bench.report.write import write_report
 from distill.errors import EdgeproofError
-from distill.page.blocks import Table
+from distill.page.blocks import Section, Table, Text
 from distill.page.formats import NONE
 
 _VOID = {"meta", "img", "br", "link", "input", "hr", "source"}
@@ -80,13 +83,16 @@ def whole(calm_records: Records, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def test_first_three_lines_of_markdown_are_the_verdict(whole: Path) -> None:
     lines = (whole / "report.md").read_text().splitlines()
     assert lines[0].startswith("# PASSED on simulated data: small_cnn INT8 in OpenVINO")
-    assert lines[1].startswith("- **Speed.** 0.360 ms per image at 48×48")
+    assert lines[1].startswith(
+        "- **Speed.** 0.360 ms an image at 48×48, 96× [86, 106] the speed of eager ResNet18 there"
+    )
     assert lines[2].startswith("- **Accuracy.** AUC 0.930")
 
 
 def test_html_reaches_for_nothing_outside_itself(whole: Path) -> None:
     page = parse(whole / "report.html")
-    assert not {"script", "link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert not {"link", "iframe", "object"} & {tag for tag, _ in page.tags}
+    assert [attributes for tag, attributes in page.tags if tag == "script"] == [{}], "the page's own, inline"
     for _, attributes in page.tags:
         for key in ("src", "href", "srcset", "action"):
             assert (attributes.get(key) or "#").startswith(("#", "data:image/png;base64,"))
@@ -109,7 +115,7 @@ def test_every_picture_is_inline_and_beside_the_markdown(whole: Path) -> None:
 def test_pictures_tell_their_finding(whole: Path) -> None:
     markdown = (whole / "report.md").read_text()
     for finding in (
-        r"\[small_cnn INT8 in OpenVINO: AUC 0\.930 at 0\.078 ms\]",
+        r"\[small_cnn INT8 in OpenVINO: AUC 0\.930 at 0\.360 ms, 96× eager ResNet18's speed\]",
         r"\[small_cnn: best validation AUC 0\.\d{3} distilled, 0\.\d{3} without \(mean of 2 seeds\)\]",
         r"\[teacher: best validation AUC 0\.\d{3}\]",
         r"\[small_cnn: AUC 0\.930 in INT8, 0\.931 in FP32\]",
@@ -141,9 +147,11 @@ def real_tables(finished_run: Path) -> dict[str, Table]:
 @pytest.mark.parametrize(
     ("title", "dashes"),
     [
-        # a size for timing alone has no accuracy, neither has bf16, and the reference is not one of the run's models
-        ("The one table", {"AUC [95\u00a0% CI]", "TPR at 5\u00a0% FPR", "F1"}),
-        ("Every network at 48×48", set()),
+        # None: dashes anywhere; a size for timing alone has no accuracy, the reference is not one of the run's models
+        ("The one table", None),
+        ("Latency, model only", None),
+        ("Latency from JPEG bytes to the answer", None),
+        ("What each form takes", {"Of the limit here", "Bound by"}),
         ("small_cnn: every arm", set()),
         ("Seeds: all of them", set()),
         ("Verdicts at the frozen threshold", set()),
@@ -161,14 +169,14 @@ def real_tables(finished_run: Path) -> dict[str, Table]:
     ],
 )  # fmt: skip
 def test_what_a_real_run_measured_stands_in_its_tables(
-    real_tables: dict[str, Table], title: str, dashes: set[str]
+    real_tables: dict[str, Table], title: str, dashes: set[str] | None
 ) -> None:
     """A dash means *not measured*: a table that lost its numbers to a renamed field would be full of them."""
     table = real_tables[title]
     assert table.rows
     for place, column in enumerate(table.columns):
         cells = [row[place] for row in table.rows]
-        assert (NONE in cells) <= (column.title in dashes), column.title
+        assert dashes is None or (NONE in cells) <= (column.title in dashes), column.title
         assert set(cells) != {NONE}, column.title
 
 
@@ -183,6 +191,13 @@ def test_everything_of_a_real_run_can_be_read(finished_run: Path) -> None:
     assert all(run.timing(item) for item in run.entries)
 
 
+def cells_of(table: Table, **wanted: str) -> dict[str, str]:
+    """The first row that has these cells, by column."""
+    titles = [column.title for column in table.columns]
+    rows = (dict(zip(titles, row, strict=True)) for row in table.rows)
+    return next(row for row in rows if all(row[title] == cell for title, cell in wanted.items()))
+
+
 def test_numbers_of_the_one_table_are_those_of_the_files(whole: Path) -> None:
     run = load_run(whole)
     accuracy, bench = (json.loads((whole / f"{name}.json").read_text()) for name in ("accuracy", "bench"))
@@ -192,36 +207,81 @@ def test_numbers_of_the_one_table_are_those_of_the_files(whole: Path) -> None:
         next(r for r in bench["rows"] if all(r[k] == v for k, v in {**same, "scope": scope}.items()))
         for scope in ("model", "end_to_end")
     )
-    table = headline(run, chosen=choose(run))
-    (strong,) = table.strong
-    assert table.rows[strong] == (
+    table = front_table(run, choose(run))
+    ratio, (low, high) = model["speedup_vs_resnet18_eager"], model["speedup_ci"]
+    assert min(table.strong) == 0
+    assert table.rows[0] == (
         "small_cnn",
         "OpenVINO",
         "INT8",
+        "32×32",
         f"{test['auc']:.3f} [{test['auc_ci'][0]:.3f}, {test['auc_ci'][1]:.3f}]",
-        f"{test['tpr_at_5fpr']:.3f}",
-        f"{test['f1']:.3f}",
         f"{model['p50_ms']:.3f}",
-        f"{model['p99_ms']:.3f}",
         f"{whole_way['p50_ms']:.3f}",
         f"{model['bytes'] / 1000:.0f} kB",
-        f"{model['speedup_vs_reference']:,.0f}×",
-        f"{model['speedup_vs_resnet18_eager']:,.0f}×",
+        f"{ratio:.0f}× [{low:.0f}, {high:.0f}]",
+        NONE,
     )
 
 
-def test_the_reference_leads_the_one_table_with_both_scopes(whole: Path) -> None:
-    first = headline(load_run(whole), chosen=None).rows[0]
-    assert first[:3] == ("ResNet18 at 224×224 (reference)", "PyTorch", "FP32")
-    assert first[6:9] == ("34.6", "45.3", "34.9") and first[-1] == "1.0×"
+def test_the_one_table_compares_like_with_like_at_both_sizes(whole: Path) -> None:
+    run = load_run(whole)
+    table = front_table(run, choose(run))
+    assert [(row[0], *row[1:4]) for row in table.rows] == [
+        ("small_cnn", "OpenVINO", "INT8", "32×32"),
+        ("small_cnn", "OpenVINO", "FP32", "32×32"),
+        ("small_cnn, no teacher", "PyTorch", "FP32", "32×32"),
+        ("teacher", "PyTorch", "FP32", "32×32"),
+        ("ResNet18, reference", "PyTorch", "FP32", "32×32"),
+        ("small_cnn", "OpenVINO", "INT8", "48×48"),
+        ("small_cnn", "OpenVINO", "FP32", "48×48"),
+        ("ResNet18, reference", "PyTorch", "FP32", "48×48"),
+    ]
+    assert len(table.rows) == MOST_ROWS and table.strong == {0, 5}
+    for row in table.rows:
+        if row[5] != NONE and row[0] != "ResNet18, reference":
+            reference = cells_of(table, Model="ResNet18, reference", Input=row[3])
+            shown = float(row[8].split("×")[0])
+            assert shown == pytest.approx(float(reference["p50 ms"]) / float(row[5]), rel=0.02, abs=0.06)
 
 
-def test_rows_stand_by_model_runtime_and_precision(whole: Path) -> None:
-    rows = [row[:3] for row in headline(load_run(whole), chosen=None).rows]
-    networks = [row[0] for row in rows if row[1] == "PyTorch"]
-    assert networks == ["ResNet18 at 224×224 (reference)", "teacher", "small_cnn, no teacher", "small_cnn"]
-    openvino = [row[2] for row in rows if row[:2] == ("small_cnn", "OpenVINO")]
-    assert openvino == ["FP32", "BF16", "INT8"]
+def test_a_ratio_that_contradicts_its_interval_is_flagged_and_not_claimed(
+    tmp_path: Path, calm_records: Records
+) -> None:
+    wrong = {"speedup_vs_resnet18_eager": 19.9, "speedup_ci": (65.0, 73.0), "speedup_disagrees": True}
+    chosen = {
+        "model": STUDENT,
+        "precision": "int8",
+        "runtime": "openvino",
+        "input_size": LARGE,
+        "scope": "model",
+    }
+    run = load_run(calm_records.with_rows(lambda row: wrong, **chosen).write(tmp_path))
+    table = front_table(run, choose(run))
+    assert table.rows[5][8] == "≠ 20× [65, 73]" and table.bad == {5}
+    assert "≠: the ratio lies outside of its own interval" in table.note
+    assert "≠" not in front_table(load_run(calm_records.write(tmp_path)), None).note
+    speed = dict(judge(run).points)["Speed"]
+    assert "contradicts its own interval (20× [65, 73]), so none is claimed" in speed
+
+
+def test_the_terminal_shows_the_same_rows_with_their_size(whole: Path) -> None:
+    [table] = result_tables(whole)
+    told = StringIO()
+    Console(file=told, width=120).print(table)
+    shown = [line for line in told.getvalue().splitlines() if "×32 " in line or "×48 " in line]
+    assert len(shown) == MOST_ROWS and "vs eager ResNet18" in told.getvalue()
+    assert shown[0].split()[:4] == ["small_cnn", "OpenVINO", "INT8", "32×32"]
+
+
+def test_everything_that_was_timed_stands_in_a_table_with_its_size(whole: Path) -> None:
+    run = load_run(whole)
+    assert run.bench
+    table = timed(run, "model")
+    assert len(table.rows) == sum(row.measured and row.scope == "model" for row in run.bench.rows)
+    assert {row[3] for row in table.rows} == {"32×32", "48×48", "224×224"}
+    assert [row[0] for row in table.rows if row[3] == "32×32"][-1] == "resnet18 (reference)"
+    assert "Repeated" not in [column.title for column in table.columns], "nothing was"
 
 
 def test_the_best_epoch_of_each_arm_is_told_not_the_last(tmp_path: Path, records: Records) -> None:
@@ -259,15 +319,10 @@ def two_quantizers(records: Records) -> Records:
 
 def test_two_quantizers_for_one_runtime_can_be_told_apart(tmp_path: Path, calm_records: Records) -> None:
     run = load_run(two_quantizers(calm_records).write(tmp_path))
-    rows = {row[:3]: row for row in headline(run, chosen=None).rows}
-    nncf, mixed = (rows["small_cnn", "OpenVINO", f"INT8 ({name})"] for name in ("nncf", "mixed"))
-    assert mixed[9] == "77 kB" != nncf[9]
+    precisions = {row[2] for row in timed(run, "model").rows if row[:2] == ("small_cnn", "OpenVINO")}
+    assert precisions >= {"INT8 (nncf)", "INT8 (mixed)"}
+    rows = {row[:3] for row in timed(run, "model").rows}
     assert ("small_cnn", "ONNX Runtime", "INT8") in rows, "one quantizer needs no name"
-    like = like_for_like(run)
-    assert {row[2] for row in like.rows if row[:2] == ("small_cnn", "OpenVINO")} >= {
-        "INT8 (nncf)",
-        "INT8 (mixed)",
-    }
     chosen = choose(run)
     assert chosen and chosen.short == "small_cnn INT8 (nncf) in OpenVINO"
 
@@ -308,7 +363,7 @@ def test_a_malicious_name_stays_text(tmp_path: Path, calm_records: Records) -> N
         kind.parse(renamed(value), origin=name).write(folder / name)
     paths = write_report(folder)
     page = parse(paths.html)
-    assert "script" not in {tag for tag, _ in page.tags}
+    assert [attributes for tag, attributes in page.tags if tag == "script"] == [{}], "the page's own alone"
     assert any(_EVIL in text for text in page.text)
     markdown = paths.markdown.read_text()
     assert "<script" not in re.sub(r"\\<", "", markdown)
@@ -355,7 +410,7 @@ def test_only_what_is_whole_is_read(tmp_path: Path, records: Records) -> None:
     assert run.problems["parity.json"] == "could not be read: schema_version is 9, expected 2"
     assert "bacc" in run.problems["accuracy.json"] and "\n" not in run.problems["accuracy.json"]
     text = write_report(folder).markdown.read_text()
-    assert text.startswith("# INCOMPLETE") and "Every network at 48×48" in text
+    assert text.startswith("# INCOMPLETE") and "Latency, model only" in text
 
 
 def test_a_run_of_before_there_were_versions_is_refused_in_a_line(tmp_path: Path, records: Records) -> None:
@@ -370,9 +425,9 @@ def test_a_run_of_before_there_were_versions_is_refused_in_a_line(tmp_path: Path
 
 def test_without_accuracy_what_was_timed_stands_in_the_table(tmp_path: Path, calm_records: Records) -> None:
     run = load_run(calm_records.without("accuracy").write(tmp_path))
-    rows = {row[:3]: row for row in headline(run, chosen=None).rows}
-    assert len(rows) == 1 + 2 * 6
-    assert rows["small_cnn", "OpenVINO", "INT8"][3:7] == (NONE, NONE, NONE, "0.078")
+    rows = front_table(run, choose(run)).rows
+    assert ("small_cnn", "32×32") in {(row[0], row[3]) for row in rows}
+    assert {row[4] for row in rows} == {NONE} and rows[0][5] != NONE
 
 
 def test_without_a_recipe_the_records_tell_the_models(tmp_path: Path, calm_records: Records) -> None:
@@ -401,10 +456,12 @@ def test_rows_that_were_not_timed_say_why(tmp_path: Path, calm_records: Records)
     }
     run = load_run(calm_records.with_rows(lambda row: lost, **wanted).write(tmp_path))
     table = not_timed(run)
-    assert table.rows == (("small_cnn", "OpenVINO", "INT8", "32", "failed", "out of memory"),)
+    assert [row[:4] + row[6:] for row in table.rows] == [
+        ("small_cnn", "OpenVINO", "INT8", "32×32", "failed", "out of memory")
+    ]
     assert table.bad == {0}
-    rows = {row[:3]: row for row in headline(run, chosen=None).rows}
-    assert rows["small_cnn", "OpenVINO", "INT8"][6:8] == ("failed", "failed")
+    lost_one = next(item for item in run.entries if item.key == NNCF)
+    assert front_table(run, lost_one).rows[0][5] == "failed"
 
 
 def test_skipped_files_are_listed_up_to_fifty(tmp_path: Path, records: Records) -> None:
@@ -424,14 +481,130 @@ def test_no_such_folder_is_the_users_error(tmp_path: Path) -> None:
         write_report(tmp_path / "nowhere")
 
 
-def test_terminal_table_fits_and_names_every_model(whole: Path) -> None:
+def test_terminal_table_fits_a_log(whole: Path) -> None:
     console = Console(width=110, file=StringIO())
-    console.print(headline_table(whole))
+    [table] = result_tables(whole)
+    console.print(table)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "simulated data" in text and "ResNet18" in text
-    assert re.search(r"small_cnn +OpenVINO +INT8 +0\.930 ", text)
-    assert re.search(r"small_cnn alone +PyTorch +FP32 +0\.914 ", text)
+    assert "simulated data" in text and "ResNet18, reference" in text and "PASSED" in text
+    assert re.search(r"small_cnn +OpenVINO INT8 +32×32 +0\.930 ", text)
+    assert re.search(r"small_cnn, no teacher +PyTorch FP32 +32×32 +0\.914 ", text)
 
 
-def test_terminal_table_of_an_empty_folder_is_empty(tmp_path: Path) -> None:
-    assert headline_table(tmp_path).row_count == 0
+def test_a_terminal_shows_no_table_of_nothing(tmp_path: Path, calm_records: Records) -> None:
+    [told] = result_tables(tmp_path)
+    assert isinstance(told, str) and told.startswith("INCOMPLETE")
+
+
+def test_of_a_run_that_its_data_stopped_a_terminal_shows_the_verdict_and_no_table(
+    tmp_path: Path, calm_records: Records
+) -> None:
+    assert calm_records.audit
+    bad = changed(calm_records.audit.checks[0], passed=False, advice="Save both classes in one way.")
+    audit = changed(calm_records.audit, passed=False, checks=[bad, *calm_records.audit.checks[1:]])
+    left = ("accuracy", "parity", "bench", "degradations", "cost")
+    stopped = replace(calm_records.without(*left), audit=audit, histories={})
+    [told] = result_tables(stopped.write(tmp_path))
+    assert isinstance(told, str)
+    assert "nothing was trained" in told and "What to do: Save both classes in one way." in told
+
+
+def test_a_teacher_that_is_a_table_of_answers_is_called_that(tmp_path: Path, calm_records: Records) -> None:
+    assert calm_records.recipe and calm_records.bench
+    teacher = changed(calm_records.recipe.teacher, predictions="answers.csv", sees="clean")
+    rows = [row for row in calm_records.bench.rows if row.model != "teacher"]
+    records = replace(
+        calm_records,
+        recipe=changed(calm_records.recipe, teacher=teacher),
+        bench=changed(calm_records.bench, rows=rows),
+        histories={name: found for name, found in calm_records.histories.items() if "teacher" not in name},
+    )
+    folder = records.write(tmp_path)
+    run = load_run(folder)
+    row = cells_of(front_table(run, choose(run)), Model="teacher")
+    assert (row["Runtime"], row["Precision"], row["p50 ms"]) == ("given probabilities", NONE, NONE)
+    told = StringIO()
+    Console(file=told, width=120).print(*result_tables(folder))
+    assert re.search(r"teacher +given probabilities +32×32 ", told.getvalue())
+    assert "teacher FP32" not in write_report(folder).markdown.read_text()
+
+
+def test_layers_peaks_and_what_else_is_measured_stand_in_the_report(
+    tmp_path: Path, calm_records: Records
+) -> None:
+    assert calm_records.bench
+    layers = [
+        {
+            "name": f"conv{i}",
+            "kind": "Convolution",
+            "ms": 0.01 * i,
+            "share": 0.1 * i,
+            "words": f"convolution {i}",
+        }
+        for i in range(1, 7)
+    ]
+    roof = {
+        "attainable_ms": 0.2,
+        "share": 0.55,
+        "bound": "compute",
+        "moved_bytes": 1000,
+        "gmacs_per_s": 400.0,
+    }
+    more = {"layers": layers, "roof": roof, "images_per_s": 5310.0, "peak_bytes": 54_000_000, "mad_ms": 0.004}
+    chosen = {
+        "model": STUDENT,
+        "precision": "int8",
+        "runtime": "openvino",
+        "input_size": LARGE,
+        "scope": "model",
+    }
+    peak = {
+        "runtime": "openvino",
+        "precision": "int8",
+        "threads": 2,
+        "gmacs_per_s": 502.0,
+        "shape": "256 to 256, 3x3",
+    }
+    records = calm_records.with_rows(lambda row: more, **chosen)
+    bench = changed(
+        records.bench, peaks=[peak], memory_gb_per_s=21.4, absent={"energy": "no counter can be read"}
+    )
+    folder = replace(records, bench=bench).write(tmp_path)
+    markdown = write_report(folder).markdown.read_text()
+    run = load_run(folder)
+    assert [row[1] for row in limits.layers(run, choose(run)).rows] == [
+        f"convolution {i}" for i in (6, 5, 4, 3, 2)
+    ]
+    for text in (
+        "| OpenVINO | INT8 | 2 | 502 | 256 to 256, 3x3 |",
+        "Memory: 21.4 GB/s.",
+        "No energy: no counter can be read.",
+    ):
+        assert text in markdown
+    row = cells_of(resources(run), Model=STUDENT, Precision="INT8", Runtime="OpenVINO", Input="48×48")
+    shown = (
+        row["Images per second, all cores"],
+        row["Peak memory"],
+        row["Of the limit here"],
+        row["Bound by"],
+    )
+    assert shown == ("5,310", "54.0 MB", "55 %", "compute")
+    assert cells_of(timed(run, "model"), **{"p50 ms": "0.360", "Input": "48×48"})["Deviation ms"] == "0.004"
+
+
+def test_the_published_contradiction_is_worked_out(whole: Path) -> None:
+    found = rates(((5428, 797), (63, 1212)))
+    assert [round(value, 3) for value in found.values()] == [0.603, 0.951, 0.738]
+    markdown = (whole / "report.md").read_text()
+    assert "gives precision 0.603 and F1 0.738" in markdown and "precision 0.8315 and F1 0.8921" in markdown
+
+
+def test_markdown_fits_a_comment_and_names_what_it_leaves_out(calm_records: Records, tmp_path: Path) -> None:
+    verdict = judge(load_run(calm_records.write(tmp_path)))
+    sections = [
+        Section(name, [Text(name * size)], folded=True) for name, size in (("a", 10), ("b", 70_000), ("c", 9))
+    ]
+    text = report_markdown.render(title="t", verdict=verdict, table=None, sections=sections)
+    assert len(text) < report_markdown.LONGEST
+    assert "a" * 10 in text and "c" * 9 in text and "b" * 100 not in text
+    assert text.endswith("Too long for this file, and in report.html: “b”.\n")

@@ -19,7 +19,6 @@ from bench.report.degradations import steps
 from bench.report.distillation import could_have_shown, sentence
 from bench.report.figures_arms import paired_seeds
 from bench.report.figures_training import training
-from bench.report.headline import headline
 from bench.report.lessons import lessons
 from bench.report.sections import all_sections
 from bench.report.terminal import arms_tables
@@ -79,7 +78,7 @@ def test_every_pair_has_its_sentence_and_unknown_pairs_say_so(tmp_path: Path, ca
         "The teacher instead of true labels gave +0.017 AUC [+0.012, +0.022] over scenes and seeds, "
     )
     assert sentence(found, pair=("alone", "plain")) == "Augmentation was not evaluated on test."
-    section = next(s for s in all_sections(run, judge(run)) if s.title.startswith("Training with"))
+    section = next(s for s in all_sections(run, judge(run)) if s.title == "What did distillation give?")
     points = next(block for block in section.blocks if isinstance(block, Points))
     assert [text.split(" gave")[0] for text in points.items] == [
         "Distillation",
@@ -134,8 +133,8 @@ def test_a_control_arm_stands_wherever_the_student_alone_does(tmp_path: Path, ca
     records = replace(records.with_accuracy(comparisons=comparisons), degradations=swept)
     run = load_run(records.write(tmp_path))
     assert run.problems == {}
-    networks = [row[0] for row in headline(run, chosen=None).rows if row[1] == "PyTorch"]
-    assert networks[2:] == ["small_cnn, no teacher", "small_cnn, no teacher, all labels", "small_cnn"]
+    networks = [item.label for item in run.entries if not item.is_artifact]
+    assert networks[1:] == ["small_cnn, no teacher", "small_cnn, no teacher, all labels", "small_cnn"]
     assert ("Distillation, against no teacher, all labels", "small_cnn, no teacher, all labels", "small_cnn FP32") in {
         row[:3] for row in costs(run).rows
     }  # fmt: skip

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from distill.data.audit.advice import together
 from distill.data.audit.audit import CHECKS, NOTES, audit, metadata_features, require_passed
 from distill.data.audit.folder import audit_folder, print_audit
 from distill.data.audit.report import AuditReport, Check
@@ -148,10 +149,19 @@ def test_a_failed_audit_names_every_check(clean, tmp_path):
     assert str(caught.value) == (
         "data audit failed: duplicates_across_splits = 1 (limit 0); duplicates_across_classes = 1 (limit 0); "
         "near_duplicates_across_splits = 0.0357 (limit 0.001); near_duplicates_across_classes = 0.0333 (limit 0.001); "
-        f"see {tmp_path}/audit.json. Remove the copies, or put both into one group, which no split divides. To accept all: "
+        f"see {tmp_path}/audit.json. Remove the copies, or put both into one group, which no split divides. "
+        "Remove the copies, or mend the label of one: the same picture cannot be both. "
+        "Put what shows the same scene into one group, which no split divides. "
+        "Mend the labels, or, where a generated image was made of the real one, put both into one group. To accept all: "
         """--set 'gates.accept=["duplicates_across_splits", "duplicates_across_classes", """
         """"near_duplicates_across_splits", "near_duplicates_across_classes"]'"""
     )
+
+
+def test_what_would_mend_most_of_what_failed_is_said_first_and_once():
+    assert together(
+        ["Remove copies. 3 names: use stem.", "Mend labels. 3 names: use stem.", "", "Mend labels."]
+    ) == ("3 names: use stem. Mend labels. Remove copies.")
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -500,5 +510,5 @@ def test_of_several_advices_the_one_with_a_setting_to_try_is_told(tmp_path):
         for name, advice in (("file_bytes", "Save alike."), ("near_duplicates_across_splits", "Try --set data.groups=stem."))
     ]  # fmt: skip
     report = AuditReport(passed=False, metadata_auc=None, metadata_ci=None, checks=tuple(checks))
-    with pytest.raises(GateFailedError, match=r"json\. Try --set data.groups=stem\. To accept"):
+    with pytest.raises(GateFailedError, match=r"json\. Try --set data.groups=stem\. Save alike\. To accept"):
         require_passed(report, where=tmp_path / "audit.json")

@@ -1,5 +1,7 @@
 """Blocks as HTML and as Markdown, and how charts look."""
 
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from io import BytesIO
 from typing import Any, get_args
@@ -11,6 +13,7 @@ from PIL import Image
 
 from distill.page import charts, formats, html, markdown
 from distill.page.blocks import (
+    Beside,
     Block,
     Check,
     Checks,
@@ -18,6 +21,8 @@ from distill.page.blocks import (
     Gallery,
     Maps,
     Matrix,
+    Number,
+    Numbers,
     Page,
     Picture,
     Points,
@@ -27,6 +32,7 @@ from distill.page.blocks import (
     Terms,
     Text,
     columns,
+    pictures_in,
 )
 from distill.page.maps import colour_of, map_png, scale_png
 
@@ -51,7 +57,9 @@ def one_of_each(text: str) -> list[Block]:
         Points([text]),
         Points([text], bad=True),
         Terms([(text, text)]),
+        Numbers([Number(text, text, text)]),
         Checks([Check(text, passed, text) for passed in (True, False, None)]),
+        Beside([Text(text), Gallery([picture(text)])]),
         Table(text, columns(text, text), ((text, text),), note=text, strong=frozenset({0})),
         Table(text, columns(text), ()),
         Matrix(text, [text], [[0.5]], colours="gray"),
@@ -149,8 +157,44 @@ def test_rows_are_marked_and_numbers_stand_to_the_right() -> None:
     )  # fmt: skip
     found = Reader(page(table))
     assert [row.get("class") for row in found.of("tr")] == [None, "strong", "bad", None]
-    assert [cell["class"] for cell in found.of("td")] == ["short", "r"] * 2 + ["wide", "r"]
-    assert [head.get("class") for head in found.of("th")] == [None, "r"]
+    assert [cell["class"] for cell in found.of("td")] == ["r"] * 3
+    assert [head.get("class") for head in found.of("th")] == [None, "r", "short", "short", "wide"]
+    assert [head["scope"] for head in found.of("th")] == ["col"] * 2 + ["row"] * 3
+
+
+def test_folded_sections_are_closed_and_not_listed_and_one_without_a_title_leads() -> None:
+    sections = [
+        Section("", [Text("first")]),
+        Section("A", [Text("a")]),
+        Section("B", [Text("b")], folded=True, teaser="why"),
+    ]
+    text = html.render(Page(title="t", eyebrow="t", headline="t", sections=sections))
+    found = Reader(text)
+    assert [link["href"] for link in found.of("a")] == ["#s1"]
+    assert found.of("details") == [{"class": "fold"}] and "why" in found.texts
+    assert text.count("<h2>") == 2
+    lines = markdown.render(sections, folder="").splitlines()
+    assert "## A" in lines and "<summary><b>B</b> why</summary>" in lines and lines[-1] == "</details>"
+    assert not any(line.startswith("## ") and line != "## A" for line in lines)
+
+
+def test_a_page_has_one_script_if_its_tables_can_be_sorted_and_allows_no_other() -> None:
+    assert Reader(page()).of("script") == [] and "script-src" not in page()
+    text = page(Text(EVIL), sortable=True)
+    assert Reader(text).of("script") == [{}]
+    script = text.split("<script>")[1].split("</script>")[0]
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    policy = next(m["content"] for m in Reader(text).of("meta") if m.get("http-equiv"))
+    assert policy is not None and policy.endswith(f"script-src 'sha256-{digest}'")
+
+
+def test_pictures_are_found_beside_other_blocks_too() -> None:
+    blocks = [
+        Text("x"),
+        Beside([Gallery([picture("a")]), Text("x")]),
+        Sheet("s", "t", [picture("b")], side=2),
+    ]
+    assert [found.alt for found in pictures_in(blocks)] == ["a", "b"]
 
 
 def test_an_empty_table_is_a_dash() -> None:

@@ -90,6 +90,7 @@ class ModelAccuracy(Frozen):
     reliability: Reliability
     band: Band | None = None
     answered: dict[str, Answered] = {}
+    ece_before: float | None = None
 
 
 class Comparison(Frozen):

@@ -1,12 +1,12 @@
 """What a run left, joined: its models as the report's entries, each with its rows of the bench."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from bench.records.accuracy import AccuracyRecord
+from bench.records.accuracy import AccuracyRecord, ModelAccuracy
 from bench.records.degradations import DegradationsRecord
 from bench.records.environment import EnvironmentRecord
 from bench.records.identity import Identity, Runtime
@@ -105,8 +105,11 @@ class RunData:
         known = {_form(model.identity) for model in models}
         timed = dict.fromkeys(who for who in self._timed() if _form(who) not in known)
         found = [*((model.identity, model) for model in models), *((who, None) for who in timed)]
-        entries = (Entry(who, model, several=self._several(who.name, who.runtime)) for who, model in found)
-        return tuple(sorted(entries, key=self._order))
+        return tuple(sorted((self._entry(who, model) for who, model in found), key=self._order))
+
+    def _entry(self, who: Identity, model: ModelAccuracy | None) -> Entry:
+        given = any(known.black_box and known.name == who.name for known in self.roster.models)
+        return Entry(who, model, several=self._several(who.name, who.runtime), given=given)
 
     def _timed(self) -> Iterator[Identity]:
         for row in self.rows:
@@ -171,14 +174,14 @@ class RunData:
         size: int | None,
         scope: Scope = "model",
     ) -> Row | None:
-        """The bench row of a form of a network at one size and scope (batch 1 first), if there is one."""
+        """The bench row of a form of a network at one size and scope, if there is one: the smallest batch, most threads."""
         wanted = (model, runtime, precision, quantizer, size, scope)
         fits = [
             row
             for row in self.rows
             if (row.model, row.runtime, row.precision, row.quantizer, row.input_size, row.scope) == wanted
         ]
-        return min(fits, key=lambda row: row.batch, default=None)
+        return _plainest(fits)
 
     def timing(self, item: Entry, *, size: int | None = None, scope: Scope = "model") -> Row | None:
         """The bench row of an entry; ``size`` is the trained size unless given."""
@@ -192,10 +195,19 @@ class RunData:
             scope=scope,
         )
 
+    def reference(self, *, size: int | None, scope: Scope = "model") -> Row | None:
+        """ResNet18 in eager PyTorch FP32 at one size and scope, if it was timed in this run."""
+        return _plainest(
+            [row for row in self._references if (row.input_size, row.scope) == (size, scope)]
+        )  # fmt: skip
+
+    def reference_of(self, row: Row) -> Row | None:
+        """The row that a row's ratio is taken to: of the same size, scope, threads and batch."""
+        return next((found for found in self._references if _setting(found) == _setting(row)), None)
+
     @cached_property
-    def reference(self) -> Row | None:
-        """ResNet18 in eager PyTorch FP32, timed in this run."""
-        return next((row for row in self.rows if row.reference and row.measured), None)
+    def _references(self) -> tuple[Row, ...]:
+        return tuple(row for row in self.rows if row.reference and row.measured)
 
     def entry(self, key: str | None) -> Entry | None:
         """The evaluated model with that key."""
@@ -217,6 +229,16 @@ class RunData:
 
     def _networks(self) -> Iterator[Entry]:
         return (item for item in self.entries if item.accuracy and not item.is_artifact)
+
+
+def _setting(row: Row) -> tuple[int, str, int, int]:
+    """What has to be the same in two rows that are compared."""
+    return row.input_size, row.scope, row.threads, row.batch
+
+
+def _plainest(rows: Sequence[Row]) -> Row | None:
+    """The row of the smallest batch, of those the one with most threads."""
+    return min(rows, key=lambda row: (row.batch, -row.threads), default=None)
 
 
 def _form(who: Identity) -> tuple[str, Runtime, Precision, str | None]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from bench.records.distillation import Distillation, Split, Statistic
 from bench.report.data import RunData
+from bench.report.entry import Entry
 from bench.report.measures import NAMES
 from distill.evaluation.arms import ArmDifference
 from distill.evaluation.statistics import MIN_GROUPS, MIN_SEEDS
@@ -20,9 +21,10 @@ GAINS: dict[tuple[Arm, Arm], str] = {
 SPLITS: dict[Split, str] = {"test": "test", "heldout": "held-out generators"}
 
 
-def claims(run: RunData) -> str:
-    """What distillation gave every student: a sentence for the test split, and for generators never seen."""
-    found = run.accuracy.distillation if run.accuracy else {}
+def claims(run: RunData, chosen: Entry | None) -> str:
+    """What distillation gave the chosen student, else every one: a sentence for the test split, and for unseen generators."""
+    every = run.accuracy.distillation if run.accuracy else {}
+    found = {name: one for name, one in every.items() if chosen is None or name == chosen.name}
     if not found:
         return "not evaluated, so nothing is claimed."
     return " ".join(f"{name}: {' '.join(claim(one))}" for name, one in found.items())

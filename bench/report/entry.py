@@ -6,6 +6,7 @@ from bench.records.accuracy import ModelAccuracy
 from bench.records.identity import Identity, Runtime
 from distill.evaluation.metrics import Metrics
 from distill.forms import Precision
+from distill.page.formats import NONE
 from distill.recipe import DISTILLED
 from distill.roster import Arm
 
@@ -15,7 +16,8 @@ CONTROLS: dict[Arm, str] = {
     "plain": "no teacher, no augmentation",
     "pool": "no teacher, all labels",
 }
-PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "fp16", "int8")
+GIVEN = "given probabilities"
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class Entry:
         identity: which model, in which runtime and precision.
         accuracy: None if it was only timed.
         several: whether its network has more than one INT8 form for the runtime, so that the quantizer is named.
+        given: whether it is a table of probabilities that somebody else's model gave, and no network.
     """
 
     identity: Identity
     accuracy: ModelAccuracy | None = field(compare=False)
     several: bool = field(compare=False)
+    given: bool = field(default=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -74,8 +78,15 @@ class Entry:
         return precision_title(self.identity.precision, self.identity.quantizer if self.several else None)
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Runtime and precision as people write them; of a table of probabilities only that it is one."""
+        return (GIVEN, NONE) if self.given else (RUNTIMES[self.identity.runtime], self.precision)
+
+    @property
     def form(self) -> str:
         """Precision and, for exported models, runtime: ``INT8 in OpenVINO``."""
+        if self.given:
+            return GIVEN
         where = f" in {RUNTIMES[self.identity.runtime]}" if self.is_artifact else ""
         return self.precision + where
 

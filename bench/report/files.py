@@ -12,6 +12,7 @@ from distill.roster import Model, Roster
 from distill.training.history import History
 
 RECIPE = "recipe.toml"
+UNREADABLE = "could not be read"
 _NOT_THERE = "not there: the run did not get that far"
 _Some = TypeVar("_Some", bound=Record)
 
@@ -76,4 +77,4 @@ class RunFiles:
         """Note the first line of an error, without the folder that the reader of a report is not in."""
         first, *others = str(error).replace(f"{path}: ", "").splitlines() or [type(error).__name__]
         more = f" (and {len(others)} more)" if others else ""
-        self.problems[name] = f"could not be read: {first}{more}"
+        self.problems[name] = f"{UNREADABLE}: {first}{more}"

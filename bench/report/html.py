@@ -1,27 +1,22 @@
-"""The report as one HTML file: the verdict in the header, the sections below."""
+"""The report as one HTML file: the verdict and three numbers in the header, the sections below."""
+
+from collections.abc import Sequence
 
 from bench.report.verdict import Verdict
 from distill.page import html
-from distill.page.blocks import Block, Check, Checks, Page, Points, Section, Terms
+from distill.page.blocks import Numbers, Page, Section
 
 
-def render(*, title: str, verdict: Verdict, sections: list[Section]) -> str:
+def render(*, title: str, verdict: Verdict, numbers: Numbers | None, sections: Sequence[Section]) -> str:
     """The whole page."""
-    opening: list[Block] = [
-        Terms(verdict.points),
-        Checks([Check(gate.name, gate.passed, gate.detail) for gate in verdict.gates]),
-    ]
-    if verdict.few:
-        opening.insert(0, Points(verdict.few, bad=True))
-    if verdict.cautions:
-        opening.append(Points(verdict.cautions))
     return html.render(
         Page(
             title=title,
             eyebrow=title,
             headline=verdict.headline,
             status=verdict.status,
-            opening=opening,
+            opening=[numbers] if numbers else [],
             sections=sections,
+            sortable=True,
         )
     )

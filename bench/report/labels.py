@@ -12,15 +12,10 @@ def box(centre: Point, width: float, height: float) -> Box:
     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 
 
-def near(a: Point, b: Point, distance: float) -> bool:
-    """Whether two points lie closer than ``distance``."""
-    return (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 < distance**2
-
-
 def place(marker: Box, *, width: float, height: float, taken: Sequence[Box], frame: Box) -> Box:
     """The box, of those around ``marker`` and within ``frame``, that covers least of ``taken``.
 
-    Above comes first, then below, right and left, then the same further out.
+    Above comes first, then below, right and left, then above and below to either side, then the same further out.
     """
     spots = [box(centre, width, height) for centre in _spots(marker, width, height)]
     inside = [
@@ -43,3 +38,9 @@ def _spots(marker: Box, width: float, height: float) -> Iterator[Point]:
         up = (marker[3] - marker[1]) / 2 + gap * height
         side = (marker[2] - marker[0]) / 2 + gap * height / 2 + width / 2
         yield from ((x, y + up), (x, y - up), (x + side, y), (x - side, y))
+        yield from (
+            (x + width / 2, y + up),
+            (x + width / 2, y - up),
+            (x - width / 2, y + up),
+            (x - width / 2, y - up),
+        )

@@ -20,9 +20,9 @@ class Measures:
         name: what people call it; ``title`` is the same at the start of a line.
         meaning: how to read its value, from the metrics of a split.
         terms: explanations.
-        headline: titles and cells of the one table; ``brief`` those on a terminal.
-        verdicts: of the table of verdicts.
-        verdicts_title, verdicts_note: of that table.
+        headline: titles and cells of a whole description, ``brief`` those of the one table, ``terminal`` those on a terminal.
+        verdicts: of a description of verdicts; ``rates`` of the table of rates at a fixed false-positive rate.
+        verdicts_title, verdicts_note: of the table of verdicts.
         arms: columns of the tables of arms.
         seeds: of the table of all seeds.
         said, so: axes of the picture of calibration.
@@ -37,7 +37,9 @@ class Measures:
     terms: tuple[tuple[str, str], ...]
     headline: tuple[Cell, ...]
     brief: tuple[Cell, ...]
+    terminal: tuple[Cell, ...]
     verdicts: tuple[Cell, ...]
+    rates: tuple[Cell, ...]
     verdicts_title: str
     verdicts_note: str
     arms: tuple[ArmColumn, ...]
@@ -64,6 +66,12 @@ NAMES: dict[Statistic, str] = {
     "tpr_at_1fpr": "TPR at 1\u00a0% FPR",
     "accuracy": "accuracy",
 }
+_TPR1: Cell = (
+    f"{NAMES['tpr_at_1fpr']} [95\u00a0% CI]", lambda found: with_interval(found.tpr_at_1fpr, found.tpr_at_1fpr_ci)
+)  # fmt: skip
+_TPR5: Cell = (
+    f"{NAMES['tpr_at_5fpr']} [95\u00a0% CI]", lambda found: with_interval(found.tpr_at_5fpr, found.tpr_at_5fpr_ci)
+)  # fmt: skip
 _ECE: Cell = ("ECE", lambda found: fixed(found.ece))
 _BALANCED: Cell = ("Balanced accuracy", lambda found: fixed(found.balanced_accuracy))
 _MACRO_F1: Cell = ("Macro F1", lambda found: fixed(found.macro_f1))
@@ -81,17 +89,16 @@ BINARY = Measures(
     ),
     headline=(
         ("AUC [95\u00a0% CI]", lambda found: with_interval(found.auc, found.auc_ci)),
-        ("TPR at 5\u00a0% FPR", lambda found: fixed(found.tpr_at_5fpr)),
+        _TPR5,
         ("F1", lambda found: fixed(found.f1)),
     ),
-    brief=(
-        ("AUC", lambda found: fixed(found.auc)),
-        ("TPR at 5\u00a0% FPR", lambda found: fixed(found.tpr_at_5fpr)),
-    ),
+    brief=(("AUC [95\u00a0% CI]", lambda found: with_interval(found.auc, found.auc_ci)),),
+    terminal=(("AUC", lambda found: fixed(found.auc)),),
     verdicts=(
-        _BALANCED, ("TPR at 1 % FPR", lambda found: fixed(found.tpr_at_1fpr)), _ECE,
+        _BALANCED, _TPR1, _ECE,
         ("NLL", lambda found: fixed(found.nll)), ("Brier", lambda found: fixed(found.brier)),
     ),
+    rates=(_TPR1, _TPR5),
     verdicts_title="Verdicts at the frozen threshold",
     verdicts_note="One threshold per model, frozen on clean validation images before the test split was read.",
     arms=(
@@ -129,8 +136,10 @@ CLASSES = Measures(
         _MACRO_F1,
         _LOG_LOSS,
     ),
-    brief=(("Accuracy", lambda found: fixed(found.accuracy)), _MACRO_F1, _LOG_LOSS),
+    brief=(("Accuracy [95\u00a0% CI]", lambda found: with_interval(found.accuracy, found.accuracy_ci)),),
+    terminal=(("Accuracy", lambda found: fixed(found.accuracy)),),
     verdicts=(("Accuracy", lambda found: fixed(found.accuracy)), _BALANCED, _MACRO_F1, _LOG_LOSS, _ECE),
+    rates=(),
     verdicts_title="Verdicts: the likeliest class",
     verdicts_note="On the test split. One temperature per model, fitted on validation images before the test split was read.",
     arms=(("Accuracy test", "test", "accuracy", "best"), ("Accuracy test, last epoch", "test", "accuracy", "last")),

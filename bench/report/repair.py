@@ -14,9 +14,13 @@ def needed(run: RunData) -> list[str]:
     return [f"{item.short}: {sentence(record)}" for item, record in _records(run)]
 
 
-def repairs(run: RunData) -> list[str]:
-    """The same, of those alone that did not pass as they came."""
-    return [f"{item.short}: {sentence(record)}" for item, record in _records(run) if len(record.tries) > 1]
+def repairs(run: RunData, chosen: Entry | None) -> list[str]:
+    """The same of the forms of the chosen model's network, of those alone that did not pass as they came."""
+    return [
+        f"{item.short}: {sentence(record)}"
+        for item, record in _records(run)
+        if len(record.tries) > 1 and (chosen is None or item.name == chosen.name)
+    ]
 
 
 def sentence(record: RepairRecord) -> str:

@@ -1,9 +1,9 @@
-"""The report's sections, in reading order: what each shows, and what it says where files are missing."""
+"""The report's sections, in the order that people ask: what each shows, and what it says where files are missing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from bench.report import arms, dataset, figures_quality, proof, repair
+from bench.report import arms, dataset, figures_quality, limits, proof, repair
 from bench.report import degradations as degraded
 from bench.report.answers import answers
 from bench.report.costs import costs
@@ -11,6 +11,7 @@ from bench.report.data import RunData
 from bench.report.distillation import sentence
 from bench.report.entry import Entry
 from bench.report.environment import command, machine, stages
+from bench.report.examples import most_wrong, turned
 from bench.report.families import families, shown
 from bench.report.figures_arms import paired_seeds
 from bench.report.figures_confusion import confusion
@@ -19,27 +20,29 @@ from bench.report.figures_front import students_front
 from bench.report.figures_generators import generators
 from bench.report.figures_methods import methods_forest
 from bench.report.figures_quality import team
-from bench.report.figures_tradeoff import tradeoff
 from bench.report.figures_training import teacher_training, training
 from bench.report.files import RECIPE
 from bench.report.forms import timed_forms
-from bench.report.headline import headline
+from bench.report.gallery import gallery
 from bench.report.lessons import lessons
 from bench.report.methods import methods
+from bench.report.opening import opening
+from bench.report.published import published
 from bench.report.stopped import stopped_by_audit
 from bench.report.students import students
 from bench.report.teacher_cost import teacher_cost
-from bench.report.thresholds import thresholds
-from bench.report.timing import like_for_like, not_timed, published
+from bench.report.thresholds import rates, verdicts
+from bench.report.timing import not_timed, resources, timed
 from bench.report.verdict import Verdict
-from distill.page.blocks import Block, Code, Gallery, Picture, Points, Section, Table, Terms, Text
+from distill.page.blocks import Block, Code, Picture, Points, Section, Table, Terms, Text
 from distill.page.formats import listing
 from distill.roster import Arm
 
 _Draw = Callable[[RunData, str, Entry | None], Picture | None]
+_TIME_TERMS = (("p50, p90, p99", "half, 90 and 99 of 100 of the timed calls took at most this long"),)
 _TERMS = (
     ("95 % CI", "range that holds the value in 95 of 100 resamplings of the test scenes"),
-    ("p50, p99", "half, and 99 of 100, of the timed calls took at most this long"),
+    ("ECE", "expected calibration error: mean gap between the stated probability and the observed frequency"),
     ("Alone", "the same small network trained the same way, without a teacher"),
 )
 _CONTROLS: dict[Arm, tuple[str, str]] = {
@@ -50,23 +53,22 @@ _CONTROLS: dict[Arm, tuple[str, str]] = {
         "alone with the true labels of the unlabelled images: pool − alone is what more data gave",
     ),
 }
-_ECE = Terms(
-    (
-        (
-            "ECE",
-            "expected calibration error: mean gap between the stated probability and the observed frequency",
-        ),
-    )
-)
 
 
 def all_sections(run: RunData, verdict: Verdict) -> list[Section]:
-    """Every section of the report; of a run that its data stopped, those that have something to show."""
+    """The opening, and folded under it every section; of a run that its data stopped, those that have something to show."""
     if stopped_by_audit(run):
-        return [part(run, verdict) for part in (_data, _machine, _reproduce)]
+        return [opening(run, verdict), *(part(run, verdict) for part in (_data, _machine, _reproduce))]
     detection = (_families, _degradations) if run.measures.detects else ()
-    parts = (_results, _curves, _quality, *detection, _costs, _proofs, _data, _machine, _reproduce)
-    return [part(run, verdict) for part in parts]
+    choice = (_students,) if len(run.students) > 1 else ()
+    parts = (
+        _speed, *choice, _quality, _curves, _costs, *detection, _proofs, _data, _machine, _reproduce, _published
+    )  # fmt: skip
+    return [opening(run, verdict), *(part(run, verdict) for part in parts)]
+
+
+def _folded(title: str, teaser: str, blocks: Sequence[Block]) -> Section:
+    return Section(title, blocks, folded=True, teaser=teaser)
 
 
 def _filled(run: RunData, *blocks: Block, files: tuple[str, ...]) -> list[Block]:
@@ -78,19 +80,11 @@ def _filled(run: RunData, *blocks: Block, files: tuple[str, ...]) -> list[Block]
     return kept or [Text("Nothing was recorded for this part of the run.", muted=True)]
 
 
-def _gallery(*makers: Callable[[], Picture | None]) -> list[Block]:
-    try:
-        pictures = tuple(picture for make in makers if (picture := make()) is not None)
-    except ImportError as error:
-        return [Text(f"Pictures are left out: {error.name or 'matplotlib'} is not installed.", muted=True)]
-    return [Gallery(pictures)] if pictures else []
-
-
 def _per_student(run: RunData, verdict: Verdict, *draw: _Draw) -> list[Block]:
     def maker(name: str, one: Callable[..., Picture | None]) -> Callable[[], Picture | None]:
         return lambda: one(run, name, _int8_of(run, name, verdict.chosen))
 
-    return _gallery(*(maker(name, one) for one in draw for name in run.students))
+    return gallery(*(maker(name, one) for one in draw for name in run.students))
 
 
 def _int8_of(run: RunData, student: str, chosen: Entry | None) -> Entry | None:
@@ -106,28 +100,40 @@ def _compared(run: RunData, verdict: Verdict) -> list[Entry]:
     return shown(run, [[*team, *others] for team, others in zip(teams, controls, strict=True)])
 
 
-def _results(run: RunData, verdict: Verdict) -> Section:
+def _speed(run: RunData, verdict: Verdict) -> Section:
+    """How fast everything is."""
     blocks = _filled(
         run,
-        headline(run, chosen=verdict.chosen),
-        Terms((*run.measures.terms, *_TERMS)),
-        *_gallery(lambda: tradeoff(run, verdict.chosen)),
-        *([found] if (found := students(run)) else []),
-        *_gallery(lambda: students_front(run)),
-        like_for_like(run),
+        timed(run, "model"),
+        timed(run, "end_to_end"),
+        # the picture of the roofline belongs here
+        limits.layers(run, verdict.chosen),
+        resources(run),
+        limits.peaks(run),
         not_timed(run),
-        published(),
-        files=("accuracy.json", "bench.json"),
+        Terms(_TIME_TERMS),
+        files=("bench.json",),
     )
-    return Section("Results", blocks)
+    return _folded(
+        "How fast is it?", "every form at every size, percentiles, memory, what was not timed", blocks
+    )
+
+
+def _students(run: RunData, verdict: Verdict) -> Section:
+    found = students(run)
+    blocks = _filled(
+        run, *([found] if found else []), *gallery(lambda: students_front(run)), files=("accuracy.json",)
+    )
+    return _folded("Which student?", "all of them beside each other, and which none beats", blocks)
 
 
 def _curves(run: RunData, verdict: Verdict) -> Section:
     students = [partial(training, run, name) for name in run.students]
-    pictures = _gallery(*students, *(partial(teacher_training, run, name) for name in run.teachers))
+    pictures = gallery(*students, *(partial(teacher_training, run, name) for name in run.teachers))
     blocks = [*_arms(run), *pictures, arms.seeds(run), teacher_cost(run)]
-    title, files = "Training with and without distillation", (*run.histories, "distillation-cost.json")
-    return Section(title, _filled(run, *(block for block in blocks if block), files=files))
+    files = (*run.histories, "distillation-cost.json")
+    kept = _filled(run, *(block for block in blocks if block), files=files)
+    return _folded("What did distillation give?", "every arm and seed, with and without a teacher", kept)
 
 
 def _arms(run: RunData) -> Iterator[Block]:
@@ -141,11 +147,11 @@ def _arms(run: RunData) -> Iterator[Block]:
     for name, student in found.items():
         yield arms.arms(name, student)
         yield Points([sentence(student, pair=pair) for pair in student.pairs])
-        yield from _gallery(partial(paired_seeds, run, name))
+        yield from gallery(partial(paired_seeds, run, name))
         yield arms.differences(name, student)
         if compared := methods(name, student):
             yield compared
-        yield from _gallery(partial(methods_forest, run, name))
+        yield from gallery(partial(methods_forest, run, name))
 
 
 def _quality(run: RunData, verdict: Verdict) -> Section:
@@ -155,8 +161,14 @@ def _quality(run: RunData, verdict: Verdict) -> Section:
     else:  # a matrix of many classes is only read where it is large
         galleries = [(confusion,), (figures_quality.reliability,)]
     pictures = (block for draw in galleries for block in _per_student(run, verdict, *draw))
-    blocks = _filled(run, *pictures, thresholds(run), answers(run), _ECE, files=("accuracy.json",))
-    return Section("Verdicts and calibration", blocks)
+    terms = Terms((*run.measures.terms, *_TERMS))
+    known = [table for table in (rates(run),) if table]
+    wrong = most_wrong(run, verdict.chosen)
+    blocks = _filled(
+        run, verdicts(run), *known, terms, *wrong, *pictures, answers(run), files=("accuracy.json",)
+    )  # fmt: skip
+    teaser = "rates with intervals, the most wrong images, ROC, confusion, calibration"
+    return _folded("How good is it, and how sure?", teaser, blocks)
 
 
 def _families(run: RunData, verdict: Verdict) -> Section:
@@ -167,13 +179,14 @@ def _families(run: RunData, verdict: Verdict) -> Section:
     pictures = _per_student(run, verdict, generators)
     models = [item for item in _compared(run, verdict) if not item.is_control]
     blocks = _filled(run, *pictures, families(models), files=("accuracy.json",))
-    return Section("Generator by generator", [intro, *blocks])
+    teaser = "generators it was trained on, and those it never saw"
+    return _folded("Generator by generator", teaser, [intro, *blocks])
 
 
 def _degradations(run: RunData, verdict: Verdict) -> Section:
-    title = "Degraded images"
+    title, teaser = "Degraded images", "what compression, blur, resizing and noise do to the verdict"
     if degraded.left_out(run):
-        return Section(title, [Text(degraded.LEFT_OUT, muted=True)])
+        return _folded(title, "left out", [Text(degraded.LEFT_OUT, muted=True)])
     models = _compared(run, verdict)
     blocks = [
         degraded.introduction(run),
@@ -183,11 +196,13 @@ def _degradations(run: RunData, verdict: Verdict) -> Section:
         degraded.detail(run, verdict.chosen),
         degraded.steps(run),
     ]
-    return Section(title, _filled(run, *(b for b in blocks if b), files=("degradations.json",)))
+    return _folded(title, teaser, _filled(run, *(b for b in blocks if b), files=("degradations.json",)))
 
 
 def _costs(run: RunData, verdict: Verdict) -> Section:
-    return Section("What each step cost", _filled(run, costs(run), files=("accuracy.json",)))
+    blocks = _filled(run, costs(run), *turned(run, verdict.chosen), files=("accuracy.json",))
+    teaser = "distillation, export and INT8, and the images whose verdict INT8 turned"
+    return _folded("What did each step cost?", teaser, blocks)
 
 
 def _proofs(run: RunData, verdict: Verdict) -> Section:
@@ -201,18 +216,23 @@ def _proofs(run: RunData, verdict: Verdict) -> Section:
         proof.drift(run),
         proof.parity(run),
     )
-    return Section("Gates and proof", _filled(run, *found, files=("accuracy.json", "parity.json")))
+    blocks = _filled(run, *found, files=("accuracy.json", "parity.json"))
+    return _folded(
+        "Gates and proof", "every check with its limit, INT8 in the files, parity between runtimes", blocks
+    )
 
 
 def _data(run: RunData, verdict: Verdict) -> Section:
     found = (dataset.audit(run), dataset.images(run), dataset.generator_counts(run), dataset.skipped(run))
     told = [block] if (block := dataset.problems(run)) else []
-    return Section("Data", _filled(run, *told, *found, files=("data/audit.json", "data/summary.json")))
+    blocks = _filled(run, *told, *found, files=("data/audit.json", "data/summary.json"))
+    return _folded("Data", "the audit, images, generators, what was left out", blocks)
 
 
 def _machine(run: RunData, verdict: Verdict) -> Section:
     found = (machine(run), stages(run))
-    return Section("Machine and time", _filled(run, *found, files=("environment.json", "bench.json")))
+    blocks = _filled(run, *found, files=("environment.json", "bench.json"))
+    return _folded("Machine and time", "processor, versions, seconds of every stage", blocks)
 
 
 def _reproduce(run: RunData, verdict: Verdict) -> Section:
@@ -224,4 +244,10 @@ def _reproduce(run: RunData, verdict: Verdict) -> Section:
         blocks.append(Code(run.recipe_text, summary="The recipe, resolved (recipe.toml)"))
     else:
         blocks.append(Text("The resolved recipe (recipe.toml) is not in the run folder.", muted=True))
-    return Section("How to reproduce this", blocks)
+    return _folded("How to reproduce this", "the command and the recipe", blocks)
+
+
+def _published(run: RunData, verdict: Verdict) -> Section:
+    return _folded(
+        "Figures from earlier reports", "other data and hardware, and a contradiction in them", [*published()]
+    )

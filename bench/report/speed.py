@@ -10,8 +10,8 @@ def beyond_spread(fast: Row, slow: Row) -> bool:
 
 
 def beats_resnet18(row: Row) -> bool:
-    """Whether the bench claims the speed-up over ResNet18."""
-    return row.measured and row.speedup_claimed
+    """Whether the bench claims the speed-up over ResNet18, and the ratio that is shown agrees with its interval."""
+    return row.measured and row.speedup_claimed and not row.speedup_disagrees
 
 
 def loses_to_resnet18(row: Row) -> bool:
@@ -26,4 +26,5 @@ def beats_reported(row: Row) -> bool:
 
 def noisy(run: RunData, row: Row | None) -> bool:
     """Whether the row, the reference it is compared with, or the whole bench was called noisy."""
-    return any(item is not None and item.noisy for item in (run.bench, row, run.reference))
+    reference = None if row is None else run.reference_of(row)
+    return any(item is not None and item.noisy for item in (run.bench, row, reference))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bench.report.data import RunData
-from distill.data.audit.advice import accepting
+from distill.data.audit.advice import accepting, together
 from distill.page.formats import listing
 
 
@@ -20,7 +20,7 @@ def stopped_reason(run: RunData) -> str:
 def stopped_points(run: RunData) -> Iterator[tuple[str, str]]:
     """What to do, each step once; then every failed check with what was found, and an example."""
     failed = run.audit.failed if run.audit else ()
-    yield "What to do", " ".join(dict.fromkeys(check.advice for check in failed if check.advice))
+    yield "What to do", together(check.advice for check in failed)
     for check in failed:
         example = "".join(f" Such as {first} and {second}." for first, second in check.examples[:1])
         yield check.name, f"{check.note}.{example}"

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from bench.records.latency import Row
 from bench.report.arms import spread
-from bench.report.cells import latency, speedups
+from bench.report.cells import RATIOS, latency, marks, speedups
 from bench.report.data import RunData
 from bench.report.entry import RUNTIMES, Entry
 from distill.page.blocks import Table, columns
-from distill.page.formats import NONE, count, signed, size, with_interval
+from distill.page.formats import NONE, count, signed, size, square, with_interval
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ def students(run: RunData) -> Table | None:
     note = (
         f"INT8 in the runtime where it is fastest. Over seeds: mean ± standard deviation of the FP32 network, at "
         f"{_trained(run)}; latency at {run.large}×{run.large}. In bold: the front, where no other student is both as fast "
-        "and better."
+        f"and better. {marks(rows)}"
     )
     titles = (
         "Student", f"{name} alone, seeds", f"{name} distilled, seeds", f"{name} INT8 [95\u00a0% CI]", "INT8 cost", "Runtime",
-        "p50 ms", "min ms", "vs 0.458 s", "vs ResNet18 here", "MMAC", "Parameters", "File", "Beaten by",
+        "Input", "p50 ms", *RATIOS, "MMAC", "File", "Beaten by",
     )  # fmt: skip
     return Table("Students beside each other", columns(*titles), rows, note, strong)
 
@@ -97,11 +97,10 @@ def _cells(run: RunData, candidate: Candidate, best: Sequence[Candidate]) -> tup
         with_interval(candidate.score, test.score_ci if test else None),
         NONE if candidate.drop is None else signed(-candidate.drop),
         RUNTIMES[item.identity.runtime],
+        square(row.input_size),
         latency(row, lambda found: found.p50_ms),
-        latency(row, lambda found: found.min_ms),
-        *speedups(run, row),
+        *speedups(row),
         NONE if row.macs is None else count(row.macs / 1e6),
-        count(row.params),
         size(row.bytes),
         _rival(candidate, best),
     )

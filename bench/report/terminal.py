@@ -1,76 +1,98 @@
-"""What a terminal shows: the one table with fewer columns, and what distillation gave."""
+"""What a terminal shows: the one table with fewer columns, the students, and what distillation gave."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.records.distillation import Distillation, DistillationRecord
 from bench.report.arms import spread
-from bench.report.cells import latency, speedups, where
+from bench.report.cells import EAGER
+from bench.report.comparison import compare_runs, comparison_table, headline, not_judged, regressions
 from bench.report.data import RunData, load_run
 from bench.report.distillation import SPLITS, claim, interval
-from bench.report.entry import Entry
 from bench.report.evidence import groups_behind
-from bench.report.measures import BY_STATISTIC, cells, titles
+from bench.report.front import brief_table, lines
+from bench.report.measures import BY_STATISTIC
 from bench.report.methods import by_gain
-from bench.report.verdict import judge
-from distill.page.formats import signed, size
+from bench.report.stopped import stopped_by_audit
+from bench.report.students import students
+from bench.report.verdict import Verdict, judge
+from distill.page.blocks import Table as PageTable
+from distill.page.formats import signed
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-_LEFT = ("Model", "Runtime", "Prec.")
-_RIGHT = ("p50 ms", "File", "vs 0.458 s", "vs ResNet18 here")
+_LEFT = ("Model", "Form")
 
 
-def headline_table(folder: Path) -> "Table":
-    """The one table of a run folder, the verdict's choice in bold.
+def result_tables(folder: Path) -> "Iterator[Table | str]":
+    """The one table of a run folder with the verdict under it, then its students beside each other if there are several.
+
+    Of a run that its data stopped there is no table, but the verdict and what to do.
 
     Raises:
         EdgeproofError: the folder does not exist.
     """
+    run = load_run(folder)
+    verdict = judge(run)
+    if stopped_by_audit(run):
+        yield "\n".join(verdict.lines)
+        return
+    yield _one_table(run, verdict)
+    if found := students(run):
+        yield _students(run, found)
+
+
+def comparison_tables(folders: Sequence[Path]) -> "Iterator[Table | str]":
+    """Several runs beside each other, then what is worse than in the first, and what could not be judged.
+
+    Raises:
+        EdgeproofError: a folder does not exist.
+    """
+    found = compare_runs(folders)
+    table = comparison_table(found)
+    yield _some_columns(table, [i for i, column in enumerate(table.columns) if "unseen" not in column.title])
+    first, *others = found
+    yield headline(found)
+    for one in others:
+        yield from (f"  {one.name}: {text}" for text in regressions(one, first))
+    for one in found:
+        yield from (f"  not judged, {one.name}: {text}" for text in not_judged(one, first))
+
+
+def _one_table(run: RunData, verdict: Verdict) -> "Table | str":
     from rich.text import Text
 
-    run = load_run(folder)
-    right = (*titles(run.measures.brief), *_RIGHT)
-    out = _table(run.name, simulated=run.simulated, left=_LEFT, right=right)
-    verdict = judge(run)
-    chosen = verdict.chosen
-    out.caption = Text("\n".join(filter(None, (verdict.headline, groups_behind(run), *verdict.few))))
-    out.caption_justify = "left"
-    if run.reference:
-        out.add_row(*map(Text, _reference(run)))
-    for item in run.entries:
-        out.add_row(*map(Text, _row(run, item)), style="bold" if item == chosen else None)
+    titles, rows = brief_table(run, verdict.chosen)
+    caption = "\n".join(filter(None, (verdict.headline, groups_behind(run), *verdict.few)))
+    if not rows:
+        return caption
+    out = _table(run.name, simulated=run.simulated, left=_LEFT, right=titles[len(_LEFT) :])
+    out.caption, out.caption_justify = Text(caption), "left"
+    for line, cells in zip(lines(run, verdict.chosen), rows, strict=True):
+        out.add_row(*map(Text, cells), style="bold" if line.chosen else None)
     return out
 
 
-def _row(run: RunData, item: Entry) -> tuple[str, ...]:
-    row = run.timing(item)
-    return (
-        f"{item.name} {item.identity.arm}" if item.is_control else item.name,
-        *where(item.identity.runtime, item.precision),
-        *cells(item.test, run.measures.brief),
-        latency(row, lambda found: found.p50_ms),
-        size(row.bytes if row else None),
-        *speedups(run, row),
-    )
+def _students(run: RunData, found: PageTable) -> "Table":
+    """The table of students with the columns that a terminal has room for."""
+    wanted = ("Student", "INT8 cost", "Runtime", "Input", "p50 ms", EAGER, "Beaten by")
+    places = [
+        i for i, column in enumerate(found.columns) if column.title in wanted or "INT8 [" in column.title
+    ]
+    return _some_columns(found, places, simulated=run.simulated)
 
 
-def _reference(run: RunData) -> tuple[str, ...]:
-    row = run.reference
-    if row is None:
-        return ()
-    place = where(row.runtime, run.precision(row))
-    p50 = latency(row, lambda found: found.p50_ms)
-    return (
-        "ResNet18 (reference)",
-        *place,
-        *cells(None, run.measures.brief),
-        p50,
-        size(row.bytes),
-        *speedups(run, row),
-    )
+def _some_columns(found: PageTable, places: Sequence[int], *, simulated: bool = False) -> "Table":
+    """A page's table with those of its columns that a terminal has room for."""
+    from rich.text import Text
+
+    titles = tuple(found.columns[i].title for i in places)
+    out = _table(found.title, simulated=simulated, left=titles[:1], right=titles[1:])
+    for number, cells in enumerate(found.rows):
+        out.add_row(*(Text(cells[i]) for i in places), style="bold" if number in found.strong else None)
+    return out
 
 
 def arms_tables(record: DistillationRecord) -> "Iterator[Table | str]":

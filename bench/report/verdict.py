@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.advice import advice
 from bench.records.accuracy import AccuracyCheck
 from bench.report.cautions import cautions
-from bench.report.claims import accuracy_claim, speed_claim
+from bench.report.claims import accuracy_claim, speed_claim, unseen_claim
 from bench.report.data import RunData
 from bench.report.distillation import claims
 from bench.report.entry import Entry
-from bench.report.evidence import counted, few_groups, groups_behind, groups_of, too_few_for_differences
+from bench.report.evidence import counted, few_groups, groups_of, too_few_for_differences
 from bench.report.gates import Gate, accuracy_checks, all_gates, failed_checks
+from bench.report.next_steps import next_steps
 from bench.report.repair import repairs
 from bench.report.stopped import stopped_by_audit, stopped_points, stopped_reason
 from bench.report.worst import worst_claim
@@ -162,14 +162,16 @@ def _p50(run: RunData, item: Entry) -> float:
 def _points(run: RunData, found: _Findings) -> Iterator[tuple[str, str]]:
     for gate in found.failed:
         yield f"{gate.name} gate failed", f"{gate.detail}."
-    if steps := dict.fromkeys(map(advice, found.checks)):
-        yield "What to do", " ".join(steps)
+    if found.failed and (steps := next_steps(run, found.chosen)):
+        yield "What to do", steps
     yield "Speed", speed_claim(run, found.chosen)
     yield "Accuracy", accuracy_claim(run, found.chosen)
+    yield "Distillation", claims(run, found.chosen)
+    if unseen := unseen_claim(run, found.chosen):
+        yield "Unseen generators", unseen
     if run.measures.detects:
         yield "Degraded images", worst_claim(run, found.chosen)
-    if behind := groups_behind(run):
-        yield "Evidence", behind
-    if repaired := repairs(run):
+    if repaired := repairs(run, found.chosen):
         yield "INT8", " ".join(repaired)
-    yield "Distillation", claims(run)
+    if not found.failed and (steps := next_steps(run, found.chosen)):
+        yield "Next", steps

@@ -16,6 +16,7 @@ from distill.cli.export import export
 from distill.cli.names import list_names
 from distill.cli.predict import predict
 from distill.cli.quantize import quantize
+from distill.cli.report import report
 from distill.cli.search import search
 from distill.cli.selftest import selftest
 from distill.cli.sensitivity import sensitivity
@@ -62,7 +63,10 @@ def _options(
     set_verbosity(quiet=quiet, verbose=verbose)
 
 
-run.add_to(app, own={"export": export, "quantize": quantize, "verify": verify, "evaluate": evaluate})
+run.add_to(
+    app,
+    own={"export": export, "quantize": quantize, "verify": verify, "evaluate": evaluate, "report": report},
+)
 app.command()(predict)
 app.command()(selftest)
 app.command()(sensitivity)

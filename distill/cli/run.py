@@ -314,14 +314,16 @@ def _require_training() -> None:
 
 
 def _print_result(folder: Path) -> None:
-    from bench.report.terminal import headline_table
+    from bench.report.terminal import result_tables
 
-    _console().print(headline_table(folder))
+    console = wide_console()
+    for block in result_tables(folder):
+        console.print(block, highlight=False, markup=False, soft_wrap=isinstance(block, str))
     _print_report(folder)
 
 
 def _print_report(folder: Path) -> None:
-    _console().print(f"report: {(folder / 'report.html').resolve()}", highlight=False, soft_wrap=True)
+    wide_console().print(f"report: {(folder / 'report.html').resolve()}", highlight=False, soft_wrap=True)
 
 
 def _print_arms(recipe: "Recipe", folder: Path, *, as_json: bool) -> None:
@@ -335,12 +337,13 @@ def _print_arms(recipe: "Recipe", folder: Path, *, as_json: bool) -> None:
     if as_json:
         typer.echo(found.model_dump_json(indent=2))
         return
-    console = _console()
+    console = wide_console()
     for block in arms_tables(found):
         console.print(block, highlight=False, markup=False)
 
 
-def _console() -> "Console":
+def wide_console() -> "Console":
+    """A console that is wide enough for the tables where there is no terminal."""
     from rich.console import Console
 
     console = Console()

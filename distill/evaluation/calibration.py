@@ -15,6 +15,7 @@ from distill.evaluation.metrics import both_classes
 from distill.evaluation.statistics import Floats, check_scores
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+_TINY = 1e-12  # a probability of 0 or 1 has no logit
 
 
 class Calibration(BaseModel):
@@ -56,6 +57,14 @@ def fit_calibration(
     shift = math.log(pos_weight)
     slope, bias = _fit(_platt_targets(truth), values - shift, fit_bias=fit_bias)
     return Calibration(temperature=1 / slope, bias=bias - slope * shift)
+
+
+def uncalibrated(probabilities: npt.ArrayLike, calibration: Calibration) -> Floats:
+    """What a model would have said without its calibration: ``sigmoid(logit)``, from calibrated probabilities ``[N]``."""
+    known = np.asarray(probabilities, dtype=np.float64).clip(_TINY, 1 - _TINY)
+    logits = calibration.temperature * (np.log(known) - np.log1p(-known) - calibration.bias)
+    raw: Floats = 1 / (1 + np.exp(-logits.clip(-700, 700)))
+    return raw
 
 
 def _platt_targets(truth: npt.NDArray[np.bool_]) -> Floats:

@@ -18,7 +18,7 @@ from distill.evaluation.statistics import (
     Curve,
     Floats,
     auc,
-    bootstrap_ci,
+    bootstrap_cis,
     check_scores,
     count_groups,
     curves,
@@ -27,6 +27,7 @@ from distill.evaluation.statistics import (
 BINS = 15
 Bools = npt.NDArray[np.bool_]
 _TINY = 1e-7  # float32 probabilities reach 0 and 1 exactly; their NLL must stay finite
+WITH_INTERVALS = ("auc", "tpr_at_1fpr", "tpr_at_5fpr")
 OBJECTIVES = ("balanced_accuracy", "f1")
 
 
@@ -41,7 +42,8 @@ class Metrics:
         auc, auc_ci, ap, eer: of the probability of *generated*, for two classes.
         accuracy, accuracy_ci: of the likeliest of K classes.
         balanced_accuracy: mean of the classes' recalls.
-        tpr, tnr, f1, tpr_at_1fpr, tpr_at_5fpr: for two classes.
+        tpr, tnr, f1, tpr_at_1fpr, tpr_at_5fpr: for two classes; ``tpr_at_1fpr_ci``, ``tpr_at_5fpr_ci`` bootstrap over
+            groups, None in records from before there were any.
         macro_f1, macro_auc: means over K classes, the latter of each against the rest.
         ece: expected calibration error with 15 bins, of the probability of *generated* or of the likeliest class.
         nll: mean negative log-likelihood (log loss), in nats.
@@ -71,6 +73,8 @@ class Metrics:
     macro_auc: float | None = None
     brier: float | None = None
     groups: int | None = None
+    tpr_at_1fpr_ci: tuple[float, float] | None = None
+    tpr_at_5fpr_ci: tuple[float, float] | None = None
 
     @property
     def score(self) -> float | None:
@@ -94,7 +98,7 @@ class Metrics:
     def to_dict(self) -> dict[str, Any]:
         """As JSON takes it: intervals and the confusion matrix as lists."""
         values = asdict(self)
-        for name in ("auc_ci", "accuracy_ci"):
+        for name in ("auc_ci", "accuracy_ci", "tpr_at_1fpr_ci", "tpr_at_5fpr_ci"):
             values[name] = None if values[name] is None else list(values[name])
         values["confusion"] = [list(row) for row in self.confusion]
         return values
@@ -115,8 +119,8 @@ def binary_metrics(
         labels: ``[N]``, 1 = generated.
         probabilities: ``[N]`` calibrated, in 0..1.
         threshold: frozen beforehand on validation data.
-        groups: ``[N]`` unit of the bootstrap of the AUC (see :func:`distill.evaluation.statistics.bootstrap_ci`).
-        resamples: bootstrap resamples; 0 leaves ``auc_ci`` None.
+        groups: ``[N]`` unit of the bootstrap (see :func:`distill.evaluation.statistics.bootstrap_ci`).
+        resamples: bootstrap resamples; 0 leaves the intervals None.
         seed: of the bootstrap.
 
     Raises:
@@ -129,11 +133,13 @@ def binary_metrics(
     (tn, fp), (fn, tp) = confusion
     tpr, tnr = _share(tp, tp + fn), _share(tn, tn + fp)
     ranked: dict[str, Any] = {name: _number(statistic(curve)[0]) for name, statistic in STATISTICS.items()}
+    if resamples:
+        drawn = bootstrap_cis(truth, scores, groups, statistics=WITH_INTERVALS, n=resamples, seed=seed)
+        ranked |= {f"{name}_ci": interval for name, interval in drawn.items()}
     return Metrics(
         n=truth.size,
         n_real=tn + fp,
         n_fake=tp + fn,
-        auc_ci=bootstrap_ci(truth, scores, groups, n=resamples, seed=seed) if resamples else None,
         eer=_equal_error_rate(curve),
         balanced_accuracy=None if tpr is None or tnr is None else (tpr + tnr) / 2,
         tpr=tpr,
@@ -271,6 +277,15 @@ def _bins(truth: Bools, scores: Floats, bins: int) -> tuple[Floats, Floats, Floa
         for weights in (None, scores, truth.astype(np.float64))
     )
     return count, probability, generated
+
+
+def expected_calibration_error(labels: npt.ArrayLike, probabilities: npt.ArrayLike) -> float | None:
+    """ECE with 15 bins of the probability of *generated* ``[N]``; None of no sample.
+
+    Raises:
+        EdgeproofError: as :func:`binary_metrics` does.
+    """
+    return _expected_calibration_error(*_check(labels, probabilities))
 
 
 def _expected_calibration_error(truth: Bools, scores: Floats) -> float | None:

@@ -5,6 +5,7 @@ Images of one scene, identity or video are not independent, so the *group* is wh
 taken, and every statistic is computed from weighted counts, so a thousand resamples cost one sort.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -166,18 +167,46 @@ def bootstrap_ci(
         EdgeproofError: malformed input or an unknown statistic.
 
     """
+    return bootstrap_cis(labels, scores, groups, statistics=(statistic,), n=n, seed=seed, level=level)[
+        statistic
+    ]
+
+
+def bootstrap_cis(
+    labels: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    groups: Sequence[Any] | npt.NDArray[Any] | None = None,
+    *,
+    statistics: Sequence[str],
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> dict[str, Interval | None]:
+    """The intervals of several statistics by name, from the same draws; takes and raises what :func:`bootstrap_ci` does."""
     label_array, score_array = check_scores(labels, scores)
-    measure = find_statistic(statistic)
+    measures = {name: find_statistic(name) for name in statistics}
     group = group_index(groups, label_array.size)
     if _too_few(group):
-        return None
+        return dict.fromkeys(statistics)
     # Sorted once here, so that the stable sort of every chunk has nothing left to do.
     order = np.argsort(-score_array, kind="stable")
     label_array, score_array, group = label_array[order], score_array[order], group[order]
-    draws = _draws(group, n=n, seed=seed)
-    return percentile_interval(
-        [measure(curves(label_array, score_array, weights)) for weights in draws], level
-    )
+    found: dict[str, list[Floats]] = {name: [] for name in measures}
+    for weights in _draws(group, n=n, seed=seed):
+        curve = curves(label_array, score_array, weights)
+        for name, measure in measures.items():
+            found[name].append(measure(curve))
+    return {name: percentile_interval(values, level) for name, values in found.items()}
+
+
+def wilson(part: int, whole: int) -> Interval | None:
+    """The 95 % interval of a share ``part / whole`` of independent trials (Wilson 1927); None of nothing."""
+    if not whole:
+        return None
+    z, share = 1.959964, part / whole
+    middle, scale = share + z * z / (2 * whole), 1 + z * z / whole
+    half = z * math.sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
+    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
 
 
 def bootstrap_mean(

@@ -1,6 +1,6 @@
 """A page as data: blocks that Markdown and HTML both render, so that no number is written twice."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +26,22 @@ class Terms:
     """Terms and their one-line explanations."""
 
     items: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One figure in large type: the value, what it is, and what to know of it."""
+
+    value: str
+    title: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A few figures side by side."""
+
+    items: Sequence[Number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,15 +162,40 @@ class Code:
     summary: str = ""
 
 
-Block = Text | Points | Terms | Checks | Table | Matrix | Gallery | Sheet | Maps | Code
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Blocks beside each other where the page is wide enough, otherwise one after the other."""
+
+    blocks: "Sequence[Block]"
+
+
+Block = Text | Points | Terms | Numbers | Checks | Table | Matrix | Gallery | Sheet | Maps | Code | Beside
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A headed part of a page."""
+    """A headed part of a page; one without a title leads it.
+
+    Attributes:
+        title: its heading.
+        blocks: what it shows.
+        folded: it is closed until the reader opens it, and open on paper.
+        teaser: stands beside the title of a folded one: what is in it.
+    """
 
     title: str
     blocks: Sequence[Block] = ()
+    folded: bool = False
+    teaser: str = ""
+
+
+def pictures_in(blocks: Sequence[Block]) -> Iterator[Picture]:
+    """Every picture of a gallery or a sheet among the blocks, those that stand beside others too."""
+    for block in blocks:
+        if isinstance(block, Beside):
+            yield from pictures_in(block.blocks)
+        elif isinstance(block, Gallery | Sheet):
+            yield from block.pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +208,8 @@ class Page:
         headline: the first thing to read.
         status: the outcome, if the page tells of one; it colours the header.
         opening: stands in the header, under the headline.
-        sections: the rest, listed in a table of contents.
+        sections: the rest; those that have a title and are not folded are listed in a table of contents.
+        sortable: whether tables can be sorted by a click on a column's title.
     """
 
     title: str
@@ -176,3 +218,4 @@ class Page:
     status: Literal["", "passed", "failed", "incomplete"] = ""
     opening: Sequence[Block] = ()
     sections: Sequence[Section] = ()
+    sortable: bool = False

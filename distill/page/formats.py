@@ -37,6 +37,19 @@ def times(value: float | None) -> str:
     return f"{value:,.0f}×" if value >= 10 else f"{value:.1f}×"
 
 
+def times_with_interval(value: float | None, pair: tuple[float, float] | None) -> str:
+    """``105× [98, 112]``, or the bare ratio if there is no interval."""
+    if value is None or pair is None:
+        return times(value)
+    low, high = (times(end).removesuffix("×") for end in pair)
+    return f"{times(value)} [{low}, {high}]"
+
+
+def square(pixels: int | None) -> str:
+    """An input size such as ``64×64``."""
+    return NONE if pixels is None else f"{pixels}×{pixels}"
+
+
 def size(value: float | None) -> str:
     """Bytes in decimal kB or MB."""
     if value is None:

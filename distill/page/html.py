@@ -1,10 +1,12 @@
-"""A page as one HTML file: no network, no script, pictures inside, light and dark, phone and paper.
+"""A page as one HTML file: no network, pictures inside, light and dark, phone and paper.
 
-The templates escape every text, and nothing else does: a file name may hold ``<script>``.
+The templates escape every text, and nothing else does: a file name may hold ``<script>``. A page whose tables can be sorted
+has one script, and its policy allows that one alone, by its hash.
 """
 
 from base64 import b64encode
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -16,8 +18,10 @@ from distill.page.maps import colour_of
 
 def render(page: Page) -> str:
     """The whole file."""
-    style = files(__package__).joinpath("page.css").read_text(encoding="utf-8")
-    return _environment().get_template("page.html.j2").render(page=page, style=style)
+    style, script = (
+        files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
+    )
+    return _environment().get_template("page.html.j2").render(page=page, style=style, script=script)
 
 
 @cache
@@ -31,7 +35,9 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.globals["dash"] = NONE
-    environment.filters |= {"base64": _base64, "kind": _kind, "shades": _shades, "zoomed": _zoomed}
+    environment.filters |= {
+        "base64": _base64, "kind": _kind, "shades": _shades, "zoomed": _zoomed, "sha256": _sha256,
+    }  # fmt: skip
     return environment
 
 
@@ -41,6 +47,11 @@ def _kind(block: Block) -> str:
 
 def _base64(png: bytes) -> str:
     return b64encode(png).decode()
+
+
+def _sha256(script: str) -> str:
+    """As a content security policy names a script."""
+    return _base64(sha256(script.encode()).digest())
 
 
 def _zoomed(side: int, wanted: int) -> int:

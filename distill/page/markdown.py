@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from html import escape as html
 
 from distill.page.blocks import (
+    Beside,
     Block,
     Check,
     Checks,
@@ -12,6 +14,7 @@ from distill.page.blocks import (
     Gallery,
     Maps,
     Matrix,
+    Numbers,
     Picture,
     Points,
     Section,
@@ -31,7 +34,7 @@ def escape(text: str) -> str:
 
 
 def render(sections: Iterable[Section], *, folder: str) -> str:
-    """The sections under headings of the second level, each after an empty line.
+    """The sections under headings of the second level, or folded, each after an empty line.
 
     Args:
         sections: what to write.
@@ -39,10 +42,20 @@ def render(sections: Iterable[Section], *, folder: str) -> str:
     """
     lines: list[str] = []
     for section in sections:
-        lines += ["", f"## {escape(section.title)}"]
+        lines += _opened(section)
         for block in section.blocks:
             lines += ["", *_block(block, folder=folder)]
+        lines += ["", "</details>"] if section.folded else []
     return "\n".join(lines)
+
+
+def _opened(section: Section) -> Iterator[str]:
+    """Its heading; of a folded one what the reader clicks on."""
+    yield ""
+    if section.folded:
+        yield f"<details>\n<summary><b>{html(section.title)}</b> {html(section.teaser)}</summary>"
+    elif section.title:
+        yield f"## {escape(section.title)}"
 
 
 def checks(items: Iterable[Check]) -> Iterator[str]:
@@ -65,6 +78,10 @@ def _block(block: Block, *, folder: str) -> Iterator[str]:
             yield from (f"- {escape(item)}" for item in items)
         case Terms(items):
             yield from terms(items)
+        case Numbers(figures):
+            yield from (
+                f"- **{escape(n.value)}** {escape(n.title)}. {escape(n.detail)}".rstrip() for n in figures
+            )
         case Checks(items):
             yield from checks(items)
         case Table():
@@ -81,6 +98,9 @@ def _block(block: Block, *, folder: str) -> Iterator[str]:
             yield from _pictures(pictures, folder=folder)
         case Code():
             yield from _code(block)
+        case Beside(blocks):
+            for one in blocks:
+                yield from (*_block(one, folder=folder), "")
 
 
 def _table(block: Table) -> Iterator[str]:

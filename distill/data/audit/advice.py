@@ -1,7 +1,9 @@
 """What to do about a check of the data that failed. Torch-free."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from distill.data.layouts.groups import offer_stems
 from distill.data.samples import Sample
@@ -26,12 +28,19 @@ _ADVICE = {
 }
 _GROUPS = ("duplicates_across_splits", "near_duplicates_across_splits", "near_duplicates_across_classes")
 """Checks that fail for want of groups."""
+_BETWEEN = re.compile(r"(?<=\.) (?=[A-Z0-9])")
 
 
 def advice(name: str, samples: Sequence[Sample]) -> str:
     """The next step after a failed check of ``samples``, in a sentence or two."""
     stems = offer_stems(samples) if name in _GROUPS else ""
     return f"{_ADVICE[name]} {stems[:1].upper()}{stems[1:]}{'.' * bool(stems)}".rstrip()
+
+
+def together(advices: Iterable[str]) -> str:
+    """Every distinct sentence of several advices, first what would mend most of what failed."""
+    sentences = Counter(sentence for text in advices for sentence in _BETWEEN.split(text) if sentence)
+    return " ".join(sentence for sentence, _ in sentences.most_common())
 
 
 def accepting(names: Sequence[str]) -> str:

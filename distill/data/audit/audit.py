@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from distill.data.audit.advice import accepting, advice
+from distill.data.audit.advice import accepting, advice, together
 from distill.data.audit.classes import class_findings, class_notes
 from distill.data.audit.duplicates import exact_duplicates, near_duplicates, straddling_groups
 from distill.data.audit.findings import Facts, Finding, facts_of, not_checked
@@ -135,14 +135,11 @@ def require_passed(report: AuditReport, *, where: Path) -> None:
             f"{check.name} = {check.value:.3g} (limit {check.limit:g})" for check in report.failed
         )
         accept = accepting([check.name for check in report.failed])
-        raise GateFailedError(
-            f"data audit failed: {said}; see {where}. {_next_step(report.failed)} To accept all: {accept}"
-        )
-
-
-def _next_step(failed: Sequence[Check]) -> str:
-    """The advice that names a setting to try, where there is one; it stands in one line, so only one does."""
-    return next((check.advice for check in failed if "--set" in check.advice), failed[0].advice)
+        order = sorted(
+            report.failed, key=lambda check: "--set" not in check.advice
+        )  # first what can be tried at once
+        steps = together(check.advice for check in order)
+        raise GateFailedError(f"data audit failed: {said}; see {where}. {steps} To accept all: {accept}")
 
 
 def metadata_features(scan: Scan) -> npt.NDArray[np.float64]:
