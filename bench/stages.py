@@ -80,7 +80,7 @@ def _sweep_stage(roster: Roster, stages: Sequence[Stage]) -> Stage:
 
 def _bench_stage(recipe: Recipe, roster: Roster, stages: Sequence[Stage]) -> Stage:
     weights = [f"{model.folder}/{WEIGHTS}" for model in roster.deployed]
-    settings = ("rounds", "iterations", "warmup", "threads", "max_seconds")
+    settings = ("rounds", "iterations", "warmup", "threads", "max_seconds", "isolated")
     return Stage(
         "bench",
         "bench",
@@ -135,8 +135,9 @@ def _require(name: str, gate: "AccuracyGate") -> None:
 
 
 def run_bench(run: Run, progress: Progress, *, roster: Roster) -> None:
-    """Time every contestant in interleaved rounds of one process."""
+    """Time every contestant in interleaved rounds, and write ``bench.json``."""
     from bench.contestants.lineup import lineup
+    from bench.contestants.reference import absent
     from bench.latency import measure
 
     settings = run.recipe.bench
@@ -146,9 +147,11 @@ def run_bench(run: Run, progress: Progress, *, roster: Roster) -> None:
         iterations=settings.iterations,
         warmup=settings.warmup,
         budget_s=settings.max_seconds,
+        isolated=settings.isolated,
         progress=lambda what, done, total, /: progress(done, total),
     )
-    measurement.record().write(run.folder / BENCH)
+    record = measurement.record(absent=absent())
+    record.write(run.folder / BENCH)
 
 
 def make_report(run: Run, progress: Progress) -> None:

@@ -73,7 +73,7 @@ def test_the_machine_is_all_that_can_be_said_of_it():
 def test_another_schema_version_is_refused(tmp_path, found):
     path = tmp_path / "bench.json"
     path.write_text(json.dumps({"schema_version": found, "future": {}}))
-    with pytest.raises(EdgeproofError, match=re.escape(f"schema_version is {found!r}, expected 2")):
+    with pytest.raises(EdgeproofError, match=re.escape(f"schema_version is {found!r}, expected 3")):
         BenchRecord.read(path)
 
 
