@@ -22,7 +22,11 @@ _PATIENCE_S = 5.0  # until a process that was told to end is made to
 
 
 class Worker:
-    """Such a process, begun when it is first asked for something. One that dies is replaced: other contestants go on."""
+    """Such a process, begun when it is first asked for something. One that dies is replaced: other contestants go on.
+
+    Attributes:
+        generation: how many died.
+    """
 
     def __init__(self, runtime: str) -> None:
         self.runtime = runtime
@@ -50,6 +54,7 @@ class Worker:
             line = ""
         if not line:
             self._process = None
+            self.generation += 1
             raise EdgeproofError(f"the process that ran {self.runtime} ended ({_ending(_end(process))})")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
@@ -64,7 +69,6 @@ class Worker:
 
     def _begin(self) -> "subprocess.Popen[str]":
         paths = os.pathsep.join(path for path in sys.path if path)
-        self.generation += 1
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "bench.worker"],  # -P: no folder here called bench is meant
             stdin=subprocess.PIPE,
@@ -81,7 +85,7 @@ class WorkerSeat:
 
     def __init__(self, worker: Worker, source: Source, *, number: int) -> None:
         self._worker, self._source, self._number = worker, source, number
-        self._generation = 0
+        self._generation = -1  # made in none yet
         self._window = 1
 
     def prepare(self, *, window: int, limit_s: float) -> float:
