@@ -4,6 +4,7 @@ Lines are only ever appended, and each is whole or cut off at the end of the fil
 plan: what is timed, and how. A journal of another plan is no beginning of this one.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -87,7 +88,12 @@ class Journal:
             )
         self.rounds = tuple(found or ())
         kept = lines if found is not None else [Plan(plan=plan).model_dump_json().encode()]
-        write_bytes(path, b"\n".join(kept) + b"\n")
+        try:
+            write_bytes(path, b"\n".join(kept) + b"\n")
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            self._give_up(error)
 
     def write(self, entry: Round) -> None:
         """Append one line, on the disk before the next round begins.
@@ -102,8 +108,11 @@ class Journal:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            self.note = f"{self._path}: {error.strerror or error}; what follows could not go on after a kill"
-            self._path = None
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        self.note = f"{self._path}: {error.strerror or error}; the bench goes on, but could not after a kill"
+        self._path = None
 
     def finish(self) -> None:
         """Remove it: the record is written."""

@@ -27,7 +27,7 @@ class Rule:
 
     def done(self, samples: Samples) -> bool:
         """Whether it needs no further visit."""
-        if samples.rounds >= self.rounds or samples.clean >= SAMPLES:
+        if samples.rounds >= self.rounds or samples.clean >= SAMPLES or samples.size >= 2 * SAMPLES:
             return True
         return samples.rounds >= _FEWEST_ROUNDS and quick_half_width(samples.pooled()) <= NEAR
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from distill.cli import run
+from distill.cli.bench import bench
 from distill.cli.data import data_app
 from distill.cli.doctor import doctor
 from distill.cli.evaluate import evaluate
@@ -59,7 +60,10 @@ def _options(
     set_verbosity(quiet=quiet, verbose=verbose)
 
 
-run.add_to(app, own={"export": export, "quantize": quantize, "verify": verify, "evaluate": evaluate})
+run.add_to(
+    app,
+    own={"export": export, "quantize": quantize, "verify": verify, "evaluate": evaluate, "bench": bench},
+)
 app.command()(predict)
 app.command()(selftest)
 app.command()(sensitivity)
