@@ -31,6 +31,7 @@ def bench_artifacts(
     how: How,
     *,
     out: Path | None = None,
+    spent_s: float = 0.0,
     note: Callable[[str], None] = lambda text: None,
     progress: Progress | None = None,
 ) -> BenchRecord:
@@ -40,6 +41,7 @@ def bench_artifacts(
         contestants: of :func:`bench.contestants.selection.select`.
         how: it is done.
         out: folder for the journal; without one, a bench that is stopped is lost.
+        spent_s: how many of its seconds are gone already, choosing contestants.
         note: is told what there is to say about an earlier bench.
         progress: is told of every step.
 
@@ -53,6 +55,7 @@ def bench_artifacts(
         contestants,
         rounds=ROUNDS,
         budget_s=how.seconds,
+        spent_s=spent_s,
         rules=how.rules,
         isolated=how.isolated,
         journal=journal,

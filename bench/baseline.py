@@ -21,7 +21,8 @@ def compare_to(baseline: BenchRecord, found: BenchRecord, *, limit: float) -> Co
     """Compare rows of the same identity.
 
     A row regressed if its p50 is larger by more than ``limit`` *and* beyond the noise: the 95 % intervals of the two medians do
-    not overlap. One that was measured and now fails has regressed too.
+    not overlap, and even the shortest call is longer by half the limit, for a machine that is busier than it was slows most
+    calls and hardly all. One that was measured and now fails has regressed too.
 
     Args:
         baseline: the earlier bench.
@@ -40,7 +41,7 @@ def compare_to(baseline: BenchRecord, found: BenchRecord, *, limit: float) -> Co
             regressed[title(row)] = f"{row.status}, was {old.p50_ms:.3f} ms ({row.reason})"
         elif row.p50_ci_ms is None or old.p50_ci_ms is None:
             notes.append(f"{title(row)}: too few rounds to tell a change from noise")
-        elif _ratio(row, old) > 1 + limit and row.p50_ci_ms[0] > old.p50_ci_ms[1]:
+        elif _ratio(row, old) > 1 + limit and _beyond_noise(row, old, limit=limit):
             regressed[title(row)] = (
                 f"p50 {row.p50_ms:.3f} ms, was {old.p50_ms:.3f} ms: {_ratio(row, old) - 1:+.0%}, at most {limit:+.0%}"
             )
@@ -77,6 +78,12 @@ def _key(row: Row) -> Key:
 
 def _ratio(row: Row, old: Row) -> float:
     return (row.p50_ms or 0.0) / old.p50_ms if old.p50_ms else float("inf")
+
+
+def _beyond_noise(row: Row, old: Row, *, limit: float) -> bool:
+    if row.p50_ci_ms is None or old.p50_ci_ms is None or row.min_ms is None or old.min_ms is None:
+        return False
+    return row.p50_ci_ms[0] > old.p50_ci_ms[1] and row.min_ms > old.min_ms * (1 + limit / 2)
 
 
 def _about_machines(baseline: BenchRecord, found: BenchRecord) -> list[str]:

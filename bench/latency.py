@@ -64,6 +64,7 @@ def measure(
     iterations: int = 5,
     warmup: int = 5,
     budget_s: float | None = None,
+    spent_s: float = 0.0,
     rules: Rules = "edgeproof",
     isolated: bool | None = None,
     journal: Journal | None = None,
@@ -78,6 +79,7 @@ def measure(
         iterations: timed calls a visit, fewer of a slow one where time is short.
         warmup: calls of a window of the warm-up, which goes on until two windows' medians agree.
         budget_s: seconds for everything, set-up included. Who cannot be set up in half of it, or visited, is skipped.
+        spent_s: how many of them are gone already.
         rules: ``edgeproof``, or ``mlperf``: its single-stream rule, for which ``rounds``, ``iterations`` and ``budget_s`` do
             not hold.
         isolated: whether each runtime has a process of its own; None decides so where there are several.
@@ -99,9 +101,8 @@ def measure(
         for number, members in enumerate(_settings(contestants))
     ]
     tell = _Tell(groups, total=len(contestants), progress=progress)
-    left_s = (budget_s if budget_s is not None and rules == "edgeproof" else float("inf")) - sum(
-        group.seconds for group in groups
-    )
+    left_s = (budget_s if budget_s is not None and rules == "edgeproof" else float("inf")) - spent_s
+    left_s -= sum(group.seconds for group in groups)
     with Seats(contestants, isolated=isolated, timer=timer) as seats, collector_off():
         _run(groups, seats, left_s=left_s, tell=tell, timer=timer)
         alone = seats.isolated

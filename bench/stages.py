@@ -3,6 +3,7 @@
 What a stage needs follows from the files that it reads: whichever stages leave them.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -140,13 +141,15 @@ def run_bench(run: Run, progress: Progress, *, roster: Roster) -> None:
     from bench.contestants.reference import absent
     from bench.latency import measure
 
-    settings = run.recipe.bench
+    settings, started = run.recipe.bench, time.perf_counter()
+    contestants = lineup(run, roster)
     measurement = measure(
-        lineup(run, roster),
+        contestants,
         rounds=settings.rounds,
         iterations=settings.iterations,
         warmup=settings.warmup,
         budget_s=settings.max_seconds,
+        spent_s=time.perf_counter() - started,
         isolated=settings.isolated,
         progress=lambda what, done, total, /: progress(done, total),
     )

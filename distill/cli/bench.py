@@ -1,5 +1,6 @@
 """``edgeproof bench``: how fast are artifacts here; or a recipe up to its latency bench."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -116,6 +117,7 @@ def _bench(
 
     most = parse_limit(limit)
     earlier = BenchRecord.read(baseline) if baseline else None
+    started = time.perf_counter()
     artifacts, problems = find_artifacts(sources)
     if not artifacts:
         raise MistakesError(*problems)
@@ -128,6 +130,7 @@ def _bench(
                 contestants,
                 how,
                 out=out,
+                spent_s=time.perf_counter() - started,
                 note=_say,
                 progress=lambda what, done, total, /: progress(done, total),
             )
