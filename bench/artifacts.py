@@ -13,7 +13,7 @@ from bench.records.latency import BenchRecord, Rules
 from distill.machine import cpu_identity, versions
 
 JOURNAL = "bench.journal"
-ROUNDS = 80
+ROUNDS = 120  # so many only where little is undisturbed
 _RUNTIMES = ("torch", "onnxruntime", "openvino", "edgeproof")
 
 

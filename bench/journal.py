@@ -32,6 +32,7 @@ class Calls(Frozen):
     """One visit: milliseconds of calls; see :class:`bench.visits.Visit`."""
 
     clean: tuple[float, ...] = ()
+    slowed: tuple[float, ...] = ()
     spoiled: tuple[float, ...] = ()
     corrected: tuple[float, ...] = ()
 
@@ -61,7 +62,7 @@ class Round(Frozen):
     def visit(self, index: int) -> Visit:
         """One contestant's."""
         calls = self.visits[index]
-        return Visit(calls.clean, calls.spoiled, calls.corrected)
+        return Visit(calls.clean, calls.slowed, calls.spoiled, calls.corrected)
 
 
 class Journal:

@@ -59,7 +59,8 @@ def to_junit(record: BenchRecord, *, regressed: Mapping[str, str]) -> bytes:
             kind = "failure" if row.status == "failed" else "skipped"
             ElementTree.SubElement(case, kind, message=row.reason or row.status)
     ElementTree.indent(suite)
-    return ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    text: bytes = ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return text
 
 
 def _flat(row: Row) -> dict[str, Any]:

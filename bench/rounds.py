@@ -128,7 +128,7 @@ class Group:
             return
         found = entry.seat.visit(calls=calls, repeats=self._rule.repeats(calls))
         entry.samples.visits[self.rounds] = found
-        entry.typical_ms = float(np.median(found.clean or found.spoiled))
+        entry.typical_ms = float(np.median(found.clean or found.slowed or found.spoiled))
 
     def _taking_part(self) -> list[Entry]:
         """Those to be timed further, and the reference of each for as long as one of its league is."""

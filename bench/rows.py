@@ -39,7 +39,8 @@ def _row(entry: Entry, reference: Entry | None, *, stolen: bool) -> Row:
     pooled = entry.samples.pooled()
     interval = median_interval(list(rounds.values()))
     p10, p50, p90, p99 = _percentiles(pooled)
-    noisy = stolen or entry.samples.mostly_spoiled or is_noisy(pooled, interval)
+    samples = entry.samples
+    noisy = stolen or samples.mostly_spoiled or is_noisy(pooled, interval)
     return Row(
         **identity,
         samples=pooled.size,
@@ -50,7 +51,9 @@ def _row(entry: Entry, reference: Entry | None, *, stolen: bool) -> Row:
         spread=(p90 - p10) / p50 if p50 else 0.0,
         mad_ms=float(np.median(np.abs(pooled - p50))),
         p50_ci_ms=interval,
-        spoiled=entry.samples.spoiled,
+        spoiled=samples.size - pooled.size
+        if samples.drops_spoiled and not samples.mostly_spoiled
+        else samples.spoiled,
         corrected=entry.samples.corrected,
         noisy=noisy,
         speedup_vs_reference=_over_the_reports(entry.contestant, p50),

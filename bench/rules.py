@@ -7,14 +7,16 @@ from bench.intervals import quick_half_width
 from bench.records.latency import Rules
 from bench.samples import Samples
 
-SAMPLES = 200
+SAMPLES = 200  # undisturbed calls
+MOST = 4 * SAMPLES  # calls in all
 NEAR = 0.02  # half the interval of the median, relative to it
+_FEWEST_CLEAN = 40  # undisturbed calls
 _FEWEST_ROUNDS = 10  # before the interval is believed, and what a short budget is shared out for
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """Ours: 200 calls, or fewer where the interval of their median is within 2 %; at most ``rounds`` visits.
+    """Ours: 200 undisturbed calls, or fewer where the interval of their median is within 2 %; at most ``rounds`` visits.
 
     Attributes:
         rounds: visits of each at most.
@@ -27,9 +29,13 @@ class Rule:
 
     def done(self, samples: Samples) -> bool:
         """Whether it needs no further visit."""
-        if samples.rounds >= self.rounds or samples.clean >= SAMPLES or samples.size >= 2 * SAMPLES:
+        if samples.rounds >= self.rounds or samples.clean >= SAMPLES or samples.size >= MOST:
             return True
-        return samples.rounds >= _FEWEST_ROUNDS and quick_half_width(samples.pooled()) <= NEAR
+        return (
+            samples.clean >= _FEWEST_CLEAN
+            and samples.rounds >= _FEWEST_ROUNDS
+            and quick_half_width(samples.pooled()) <= NEAR
+        )
 
     def share(self, samples: Samples) -> float:
         """How much of what is wanted there is, from 0 to 1."""

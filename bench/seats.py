@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol, Self
 
 from bench.contestant import Contestant
+from bench.pace import Pace
 from bench.visits import Visit, visit, warm_up
 from bench.workers import Worker
 from deploy.timing import Runner, Timer
@@ -25,8 +26,8 @@ class Seat(Protocol):
 class OwnSeat:
     """In this process."""
 
-    def __init__(self, contestant: Contestant, *, timer: Timer) -> None:
-        self._contestant, self._timer = contestant, timer
+    def __init__(self, contestant: Contestant, *, timer: Timer, pace: Pace) -> None:
+        self._contestant, self._timer, self._pace = contestant, timer, pace
         self._run: Runner | None = None
 
     def prepare(self, *, window: int, limit_s: float) -> float:
@@ -40,7 +41,7 @@ class OwnSeat:
         """The same."""
         if self._run is None:
             raise RuntimeError("visited before it was prepared")
-        return visit(self._run, calls=calls, repeats=repeats, timer=self._timer)
+        return visit(self._run, calls=calls, repeats=repeats, timer=self._timer, pace=self._pace)
 
     def free(self) -> None:
         """The same."""
@@ -62,13 +63,13 @@ class Seats:
         elsewhere = {contestant.runtime for contestant in contestants if contestant.source is not None}
         self.isolated = bool(elsewhere) and (len(runtimes) > 1 if isolated is None else isolated)
         self._workers: dict[str, Worker] = {}
-        self._timer = timer
+        self._timer, self._pace = timer, Pace()
 
     def seat(self, contestant: Contestant) -> Seat:
         """For one contestant; its runtime's process is begun when it is first needed."""
         if not self.isolated or contestant.source is None:
-            return OwnSeat(contestant, timer=self._timer)
-        worker = self._workers.setdefault(contestant.runtime, Worker(contestant.runtime))
+            return OwnSeat(contestant, timer=self._timer, pace=self._pace)
+        worker = self._workers.setdefault(contestant.runtime, Worker(contestant.runtime, pace=self._pace))
         return worker.seat(contestant.source)
 
     def __enter__(self) -> Self:

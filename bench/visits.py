@@ -3,8 +3,9 @@
 A call is *spoiled* only where the cause was seen. Of a short call that is: the system took the CPU from a thread of this process
 meanwhile, or the hypervisor took one during the visit. A long call is always interrupted somewhere on a busy machine: it is
 spoiled if a thread of it waited for a CPU for more than a hundredth of it, and the time without that waiting is kept beside it.
-However long a call is, its length alone spoils nothing: dropping long calls for being long would flatter. Spoiled calls are
-repeated, up to a limit, and counted; ``bench.samples`` says what becomes of them.
+A call is *slowed* where the core itself was slow before or after it; see ``bench.pace``. However long a call is, its length
+alone is no reason: dropping long calls for being long would flatter. Spoiled calls are repeated, up to a limit, and counted;
+``bench.samples`` says what becomes of both.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bench.pace import Pace
 from deploy.timing import PAUSE_S, Runner, Timer
 
 SETTLED = 0.05  # two windows of warm-up whose medians are so near
@@ -25,11 +27,12 @@ class Visit:
     """Milliseconds of each call; ``corrected`` are the spoiled ones without what they waited for a CPU, where that is known."""
 
     clean: tuple[float, ...] = ()
+    slowed: tuple[float, ...] = ()
     spoiled: tuple[float, ...] = ()
     corrected: tuple[float, ...] = ()
 
 
-def visit(run: Runner, *, calls: int, timer: Timer, repeats: int | None = None) -> Visit:
+def visit(run: Runner, *, calls: int, timer: Timer, pace: Pace, repeats: int | None = None) -> Visit:
     """Time ``calls`` calls that nothing interrupts, after a pause and a call that is not timed.
 
     The pause lets the previous contestant's threads go to sleep, the call brings this one's weights back into the caches, as
@@ -39,6 +42,7 @@ def visit(run: Runner, *, calls: int, timer: Timer, repeats: int | None = None) 
         run: one call.
         calls: wanted.
         timer: clock, sleep, CPU times, context switches and waiting.
+        pace: the best that a core was seen to have.
         repeats: how many spoiled calls are made good at most; as many as ``calls`` unless given.
     """
     timer.sleep(PAUSE_S)
@@ -46,10 +50,12 @@ def visit(run: Runner, *, calls: int, timer: Timer, repeats: int | None = None) 
     run()
     is_long = timer.clock() - start > LONG_S and bool(timer.waited_s())
     most = calls + (calls if repeats is None else repeats)
-    return (_long if is_long else _short)(run, calls, most, timer)
+    return (_long if is_long else _short)(run, calls, most, timer, pace)
 
 
-def _short(run: Runner, calls: int, most: int, timer: Timer) -> Visit:
+def _short(run: Runner, calls: int, most: int, timer: Timer, pace: Pace) -> Visit:
+    slow = pace.is_slow(timer)
+    run()
     clock, switches = timer.clock, timer.switches
     clean: list[float] = []
     spoiled: list[float] = []
@@ -62,25 +68,29 @@ def _short(run: Runner, calls: int, most: int, timer: Timer) -> Visit:
         (clean if switches() == before else spoiled).append((end - start) * 1e3)
     if _stolen(timer) > stolen:  # which call it was, nobody can tell
         return Visit(spoiled=(*clean, *spoiled))
-    return Visit(tuple(clean), tuple(spoiled))
+    if pace.is_slow(timer) or slow:
+        return Visit(slowed=tuple(clean), spoiled=tuple(spoiled))
+    return Visit(clean=tuple(clean), spoiled=tuple(spoiled))
 
 
-def _long(run: Runner, calls: int, most: int, timer: Timer) -> Visit:
-    clean: list[float] = []
+def _long(run: Runner, calls: int, most: int, timer: Timer, pace: Pace) -> Visit:
+    kept: dict[bool, list[float]] = {False: [], True: []}
     spoiled: list[float] = []
     corrected: list[float] = []
-    while len(clean) < calls and len(clean) + len(spoiled) < most:
+    slow = pace.is_slow(timer)
+    while sum(map(len, kept.values())) < calls and sum(map(len, kept.values())) + len(spoiled) < most:
         before = timer.waited_s()
         start = timer.clock()
         run()
         took_s = timer.clock() - start
         waited_s = _longest_wait(before, timer.waited_s())
+        was_slow, slow = slow, pace.is_slow(timer)
         if waited_s <= WAITED * took_s:
-            clean.append(took_s * 1e3)
+            kept[was_slow or slow].append(took_s * 1e3)
         else:
             spoiled.append(took_s * 1e3)
             corrected.append(max(took_s - waited_s, 0.0) * 1e3)
-    return Visit(tuple(clean), tuple(spoiled), tuple(corrected))
+    return Visit(tuple(kept[False]), tuple(kept[True]), tuple(spoiled), tuple(corrected))
 
 
 def _longest_wait(before: Mapping[int, float], after: Mapping[int, float]) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.contestant import one_line
 from bench.contestants.source import ArtifactSource
+from bench.pace import Pace
 from bench.visits import visit, warm_up
 from deploy.timing import Runner, Timer, collector_off
 
@@ -49,8 +50,9 @@ def _prepare(request: dict[str, Any], runners: dict[int, Runner]) -> dict[str, A
 
 def _visit(request: dict[str, Any], runners: dict[int, Runner]) -> dict[str, Any]:
     run = runners[request["number"]]
-    found = visit(run, calls=request["calls"], repeats=request["repeats"], timer=Timer())
-    return vars(found)
+    pace = Pace(request["best_s"])
+    found = visit(run, calls=request["calls"], repeats=request["repeats"], timer=Timer(), pace=pace)
+    return {"visit": vars(found), "best_s": pace.best_s}
 
 
 def _free(request: dict[str, Any], runners: dict[int, Runner]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from itertools import count
 from typing import Any
 
 from bench.contestant import Source
+from bench.pace import Pace
 from bench.visits import Visit
 from distill.errors import EdgeproofError
 
@@ -25,11 +26,13 @@ class Worker:
     """Such a process, begun when it is first asked for something. One that dies is replaced: other contestants go on.
 
     Attributes:
+        pace: the best that a core was seen to have, by any process of the bench.
         generation: how many died.
     """
 
-    def __init__(self, runtime: str) -> None:
+    def __init__(self, runtime: str, *, pace: Pace) -> None:
         self.runtime = runtime
+        self.pace = pace
         self.generation = 0
         self._process: subprocess.Popen[str] | None = None
         self._numbers = count()
@@ -104,8 +107,15 @@ class WorkerSeat:
         """The same."""
         if self._generation != self._worker.generation:
             self.prepare(window=self._window, limit_s=1.0)
-        answer = self._worker.ask({"do": "visit", "number": self._number, "calls": calls, "repeats": repeats})
-        return Visit(**{part: tuple(times) for part, times in answer.items()})
+        pace = self._worker.pace
+        answer = self._worker.ask(
+            {
+                "do": "visit", "number": self._number, "calls": calls, "repeats": repeats,
+                "best_s": min(pace.best_s, 1e6),  # JSON has no infinity
+            }
+        )  # fmt: skip
+        pace.best_s = min(pace.best_s, answer["best_s"])
+        return Visit(**{part: tuple(times) for part, times in answer["visit"].items()})
 
     def free(self) -> None:
         """The same."""

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from bench.artifacts import ROUNDS
 from bench.contestants.selection import Selection, find_artifacts, select
 from bench.latency import measure
 from bench.records.latency import Row
@@ -36,7 +37,7 @@ def main() -> None:
         benches = []
         for number in range(given.times):
             load = f"{os.getloadavg()[0]:.1f}"
-            benches.append(measure(contestants).rows)
+            benches.append(measure(contestants, rounds=ROUNDS).rows)
             print(f"bench {number + 1}: load {load} before, {os.getloadavg()[0]:.1f} after")
     show(benches)
 
