@@ -1,11 +1,11 @@
 """Latency from Python: artifacts and modules timed together, as a run's bench does."""
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.contestants.artifact import artifact_contestants
+from bench.contestants.reference import absent, references_for
 from bench.latency import Contestant, measure
 from bench.records.latency import BenchRecord
 from deploy.artifact import read_manifest
@@ -22,21 +22,23 @@ def compare(
     *,
     preprocess: PreprocessSpec | None = None,
     threads: int = 0,
-    rounds: int = 20,
+    rounds: int = 40,
     iterations: int = 5,
-    warmup: int = 3,
+    warmup: int = 5,
     reference: bool = True,
+    isolated: bool | None = None,
 ) -> BenchRecord:
-    """Time artifacts and modules in interleaved rounds of this process: batch 1, model only and end to end.
+    """Time artifacts and modules in interleaved rounds: batch 1, model only and end to end.
 
     Args:
         items: artifact folders and ``nn.Module`` objects; names may be given to them.
         preprocess: the modules' input size; needed for modules alone.
         threads: CPU threads of one inference; 0 is every core.
-        rounds: how often each is visited.
+        rounds: how often each is visited at most.
         iterations: timed calls a visit.
-        warmup: untimed calls before.
-        reference: time the reports' ResNet18 too, eager FP32 at 224 × 224, for ``speedup_*``; only where torch is.
+        warmup: calls of a window of the warm-up.
+        reference: time the reports' ResNet18 too, eager FP32 at each input size, for ``speedup_*``; only where torch is.
+        isolated: whether artifacts run in a process for each runtime; None decides so where there are several.
 
     Returns:
         The machine and one row for each model, runtime, precision and scope; ratios are taken within rounds.
@@ -48,14 +50,15 @@ def compare(
     if len(named) != len(items):
         raise EdgeproofError("compare: two of the items have the same name; give names: {name: item}")
     used = thread_count(threads)
-    contestants: list[Contestant] = []
-    if reference and find_spec("torch") is not None:
-        from bench.contestants.torch import reference_contestant
-
-        contestants += reference_contestant(threads=used)
-    for name, item in named.items():
-        contestants += _contestants(name, item, preprocess=preprocess, threads=used)
-    return measure(contestants, rounds=rounds, iterations=iterations, warmup=warmup).record()
+    contestants = [
+        contestant
+        for name, item in named.items()
+        for contestant in _contestants(name, item, preprocess=preprocess, threads=used)
+    ]
+    if reference:
+        contestants = [*references_for(contestants), *contestants]
+    found = measure(contestants, rounds=rounds, iterations=iterations, warmup=warmup, isolated=isolated)
+    return found.record(absent=absent() if reference else None)
 
 
 def _name(item: Any) -> str:

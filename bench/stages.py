@@ -3,6 +3,7 @@
 What a stage needs follows from the files that it reads: whichever stages leave them.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from distill.roster import Artifact, Roster
 if TYPE_CHECKING:
     from bench.records.accuracy import AccuracyGate
 
+_FOR_DETAILS = 0.3  # of the time of the bench: peaks, layers, memory, throughput
 ACCURACY, BENCH, REPORT = "accuracy.json", "bench.json", ("report.md", "report.html")
 DEGRADATIONS, ENVIRONMENT = "degradations.json", "environment.json"
 
@@ -80,7 +82,7 @@ def _sweep_stage(roster: Roster, stages: Sequence[Stage]) -> Stage:
 
 def _bench_stage(recipe: Recipe, roster: Roster, stages: Sequence[Stage]) -> Stage:
     weights = [f"{model.folder}/{WEIGHTS}" for model in roster.deployed]
-    settings = ("rounds", "iterations", "warmup", "threads", "max_seconds")
+    settings = ("rounds", "iterations", "warmup", "threads", "max_seconds", "isolated")
     return Stage(
         "bench",
         "bench",
@@ -136,20 +138,27 @@ def _require(name: str, gate: "AccuracyGate") -> None:
 
 
 def run_bench(run: Run, progress: Progress, *, roster: Roster) -> None:
-    """Time every contestant in interleaved rounds of one process."""
+    """Time every contestant in interleaved rounds, and write ``bench.json``."""
     from bench.contestants.lineup import lineup
+    from bench.contestants.reference import absent
+    from bench.details import add_details, folders_of
     from bench.latency import measure
 
-    settings = run.recipe.bench
+    settings, started = run.recipe.bench, time.perf_counter()
+    contestants, kept_s = lineup(run, roster), _FOR_DETAILS * settings.max_seconds
     measurement = measure(
-        lineup(run, roster),
+        contestants,
         rounds=settings.rounds,
         iterations=settings.iterations,
         warmup=settings.warmup,
-        budget_s=settings.max_seconds,
+        budget_s=settings.max_seconds - kept_s,
+        spent_s=time.perf_counter() - started,
+        isolated=settings.isolated,
         progress=lambda what, done, total, /: progress(done, total),
     )
-    measurement.record().write(run.folder / BENCH)
+    record = measurement.record(absent=absent())
+    left_s = settings.max_seconds - (time.perf_counter() - started)
+    add_details(record, folders_of(contestants), seconds=left_s).write(run.folder / BENCH)
 
 
 def make_report(run: Run, progress: Progress) -> None:

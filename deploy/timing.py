@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deploy.disturbance import involuntary_switches, waited_s
 from distill import machine
 from distill.errors import EdgeproofError
 
@@ -24,11 +25,13 @@ PAUSE_S = 0.005
 
 @dataclass(frozen=True)
 class Timer:
-    """Where time comes from, so that tests need none of it."""
+    """Where time, and what disturbs it, comes from, so that tests need none of it."""
 
     clock: Callable[[], float] = time.perf_counter
     sleep: Callable[[float], None] = time.sleep
     cpu_times: Callable[[], machine.CpuTimes | None] = machine.cpu_times
+    switches: Callable[[], int] = involuntary_switches
+    waited_s: Callable[[], Mapping[int, float]] = waited_s
 
 
 @dataclass(frozen=True)

@@ -89,11 +89,17 @@ class DegradationSettings(Section):
 
 
 class BenchSettings(Section):
-    """Interleaved latency rounds."""
+    """Interleaved latency rounds.
 
-    rounds: Count = 30
+    ``rounds`` and ``iterations`` are the most visits of each model and calls of a visit, ``warmup`` the calls of a window of
+    the warm-up, which ends when two windows agree. ``isolated`` gives each runtime a process of its own; unset it does where
+    there are several.
+    """
+
+    rounds: Count = 40
     iterations: Count = 5
-    warmup: Count = 10
+    warmup: Count = 5
+    isolated: bool | None = None
     threads: Annotated[int, Field(ge=0)] = 0
     like_for_like_size: Annotated[int, Field(ge=32, le=4096)] = 224
     max_seconds: Positive = 90.0

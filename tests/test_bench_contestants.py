@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -9,10 +11,13 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
-from bench.contestants.artifact import NO_BF16, artifact_contestants, sample_jpeg
+from bench.contestants.artifact import NO_BF16, artifact_contestants
+from bench.contestants.reference import references_for
+from bench.contestants.source import sample_jpeg
 from bench.contestants.torch import count_macs, count_params, reference_contestant, torch_contestants
 from bench.latency import measure
 from deploy.artifact import write_artifact
+from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.preprocess import PreprocessSpec
 from students.output import ModelOutput
@@ -103,7 +108,8 @@ def test_an_artifact_runs(artifact):
     found = artifact_contestants(artifact, model="tiny", threads=1, bf16=False, images=[sample_jpeg(size=64)])
     result = measure(found, rounds=1, iterations=2, warmup=1)
     assert [(row.status, row.reason) for row in result.rows if row.precision != "bf16"] == [("ok", None)] * 4
-    assert all(row.samples == 2 for row in result.rows if row.status == "ok")
+    assert all(row.samples > 0 for row in result.rows if row.status == "ok")
+    assert result.isolated
 
 
 def test_end_to_end_takes_the_photos_in_turn(artifact):
@@ -116,16 +122,16 @@ def test_end_to_end_takes_the_photos_in_turn(artifact):
 
 
 def test_bf16_that_the_runtime_did_not_use_is_a_failed_row(artifact, monkeypatch):
-    from bench.contestants import artifact as contestants
+    from bench.contestants import source
 
     found = artifact_contestants(artifact, model="tiny", threads=1, bf16=True)
     wanted = [c for c in found if c.precision == "bf16" and c.scope == "model"]
-    load = contestants.Detector.load
+    open_session = source.open_session
 
-    def load_in_fp32(*args, **options):
-        return load(*args, **options | {"precision": "fp32"})
+    def open_in_fp32(*args, options, **others):
+        return open_session(*args, options=replace(options, precision="fp32"), **others)
 
-    monkeypatch.setattr(contestants.Detector, "load", load_in_fp32)
+    monkeypatch.setattr(source, "open_session", open_in_fp32)
     row = measure(wanted, rounds=1).rows[0]
     assert (row.status, row.reason) == ("failed", "the runtime computes in fp32, although bf16 was asked for")
 
@@ -166,7 +172,7 @@ def test_torch_rows_run_in_both_scopes():
         found = torch_contestants(
             OneConv(), model="teacher", preprocess=PreprocessSpec(size=SIZE), threads=1, reference=True
         )
-        assert [(c.scope, c.reference) for c in found] == [("model", True), ("end_to_end", False)]
+        assert [(c.scope, c.reference) for c in found] == [("model", True), ("end_to_end", True)]
         assert isinstance(found[0].make()(), ModelOutput)
         probability = found[1].make()()
         assert len(probability) == 1 and 0 < probability[0] < 1
@@ -196,10 +202,79 @@ def test_the_reference_is_resnet18_at_224():
     assert model.macs == pytest.approx(1.8136e9, rel=1e-3)
 
 
+def test_a_reference_for_every_size_threads_and_batch(artifact):
+    found = artifact_contestants(artifact, model="tiny", threads=1, bf16=False)
+    batched = artifact_contestants(artifact, model="tiny", threads=1, batch=4, bf16=False)
+    references = references_for([*found, *batched])
+    assert [(c.input_size, c.threads, c.batch, c.scope) for c in references] == [
+        (SIZE, 1, 1, "model"), (SIZE, 1, 1, "end_to_end"), (SIZE, 1, 4, "model"),
+    ]  # fmt: skip
+    assert all(c.reference for c in references)
+
+
+def test_a_batch_is_timed_model_only_in_both_runtimes(artifact):
+    found = artifact_contestants(artifact, model="tiny", threads=1, batch=4, bf16=False)
+    rows = measure(found, rounds=1, iterations=1, warmup=1, isolated=False).rows
+    assert {(row.runtime, row.precision, row.scope, row.status) for row in rows} == {
+        ("openvino", "fp32", "model", "ok"),
+        ("openvino", "bf16", "model", "skipped"),
+        ("onnxruntime", "fp32", "model", "ok"),
+    }
+
+
+def test_more_threads_than_can_run_is_a_skipped_row(artifact):
+    found = artifact_contestants(artifact, model="tiny", threads=1000, bf16=False)
+    rows = measure(found).rows
+    assert {row.status for row in rows} == {"skipped"}
+    assert "1000 threads were asked for" in rows[0].reason
+    module = torch_contestants(OneConv(), model="a", preprocess=PreprocessSpec(size=SIZE), threads=1000)
+    assert [c.skip_reason for c in module] == [rows[0].reason]
+
+
+def test_a_missing_runtime_is_a_skipped_row(artifact, monkeypatch):
+    from bench.contestants import artifact as contestants
+
+    monkeypatch.setattr(contestants, "installed_runtimes", lambda: ("openvino",))
+    found = artifact_contestants(artifact, model="tiny", threads=1, bf16=False)
+    reasons = {c.skip_reason for c in found if c.runtime == "onnxruntime"}
+    assert reasons == {"onnxruntime is not installed; pip install 'edgeproof[onnx]'"}
+
+
+def test_a_source_survives_the_way_to_another_process(artifact):
+    found = artifact_contestants(artifact, model="tiny", threads=1, bf16=False, images=[b"\xff\xd8\x00"])
+    for contestant in found:
+        if contestant.source:
+            again = type(contestant.source).model_validate_json(contestant.source.model_dump_json())
+            assert again == contestant.source
+
+
+def test_a_process_that_dies_fails_one_row_and_the_others_go_on(artifact):
+    from bench.pace import Pace
+    from bench.workers import Worker
+
+    found = artifact_contestants(artifact, model="tiny", threads=1, bf16=False)
+    model = next(c for c in found if c.runtime == "onnxruntime" and c.scope == "model")
+    worker = Worker("onnxruntime", pace=Pace())
+    try:
+        seat = worker.seat(model.source)
+        assert seat.prepare(window=1, limit_s=1.0) > 0
+        assert calls_of(seat.visit(calls=2, repeats=0)) == 2
+        os.kill(worker._process.pid, 9)
+        with pytest.raises(EdgeproofError, match=r"the process that ran onnxruntime ended \(SIGKILL\)"):
+            seat.visit(calls=2, repeats=0)
+        assert calls_of(seat.visit(calls=2, repeats=0)) == 2  # made again in a new one
+    finally:
+        worker.close()
+
+
+def calls_of(visit):
+    return len(visit.clean) + len(visit.slowed) + len(visit.spoiled)
+
+
 def test_the_bench_needs_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import distill.machine, bench.records.latency, bench.latency, bench.contestants.artifact\n"
+        "import distill.machine, bench.records.latency, bench.latency, bench.contestants.artifact, bench.worker\n"
         "import distill.evaluation.metrics, distill.evaluation.statistics, distill.evaluation.calibration\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

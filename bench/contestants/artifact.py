@@ -1,31 +1,24 @@
-"""Contestants from artifact folders, for ONNX Runtime and OpenVINO. Torch-free.
+"""Contestants from artifact folders, for ONNX Runtime and OpenVINO. Torch-free."""
 
-Scope ``model`` times the network on uint8 pixels that are ready; ``end_to_end`` starts from JPEG bytes:
-decoding, preprocessing, the network, the calibrated verdict.
-"""
-
-import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
-import numpy as np
-from PIL import Image
-
-from bench.latency import Contestant, Runner
-from bench.records.identity import Runtime
+from bench.contestant import Contestant
+from bench.contestants.batched import why_not_batched
+from bench.contestants.source import ArtifactSource, sample_jpeg
 from bench.records.latency import Scope
 from deploy.artifact import MODEL_FILES, Manifest, read_manifest
-from deploy.runtime import Detector
+from deploy.sessions import installed_runtimes
+from deploy.timing import Runner
 from distill.errors import EdgeproofError
-from distill.forms import Precision
-from distill.machine import processor
-from distill.preprocess import Pixels, decode_image
+from distill.forms import Precision, Runtime
+from distill.machine import processor, usable_threads
+from distill.optional import EXTRAS
 
 NO_BF16 = "this CPU has no bf16 instructions"
-PRECISIONS = ("fp32", "bf16", "int8")
+PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
 
 
 def artifact_contestants(
@@ -39,6 +32,7 @@ def artifact_contestants(
     macs: int | None = None,
     metrics: dict[str, float] | None = None,
     bf16: bool | None = None,
+    batch: int = 1,
 ) -> list[Contestant]:
     """Both scopes of every runtime in an artifact; an FP32 OpenVINO model also in bf16.
 
@@ -52,6 +46,7 @@ def artifact_contestants(
         macs: multiply-accumulates of one image.
         metrics: accuracy to stand in the rows.
         bf16: whether the CPU has bf16; None asks it. Without it the bf16 row is skipped, with the reason.
+        batch: images of one call; several are timed model only, for an end is one image's.
 
     Raises:
         EdgeproofError: no readable manifest, or a precision that a bench row cannot name.
@@ -59,22 +54,25 @@ def artifact_contestants(
     """
     manifest, photos = _timeable(folder), tuple(images) or (sample_jpeg(),)
     found: list[Contestant] = []
-    for runtime in manifest.runtimes:
+    for name in manifest.runtimes:
+        runtime = cast(Runtime, name)
         base = Contestant(
             model=model,
-            runtime=cast(Runtime, runtime),
+            runtime=runtime,
             precision=manifest.precision,
             quantizer=quantizer or (manifest.quantizer.name if manifest.quantizer else None),
             input_size=manifest.preprocess.size,
             threads=threads,
+            batch=batch,
             bytes=sum(manifest.files[file].bytes for file in MODEL_FILES[runtime]),
             params=params,
             macs=macs,
             metrics=metrics,
             make=_unmade,
+            skip_reason=_why_not(runtime, threads=threads, batch=batch),
         )
         for variant in _variants(base, bf16=bf16):
-            found += _scopes(variant, folder, manifest, photos)
+            found += _scopes(variant, folder, photos)
     return found
 
 
@@ -86,69 +84,41 @@ def _timeable(folder: Path) -> Manifest:
     return manifest
 
 
-def sample_jpeg(*, size: int = 256, seed: int = 0) -> bytes:
-    """A made-up photo, ``size`` × ``size``: smooth noise at JPEG quality 90, the same for the same seed."""
-    noise = np.random.default_rng(seed).integers(0, 256, (size // 8, size // 8, 3), dtype=np.uint8)
-    image = Image.fromarray(noise).resize((size, size), Image.Resampling.BICUBIC)
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=90)
-    return buffer.getvalue()
+def _why_not(runtime: Runtime, *, threads: int, batch: int) -> str | None:
+    if runtime not in installed_runtimes():
+        return f"{runtime} is not installed; pip install 'edgeproof[{EXTRAS[runtime]}]'"
+    return too_many_threads(threads) or (why_not_batched(runtime) if batch > 1 else None)
 
 
-def sample_pixels(size: int, *, seed: int = 0) -> Pixels:
-    """Noise, uint8 ``[1, size, size, 3]``."""
-    return np.random.default_rng(seed).integers(0, 256, (1, size, size, 3), dtype=np.uint8)
+def too_many_threads(threads: int) -> str | None:
+    """Why nothing can be told of so many threads here; None if something can."""
+    usable = usable_threads()
+    if threads <= usable:
+        return None
+    return f"{threads} threads were asked for, {usable} can run at once here"
 
 
 def _variants(base: Contestant, *, bf16: bool | None) -> Iterator[Contestant]:
     yield base
     if base.runtime == "openvino" and base.precision == "fp32":
         has_bf16 = processor().has_bf16 if bf16 is None else bf16
-        yield replace(base, precision="bf16", skip_reason=None if has_bf16 else NO_BF16)
+        yield replace(base, precision="bf16", skip_reason=base.skip_reason or (None if has_bf16 else NO_BF16))
 
 
-def _scopes(
-    base: Contestant, folder: Path, manifest: Manifest, photos: tuple[bytes, ...]
-) -> Iterator[Contestant]:
-    makers: dict[Scope, Callable[[Detector], Runner]] = {
-        "model": lambda detector: _model_only(detector, manifest.preprocess.size),
-        "end_to_end": lambda detector: _end_to_end(detector, photos),
-    }
-    for scope, maker in makers.items():
-        if base.skip_reason and scope == "end_to_end":
+def _scopes(base: Contestant, folder: Path, photos: tuple[bytes, ...]) -> Iterator[Contestant]:
+    for scope in get_args(Scope):
+        if scope == "end_to_end" and (base.skip_reason or base.batch > 1):
             continue  # one row says it
-        yield replace(base, scope=scope, make=_artifact(folder, base, maker))
-
-
-def _artifact(folder: Path, base: Contestant, maker: Callable[[Detector], Runner]) -> Callable[[], Runner]:
-    def make() -> Runner:
-        hint = _hint(base)
-        detector = Detector.load(folder, runtime=base.runtime, threads=base.threads, precision=hint)
-        _check_precision(detector.precision, hint)
-        return maker(detector)
-
-    return make
-
-
-def _model_only(detector: Detector, size: int) -> Runner:
-    pixels = sample_pixels(size)
-    return lambda: detector.run(pixels)
-
-
-def _end_to_end(detector: Detector, photos: tuple[bytes, ...]) -> Runner:
-    turn = cycle(photos)
-    smallest = detector.manifest.preprocess.smallest_decoded
-    return lambda: detector.predict(decode_image(io.BytesIO(next(turn)), name="photo", smallest=smallest))
-
-
-def _hint(contestant: Contestant) -> Precision:
-    # FP32 is named outright: left alone, OpenVINO computes in bf16 on a CPU with AMX.
-    return "bf16" if contestant.precision == "bf16" else "fp32"
-
-
-def _check_precision(found: str, wanted: str) -> None:
-    if found != wanted:
-        raise EdgeproofError(f"the runtime computes in {found}, although {wanted} was asked for")
+        source = ArtifactSource(
+            folder=folder.resolve(),
+            runtime=cast(Runtime, base.runtime),
+            precision=base.precision,
+            threads=base.threads,
+            batch=base.batch,
+            scope=scope,
+            photos=photos if scope == "end_to_end" else (),
+        )
+        yield replace(base, scope=scope, make=source.make, source=source)
 
 
 def _unmade() -> Runner:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from bench.contestant import Contestant
 from bench.contestants.artifact import artifact_contestants
-from bench.latency import Contestant
+from bench.contestants.reference import references_for
 from distill.data.storage import read_bytes
 from distill.machine import thread_count
 from distill.pipeline.runfolder import WEIGHTS, load_samples
@@ -14,14 +15,14 @@ _PHOTOS = 16
 
 
 def lineup(run: Run, roster: Roster) -> list[Contestant]:
-    """Everything that a run times, at every input size that it has artifacts of."""
-    from bench.contestants.torch import reference_contestant
-
+    """Everything that a run times, at every input size that it has artifacts of, each with its reference."""
     threads, photos = thread_count(run.recipe.bench.threads), _photos(run)
-    found = list(reference_contestant(threads=threads, images=photos))
-    for model in roster.deployed:
-        found += _of_model(run, roster, model, threads=threads, photos=photos)
-    return found
+    found = [
+        contestant
+        for model in roster.deployed
+        for contestant in _of_model(run, roster, model, threads=threads, photos=photos)
+    ]
+    return [*references_for(found, images=photos), *found]
 
 
 def _of_model(

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.contestants.artifact import sample_jpeg, sample_pixels
-from bench.latency import Contestant, Runner
+from bench.contestant import Contestant
+from bench.contestants.artifact import too_many_threads
+from bench.contestants.source import sample_jpeg, sample_pixels
 from bench.records.latency import Scope
+from deploy.timing import Runner
 from distill.preprocess import Pixels, PreprocessSpec, decode_image
 from distill.task import task_of_labels
 from distill.wrapped import deployed_form
@@ -30,6 +32,7 @@ def torch_contestants(
     images: Sequence[bytes] = (),
     reference: bool = False,
     end_to_end: bool = True,
+    batch: int = 1,
 ) -> list[Contestant]:
     """A module's model-only row, from a normalized float tensor, and its row from JPEG bytes.
 
@@ -39,8 +42,9 @@ def torch_contestants(
         preprocess: its ``size`` is the input size.
         threads: torch's intra-op threads.
         images: JPEG files' bytes, taken in turn; one made-up photo by default.
-        reference: mark the model-only row as the reference of the speed-ups.
-        end_to_end: whether to add that row.
+        reference: mark the rows as those that speed-ups are taken to.
+        end_to_end: whether to add that row; never where a call has several images.
+        batch: images of one call.
 
     """
     module = deployed_form(module)
@@ -54,32 +58,38 @@ def torch_contestants(
             precision="fp32",
             input_size=size,
             threads=threads,
+            batch=batch,
             scope=scope,
             bytes=state_bytes(module),
             params=params,
             macs=macs,
-            reference=reference and scope == "model",
+            reference=reference,
             make=make,
+            skip_reason=too_many_threads(threads),
         )
 
-    found = [contestant("model", lambda: _model_only(module, preprocess, threads))]
-    if end_to_end:
+    found = [contestant("model", lambda: _model_only(module, preprocess, threads, batch))]
+    if end_to_end and batch == 1 and not found[0].skip_reason:
         found.append(contestant("end_to_end", lambda: _end_to_end(module, preprocess, threads, photos)))
     return found
 
 
-def reference_contestant(*, threads: int, images: Sequence[bytes] = ()) -> list[Contestant]:
-    """The reports' model, measured again here: ResNet18, eager FP32, 224 × 224, both scopes.
+def reference_contestant(
+    *, threads: int, images: Sequence[bytes] = (), size: int = REFERENCE_SIZE, batch: int = 1
+) -> list[Contestant]:
+    """The reports' model, measured again here: ResNet18, eager FP32, both scopes.
 
-    Its weights are untrained, which latency does not notice.
+    Its weights are untrained, which latency does not notice. The reports ran it at 224 × 224; rows of another ``size``, number
+    of threads or ``batch`` are compared with one of their own.
     """
     return torch_contestants(
         build_student("resnet18"),
         model=REFERENCE_NAME,
-        preprocess=PreprocessSpec(size=REFERENCE_SIZE),
+        preprocess=PreprocessSpec(size=size),
         threads=threads,
         images=images,
         reference=True,
+        batch=batch,
     )
 
 
@@ -114,9 +124,9 @@ def _macs_if_it_runs(module: nn.Module, size: int) -> int | None:
         return None
 
 
-def _model_only(module: nn.Module, preprocess: PreprocessSpec, threads: int) -> Runner:
+def _model_only(module: nn.Module, preprocess: PreprocessSpec, threads: int, batch: int) -> Runner:
     forward = _forward(module, threads)
-    tensor = _tensor(preprocess, sample_pixels(preprocess.size))
+    tensor = _tensor(preprocess, sample_pixels(preprocess.size, batch=batch))
     return lambda: forward(tensor)
 
 

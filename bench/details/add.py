@@ -7,12 +7,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bench.contestant import one_line
 from bench.details.cold_start import cold_start
 from bench.details.energy import POWERCAP, EnergyCounters, energy_mj
 from bench.details.form import Form, form_of
 from bench.details.layers import expensive_layers
 from bench.details.throughput import open_form, request_of, throughput
-from bench.latency import one_line
 from bench.limit.limit import Limit, measure_limit
 from bench.limit.traffic import Traffic, model_traffic
 from bench.records.latency import BenchRecord, Row

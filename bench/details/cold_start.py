@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.contestants.artifact import sample_jpeg
+from bench.contestants.source import sample_jpeg
 from bench.details.form import Form
 from bench.details.fresh_process import fresh_process
 

@@ -1,9 +1,15 @@
 """Which rows of a bench are the same model in the same form: they share an artifact. Torch-free."""
 
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from bench.contestants.source import ArtifactSource
 from bench.records.identity import Runtime
 from distill.forms import Precision
+
+if TYPE_CHECKING:
+    from bench.contestant import Contestant
 
 
 class Form(NamedTuple):
@@ -33,6 +39,16 @@ class _Timed(Protocol):
     def quantizer(self) -> str | None: ...
     @property
     def input_size(self) -> int: ...
+
+
+def folders_of(contestants: "Iterable[Contestant]") -> dict[Form, Path]:
+    """The artifact of every form among contestants; PyTorch's have none."""
+    sources = ((contestant, contestant.source) for contestant in contestants)
+    return {
+        form_of(contestant): source.folder
+        for contestant, source in sources
+        if isinstance(source, ArtifactSource)
+    }
 
 
 def form_of(timed: _Timed) -> Form:

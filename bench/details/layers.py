@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.contestants.artifact import sample_pixels
+from bench.contestants.source import sample_pixels
 from bench.details.form import Form
 from bench.details.words import words_of
 from bench.records.latency import Layer

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.contestants.artifact import sample_pixels
+from bench.contestants.source import sample_pixels
 from bench.details.form import Form
 from deploy.artifact import read_manifest
 from deploy.sessions import EngineOptions, Session, open_session

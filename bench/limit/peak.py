@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from bench.latency import one_line
+from bench.contestant import one_line
 from bench.limit.convolutions import DEPTH, SHAPES, ConvolutionShape, convolution_chain, sample_input
 from bench.limit.runners import Setting, load_chain
 from bench.records.latency import Peak

@@ -69,10 +69,12 @@ class Row(Frozen):
     ``speedup_vs_resnet18_eager`` is the ratio of the two p50 that are shown; ``speedup_ci`` is the 95 % bootstrap interval of
     the ratio from paired rounds, ``speedup_disagrees`` says that the shown ratio lies outside of it, ``speedup_claimed``
     that the whole interval lies above 1: no speed-up is claimed inside the spread. ``mad_ms`` is the median absolute
-    deviation, ``p50_ci_ms`` the bootstrap interval of the median, ``spoiled`` counts calls that something else interrupted
-    and that were repeated. ``images_per_s`` is the throughput of all cores, ``peak_bytes`` the resident memory of a process
-    that runs this model alone, ``cold_start_ms`` what such a process takes from start to its first answer, ``energy_mj``
-    millijoules of one call. A row that is not ``ok`` has no times but a ``reason``.
+    deviation, ``p50_ci_ms`` the bootstrap interval of the median. ``spoiled`` counts calls that something else interrupted,
+    which were repeated; percentiles are of the others. Where hardly any others are left they count too, and ``corrected``
+    says that it is without the time that they waited for a CPU; ``min_ms`` always is a time that a call really took.
+    ``images_per_s`` is the throughput of all cores, ``peak_bytes`` the resident memory of a process that runs this model
+    alone, ``cold_start_ms`` what such a process takes from start to its first answer, ``energy_mj`` millijoules of one call.
+    A row that is not ``ok`` has no times but a ``reason``.
     """
 
     model: str
@@ -93,6 +95,7 @@ class Row(Frozen):
     mad_ms: float | None = None
     p50_ci_ms: tuple[float, float] | None = None
     spoiled: int = 0
+    corrected: bool = False
     noisy: bool = False
     speedup_vs_reference: float | None = None
     speedup_vs_resnet18_eager: float | None = None
@@ -121,8 +124,9 @@ class Row(Frozen):
 class BenchRecord(Record):
     """All rows of one run on one machine; ``noisy`` says that too much was stolen for any row to be trusted.
 
-    ``absent`` tells of a measure that no row has, or not all of them, why: such as energy where no counter can be read.
-    ``memory_gb_per_s`` is of as many threads as the row with the most of them has.
+    ``isolated`` says that each runtime ran in a process of its own, ``waiting`` by runtime how its threads wait for work,
+    ``rounds`` is the most visits of any row. ``absent`` tells of a measure that no row has, or not all of them, why: such as
+    energy where no counter can be read. ``memory_gb_per_s`` is of as many threads as the row with the most of them has.
     """
 
     version = 3
@@ -133,6 +137,7 @@ class BenchRecord(Record):
     noisy: bool = False
     rules: Rules = "edgeproof"
     isolated: bool = False
+    waiting: dict[str, str] = Field(default_factory=dict)
     rounds: int = 0
     seconds: float = 0.0
     peaks: tuple[Peak, ...] = ()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from distill.cli import run
+from distill.cli.bench import bench
 from distill.cli.cross import cross
 from distill.cli.data import data_app
 from distill.cli.doctor import doctor
@@ -65,7 +66,14 @@ def _options(
 
 run.add_to(
     app,
-    own={"export": export, "quantize": quantize, "verify": verify, "evaluate": evaluate, "report": report},
+    own={
+        "export": export,
+        "quantize": quantize,
+        "verify": verify,
+        "evaluate": evaluate,
+        "bench": bench,
+        "report": report,
+    },
 )
 app.command()(predict)
 app.command()(selftest)

@@ -1,0 +1,102 @@
+"""The calls of one contestant, round by round, and which of them count. Torch-free."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.intervals import Floats
+from bench.visits import Visit
+
+FEWEST_UNSPOILED = 0.25  # of all calls
+FEWEST_CLEAN, FEWEST_ROUNDS = 30, 5  # calls on an undisturbed core, and visits that they come from
+
+
+@dataclass
+class Samples:
+    """Visits by the number of their round.
+
+    Calls on an undisturbed core count where there are thirty of them from five visits, otherwise slowed ones too. Spoiled calls
+    are left out as long as a quarter of all is not spoiled: where fewer are, the model may do it to itself, and the few that got
+    through would flatter. Long calls then count without what they waited for a CPU, and short ones, of which that is not known,
+    as they are.
+    """
+
+    visits: dict[int, Visit] = field(default_factory=dict)
+    drops_spoiled: bool = True
+
+    @property
+    def rounds(self) -> int:
+        """How many visits there were."""
+        return len(self.visits)
+
+    @property
+    def clean(self) -> int:
+        """Calls that nothing interrupted on a core that nothing slowed."""
+        return sum(len(visit.clean) for visit in self.visits.values())
+
+    @property
+    def slowed(self) -> int:
+        """Calls that nothing interrupted on a core that was slow."""
+        return sum(len(visit.slowed) for visit in self.visits.values())
+
+    @property
+    def spoiled(self) -> int:
+        """Calls that something else interrupted."""
+        return sum(len(visit.spoiled) for visit in self.visits.values())
+
+    @property
+    def size(self) -> int:
+        """All calls."""
+        return self.clean + self.slowed + self.spoiled
+
+    @property
+    def seconds(self) -> float:
+        """What all calls took."""
+        return sum(map(sum, map(_all, self.visits.values()))) / 1e3
+
+    @property
+    def mostly_spoiled(self) -> bool:
+        """Whether spoiled calls have to count."""
+        return self.clean + self.slowed < FEWEST_UNSPOILED * self.size
+
+    @property
+    def mostly_slowed(self) -> bool:
+        """Whether slowed calls have to count."""
+        rounds = sum(bool(visit.clean) for visit in self.visits.values())
+        return self.slowed > 0 and (self.clean < FEWEST_CLEAN or rounds < FEWEST_ROUNDS)
+
+    @property
+    def corrected(self) -> bool:
+        """Whether what counts is, in part, time without what was waited for a CPU."""
+        known = sum(len(visit.corrected) for visit in self.visits.values()) == self.spoiled
+        return self.drops_spoiled and self.mostly_spoiled and known
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether what counts holds time that others took: beside a row that holds none, that makes no fair ratio."""
+        return self.drops_spoiled and self.mostly_spoiled and not self.corrected
+
+    @property
+    def shortest(self) -> float:
+        """Milliseconds that some call really took, and none took less."""
+        return min(time for visit in self.visits.values() for time in _all(visit))
+
+    def by_round(self) -> dict[int, Floats]:
+        """The milliseconds that count, ``[calls]`` by round; a round without any is left out."""
+        found = {number: np.array(self._counting(visit)) for number, visit in sorted(self.visits.items())}
+        return {number: times for number, times in found.items() if times.size}
+
+    def _counting(self, visit: Visit) -> tuple[float, ...]:
+        if not self.drops_spoiled:
+            return _all(visit)
+        if self.mostly_spoiled:
+            return (*visit.clean, *visit.slowed, *(visit.corrected if self.corrected else visit.spoiled))
+        return (*visit.clean, *visit.slowed) if self.mostly_slowed else visit.clean
+
+    def pooled(self) -> Floats:
+        """The same of all rounds, ``[calls]`` in the order of the rounds."""
+        return np.concatenate([np.empty(0), *self.by_round().values()])
+
+
+def _all(visit: Visit) -> tuple[float, ...]:
+    return (*visit.clean, *visit.slowed, *visit.spoiled)
