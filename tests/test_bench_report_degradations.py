@@ -28,8 +28,10 @@ def section(folder: Path, records: Records) -> str:
     """The section alone, in Markdown: all other pictures would take seconds."""
     run = loaded(folder, records)
     verdict = judge(run)
-    text = markdown.render(title="t", verdict=verdict, sections=[_degradations(run, verdict)])
-    return text.split("\n## Degraded images\n")[1]
+    text = markdown.render(title="t", verdict=verdict, table=None, sections=[_degradations(run, verdict)])
+    return (
+        text.split("<summary><b>Degraded images</b>")[1].split("</summary>")[1].removesuffix("\n</details>\n")
+    )
 
 
 def items(run: RunData, *keys: str) -> list[Entry]:

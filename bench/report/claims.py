@@ -63,6 +63,8 @@ def accuracy_claim(run: RunData, chosen: Entry | None) -> str:
         known = f"; the teacher has {name} {_score(teacher, 'test')}" if teacher else ""
         return f"no INT8 student was evaluated{known}."
     text = f"{name} {_score(chosen, 'test')}"
+    if chosen.test and not run.measures.detects:  # what guessing gives depends on the classes
+        text += f" {run.measures.meaning(chosen.test)}"
     if teacher:
         text += f"; the teacher {_score(teacher, 'test')}, so {_difference(run, chosen, teacher)} in all"
     if steps := list(_steps(run, chosen)):

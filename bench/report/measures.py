@@ -137,7 +137,7 @@ CLASSES = Measures(
         _LOG_LOSS,
     ),
     brief=(("Accuracy [95\u00a0% CI]", lambda found: with_interval(found.accuracy, found.accuracy_ci)),),
-    terminal=(("Accuracy", lambda found: fixed(found.accuracy)),),
+    terminal=(("Accuracy", lambda found: fixed(found.accuracy)), _MACRO_F1),
     verdicts=(("Accuracy", lambda found: fixed(found.accuracy)), _BALANCED, _MACRO_F1, _LOG_LOSS, _ECE),
     rates=(),
     verdicts_title="Verdicts: the likeliest class",

@@ -167,7 +167,7 @@ def _quality(run: RunData, verdict: Verdict) -> Section:
     blocks = _filled(
         run, verdicts(run), *known, terms, *wrong, *pictures, answers(run), files=("accuracy.json",)
     )  # fmt: skip
-    teaser = "rates with intervals, the most wrong images, ROC, confusion, calibration"
+    teaser = "every rate with its interval, the most wrong images, confusion, calibration"
     return _folded("How good is it, and how sure?", teaser, blocks)
 
 
@@ -226,7 +226,7 @@ def _data(run: RunData, verdict: Verdict) -> Section:
     found = (dataset.audit(run), dataset.images(run), dataset.generator_counts(run), dataset.skipped(run))
     told = [block] if (block := dataset.problems(run)) else []
     blocks = _filled(run, *told, *found, files=("data/audit.json", "data/summary.json"))
-    return _folded("Data", "the audit, images, generators, what was left out", blocks)
+    return _folded("Data", "the audit, images and where they come from, what was left out", blocks)
 
 
 def _machine(run: RunData, verdict: Verdict) -> Section:
