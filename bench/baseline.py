@@ -37,6 +37,8 @@ def compare_to(baseline: BenchRecord, found: BenchRecord, *, limit: float) -> Co
         old = before.get(key)
         if old is None:
             notes += [f"{title(row)}: not in the baseline"] if row.measured else []
+        elif row.status == "skipped":
+            notes.append(f"{title(row)}: skipped, {row.reason}")
         elif not row.measured:
             regressed[title(row)] = f"{row.status}, was {old.p50_ms:.3f} ms ({row.reason})"
         elif row.p50_ci_ms is None or old.p50_ci_ms is None:
@@ -46,7 +48,8 @@ def compare_to(baseline: BenchRecord, found: BenchRecord, *, limit: float) -> Co
                 f"p50 {row.p50_ms:.3f} ms, was {old.p50_ms:.3f} ms: {_ratio(row, old) - 1:+.0%}, at most {limit:+.0%}"
             )
     notes += [f"{title(row)}: in the baseline alone" for key, row in before.items() if key not in after]
-    return Compared(regressed, tuple(notes), len(before.keys() & after.keys()))
+    compared = [key for key, row in after.items() if key in before and row.status != "skipped"]
+    return Compared(regressed, tuple(notes), len(compared))
 
 
 def parse_limit(text: str) -> float:

@@ -59,6 +59,12 @@ def test_a_row_that_now_fails_has_regressed():
     assert "failed, was 1.000 ms (no memory)" in gate([row(1.0)], [failed]).regressed[title(failed)]
 
 
+def test_a_row_that_is_now_skipped_is_said_and_not_compared():
+    skipped = row(1.0, status="skipped", reason="the time limit left no time for it", p50_ms=None)
+    found = gate([row(1.0)], [skipped])
+    assert found.regressed == {} and found.rows == 0 and "the time limit" in found.notes[0]
+
+
 def test_only_the_same_row_is_compared_and_the_others_are_said():
     found = gate([row(1.0), row(1.0, threads=2)], [row(1.0), row(9.0, input_size=224), row(9.0, batch=8)])
     assert found.regressed == {} and found.rows == 1

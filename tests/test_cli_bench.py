@@ -20,11 +20,11 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
 
 @pytest.fixture(scope="module")
 def benched(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both artifacts, once; every test reads it."""
+    """One bench, which every test reads; the time limit is far away."""
     out = tmp_path_factory.mktemp("benched") / "out"
     result = edgeproof(
-        "bench", deployed.folder / "fp32", deployed.folder / "int8", deployed.folder / "none",
-        "--threads", "1,1000", "--batch", "1,3", "--precision", "fp32,int8", "--seconds", "25", "--out", out,
+        "bench", deployed.folder / "int8", deployed.folder / "none",
+        "--threads", "1,1000", "--batch", "1,3", "--seconds", "60", "--out", out,
     )  # fmt: skip
     assert "is no artifact, expected a folder with manifest.json" in result.stderr
     assert "1 of what was asked for is no artifact" in one_line_error(result)
@@ -44,10 +44,9 @@ def test_it_writes_a_record_with_a_reference_for_every_setting(benched: Path) ->
         for scope in scopes:
             assert rows["resnet18 (reference)", "torch", "fp32", batch, scope].reference
             for runtime in ("onnxruntime", "openvino"):
-                for precision in ("fp32", "int8"):
-                    row = rows["tiny", runtime, precision, batch, scope]
-                    assert (row.status, row.reason) == ("ok", None)
-                    assert row.speedup_vs_resnet18_eager and row.speedup_vs_reference is None
+                row = rows["tiny", runtime, "int8", batch, scope]
+                assert (row.status, row.reason) == ("ok", None)
+                assert row.speedup_vs_resnet18_eager and row.speedup_vs_reference is None
     too_many = [row for row in record.rows if row.threads == 1000]
     assert too_many and {row.status for row in too_many} == {"skipped"}
     assert {file.name for file in benched.iterdir()} == {"bench.json", "bench.csv", "bench.xml"}
@@ -64,7 +63,7 @@ def test_the_gate_fails_with_the_rows_that_are_slower(
         row["p50_ci_ms"] = row["p50_ms"] and [row["p50_ms"] * 0.9, row["p50_ms"] * 1.1]
     baseline = tmp_path / "quick.json"
     baseline.write_text(json.dumps(value))
-    common = ("bench", deployed.folder / "int8", "--threads", "1", "--seconds", "12", "--baseline", baseline)
+    common = ("bench", deployed.folder / "int8", "--threads", "1", "--seconds", "60", "--baseline", baseline)
     result = edgeproof(*common, "--out", tmp_path / "out")
     error = one_line_error(result, code=1)
     assert "slower than" in error and "tiny openvino int8" in error and "tiny onnxruntime" not in error

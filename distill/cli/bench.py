@@ -167,6 +167,8 @@ def _judge(compared: "Compared | None", baseline: Path | None, problems: Sequenc
         if compared.regressed:
             told = "; ".join(f"{name}: {what}" for name, what in compared.regressed.items())
             raise GateFailedError(f"slower than {baseline}: {told}")
+        if not compared.rows:
+            raise GateFailedError(f"{baseline}: not checked, none of its rows was timed again")
         _say(f"{compared.rows} rows compared with {baseline}, none is slower beyond the limit and the noise")
     if problems:
         raise EdgeproofError(
