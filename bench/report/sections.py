@@ -20,6 +20,7 @@ from bench.report.figures_front import students_front
 from bench.report.figures_generators import generators
 from bench.report.figures_methods import methods_forest
 from bench.report.figures_quality import team
+from bench.report.figures_roofline import roofline
 from bench.report.figures_training import teacher_training, training
 from bench.report.files import RECIPE
 from bench.report.forms import timed_forms
@@ -30,6 +31,7 @@ from bench.report.opening import opening
 from bench.report.published import published
 from bench.report.stopped import stopped_by_audit
 from bench.report.students import students
+from bench.report.style import colour_of
 from bench.report.teacher_cost import teacher_cost
 from bench.report.thresholds import rates, verdicts
 from bench.report.timing import not_timed, resources, timed
@@ -100,13 +102,20 @@ def _compared(run: RunData, verdict: Verdict) -> list[Entry]:
     return shown(run, [[*team, *others] for team, others in zip(teams, controls, strict=True)])
 
 
+def _roofline(run: RunData, verdict: Verdict) -> Picture | None:
+    if run.bench is None:
+        return None
+    colours = {name: colour_of(run, name) for name in run.students}
+    return roofline(run.bench, chosen=verdict.chosen.name if verdict.chosen else None, colours=colours)
+
+
 def _speed(run: RunData, verdict: Verdict) -> Section:
     """How fast everything is."""
     blocks = _filled(
         run,
         timed(run, "model"),
         timed(run, "end_to_end"),
-        # the picture of the roofline belongs here
+        *gallery(lambda: _roofline(run, verdict)),
         limits.layers(run, verdict.chosen),
         resources(run),
         limits.peaks(run),
