@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from distill.check_means import problems_of_means
 from distill.check_task import task_problems
 from distill.data.layouts import LAYOUTS, load_dataset
 from distill.data.predictions import answers_of, read_predictions
@@ -119,6 +120,7 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
         names = {model.name for model in sound}
         yield from _misfits(recipe, roster, [model for model in roster.models if model.name in names])
     yield from _impossible_precision(recipe)
+    yield from problems_of_means(recipe)
     if recipe.data.path and recipe.data.layout not in ("auto", *LAYOUTS):
         yield unknown_name(kind="layout", given=recipe.data.layout, choices=["auto", *LAYOUTS])
 

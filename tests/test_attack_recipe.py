@@ -1,7 +1,11 @@
 """Recipes that ask for what cannot be, refused before anything costs time."""
 
 import pytest
+import torch
+from conftest import TINY
+from typer.testing import CliRunner
 
+from distill.cli.app import app
 from distill.errors import EdgeproofError
 from distill.recipe import parse_recipe
 
@@ -21,3 +25,30 @@ def test_what_cannot_be_is_refused(section: str, values: object, words: str) -> 
     parse_recipe(whole, origin="own")
     with pytest.raises(EdgeproofError, match=f"^own: {words}"):
         parse_recipe({**whole, section: values}, origin="own")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("training.accelerator=gpu", "training.accelerator: given 'gpu', but torch finds no CUDA device"),
+        ("training.devices=1000", "training.devices: given 1000, but here are "),
+        (
+            "students.small_cnn.epochs=1000000000",
+            "students.small_cnn.epochs: given 1000000000, expected less than or equal",
+        ),
+        ("data.simulate.scenes.train=0", "data.simulate.scenes.train: given 0, expected at least 1 scene"),
+        ("data.simulate.scenes.test=0", "data.simulate.scenes.test: given 0, expected at least 1 scene"),
+        ("gates.accept=['nonsense']", "gates.accept: no check is called 'nonsense'"),
+        ("seed=-1", "seed: given -1, expected greater than or equal to 0"),
+        ("data.valid_share=1.0", "data.valid_share + data.test_share to be below 1"),
+        ("bench.like_for_like_size=1000000", "bench.like_for_like_size: given 1000000"),
+    ],
+)
+def test_a_dry_run_refuses_what_this_machine_or_any_cannot_do(given, said, tmp_path):
+    if "gpu" in given and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    result = CliRunner().invoke(
+        app, ["run", str(TINY), "--set", given, "--dry-run", "--out", str(tmp_path / "run")]
+    )
+    assert isinstance(result.exception, EdgeproofError), result.output
+    assert said in "\n".join(result.exception.args) and not (tmp_path / "run").exists()

@@ -27,7 +27,7 @@ class Schedule(Section):
         mixup: alpha of mixup (Zhang et al. 2018, arXiv 1710.09412); 0 = none.
     """
 
-    epochs: Count = 10
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
     batch_size: Count = 64
     learning_rate: Positive = 2e-3
     weight_decay: NonNegative = 1e-2

@@ -76,7 +76,7 @@ def audit(
     Raises:
         EdgeproofError: an unknown name in ``gates.accept``, or fewer than two groups in a class.
     """
-    _check_names(gates.accept)
+    check_accepted(gates.accept)
     facts = facts_of(dataset)
     _check_groups(dataset, facts, labels)
     auc: float | None = None
@@ -148,7 +148,7 @@ def metadata_features(scan: Scan) -> npt.NDArray[np.float64]:
     return np.stack([column.astype(np.float64) for column in columns], axis=1)
 
 
-def _check_names(accepted: Sequence[str]) -> None:
+def check_accepted(accepted: Sequence[str]) -> None:
     """The accuracy gate's names are made of a model's name and one of a few endings."""
     unknown = [name for name in accepted if name not in CHECKS and not name.endswith(ACCURACY_CHECKS)]
     if unknown:
