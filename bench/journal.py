@@ -34,7 +34,6 @@ class Calls(Frozen):
     clean: tuple[float, ...] = ()
     slowed: tuple[float, ...] = ()
     spoiled: tuple[float, ...] = ()
-    corrected: tuple[float, ...] = ()
 
 
 class Left(Frozen):
@@ -62,7 +61,7 @@ class Round(Frozen):
     def visit(self, index: int) -> Visit:
         """One contestant's."""
         calls = self.visits[index]
-        return Visit(calls.clean, calls.slowed, calls.spoiled, calls.corrected)
+        return Visit(calls.clean, calls.slowed, calls.spoiled)
 
 
 class Journal:

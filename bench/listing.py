@@ -39,10 +39,6 @@ def bench_notes(record: BenchRecord) -> list[str]:
     notes = [f"{_short(row)}: {row.status}, {row.reason}" for row in record.rows if not row.measured]
     if any(row.noisy for row in measured):
         notes.append("~ noisy: its calls scatter or drift too far for its digits to be trusted")
-    if any(row.corrected for row in measured):
-        notes.append(
-            "c others took the CPU in nearly every call: times are without the waiting for it, but for the minimum"
-        )
     if any(row.speedup_disagrees for row in measured):
         notes.append(
             "! the rounds, taken one by one, say another ratio than the two medians: see speedup_ci in bench.json"
@@ -70,7 +66,7 @@ def _times(row: Row, names: tuple[str, ...]) -> tuple[str, ...]:
     if not row.measured:
         return (row.status, *[""] * 4)
     values = {"p50": row.p50_ms, "p90": row.p90_ms, "min": row.min_ms}
-    mark = "~" * row.noisy + "c" * row.corrected
+    mark = "~" * row.noisy
     first, *others = (_ms(values[name]) for name in names)
     width = (
         (row.p50_ci_ms[1] - row.p50_ci_ms[0]) / 2 / row.p50_ms * 100 if row.p50_ci_ms and row.p50_ms else None

@@ -54,7 +54,6 @@ def _row(entry: Entry, reference: Entry | None, *, stolen: bool) -> Row:
         spoiled=samples.size - pooled.size
         if samples.drops_spoiled and not samples.mostly_spoiled
         else samples.spoiled,
-        corrected=entry.samples.corrected,
         noisy=noisy,
         speedup_vs_reference=_over_the_reports(entry.contestant, p50),
         **_speedup(entry, reference),

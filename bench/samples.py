@@ -17,8 +17,7 @@ class Samples:
 
     Calls on an undisturbed core count where there are thirty of them from five visits, otherwise slowed ones too. Spoiled calls
     are left out as long as a quarter of all is not spoiled: where fewer are, the model may do it to itself, and the few that got
-    through would flatter. Long calls then count without what they waited for a CPU, and short ones, of which that is not known,
-    as they are.
+    through would flatter. All of them count then, as long as they took.
     """
 
     visits: dict[int, Visit] = field(default_factory=dict)
@@ -66,15 +65,9 @@ class Samples:
         return self.slowed > 0 and (self.clean < FEWEST_CLEAN or rounds < FEWEST_ROUNDS)
 
     @property
-    def corrected(self) -> bool:
-        """Whether what counts is, in part, time without what was waited for a CPU."""
-        known = sum(len(visit.corrected) for visit in self.visits.values()) == self.spoiled
-        return self.drops_spoiled and self.mostly_spoiled and known
-
-    @property
     def disturbed(self) -> bool:
         """Whether what counts holds time that others took: beside a row that holds none, that makes no fair ratio."""
-        return self.drops_spoiled and self.mostly_spoiled and not self.corrected
+        return self.drops_spoiled and self.mostly_spoiled
 
     @property
     def shortest(self) -> float:
@@ -90,7 +83,7 @@ class Samples:
         if not self.drops_spoiled:
             return _all(visit)
         if self.mostly_spoiled:
-            return (*visit.clean, *visit.slowed, *(visit.corrected if self.corrected else visit.spoiled))
+            return _all(visit)
         return (*visit.clean, *visit.slowed) if self.mostly_slowed else visit.clean
 
     def pooled(self) -> Floats:

@@ -2,7 +2,7 @@
 
 A call is *spoiled* only where the cause was seen. Of a short call that is: the system took the CPU from a thread of this process
 meanwhile, or the hypervisor took one during the visit. A long call is always interrupted somewhere on a busy machine: it is
-spoiled if a thread of it waited for a CPU for more than a hundredth of it, and the time without that waiting is kept beside it.
+spoiled if a thread of it waited for a CPU for more than a hundredth of it.
 A call is *slowed* where the core itself was slow before or after it; see ``bench.pace``. However long a call is, its length
 alone is no reason: dropping long calls for being long would flatter. Spoiled calls are repeated, up to a limit, and counted;
 ``bench.samples`` says what becomes of both.
@@ -24,12 +24,11 @@ WAITED = 0.01  # of a long call
 
 @dataclass(frozen=True)
 class Visit:
-    """Milliseconds of each call; ``corrected`` are the spoiled ones without what they waited for a CPU, where that is known."""
+    """Milliseconds of each call."""
 
     clean: tuple[float, ...] = ()
     slowed: tuple[float, ...] = ()
     spoiled: tuple[float, ...] = ()
-    corrected: tuple[float, ...] = ()
 
 
 def visit(run: Runner, *, calls: int, timer: Timer, pace: Pace, repeats: int | None = None) -> Visit:
@@ -76,7 +75,6 @@ def _short(run: Runner, calls: int, most: int, timer: Timer, pace: Pace) -> Visi
 def _long(run: Runner, calls: int, most: int, timer: Timer, pace: Pace) -> Visit:
     kept: dict[bool, list[float]] = {False: [], True: []}
     spoiled: list[float] = []
-    corrected: list[float] = []
     slow = pace.is_slow(timer)
     while sum(map(len, kept.values())) < calls and sum(map(len, kept.values())) + len(spoiled) < most:
         before = timer.waited_s()
@@ -89,8 +87,7 @@ def _long(run: Runner, calls: int, most: int, timer: Timer, pace: Pace) -> Visit
             kept[was_slow or slow].append(took_s * 1e3)
         else:
             spoiled.append(took_s * 1e3)
-            corrected.append(max(took_s - waited_s, 0.0) * 1e3)
-    return Visit(tuple(kept[False]), tuple(kept[True]), tuple(spoiled), tuple(corrected))
+    return Visit(tuple(kept[False]), tuple(kept[True]), tuple(spoiled))
 
 
 def _longest_wait(before: Mapping[int, float], after: Mapping[int, float]) -> float:

@@ -277,6 +277,8 @@ def test_no_speedup_is_claimed_inside_the_spread(tmp_path: Path, calm_records: R
     assert "Not shown to beat the reported 0.458 s" in text
     row = run.row(model=STUDENT, runtime="openvino", precision="int8", quantizer="nncf", size=LARGE)
     assert row and speedups(row) == ("96× [0.7, 120], in spread", "in spread")
+    few = row.model_copy(update={"speedup_ci": (80.0, 120.0)})
+    assert speedups(few)[0] == "96× [80, 120], not claimed"
 
 
 def test_slower_than_resnet18_is_said_as_a_ratio(tmp_path: Path, calm_records: Records) -> None:

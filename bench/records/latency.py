@@ -70,8 +70,8 @@ class Row(Frozen):
     the ratio from paired rounds, ``speedup_disagrees`` says that the shown ratio lies outside of it, ``speedup_claimed``
     that the whole interval lies above 1: no speed-up is claimed inside the spread. ``mad_ms`` is the median absolute
     deviation, ``p50_ci_ms`` the bootstrap interval of the median. ``spoiled`` counts calls that something else interrupted,
-    which were repeated; percentiles are of the others. Where hardly any others are left they count too, and ``corrected``
-    says that it is without the time that they waited for a CPU; ``min_ms`` always is a time that a call really took.
+    which were repeated; percentiles are of the others. Where hardly any others are left they count too, as long as they took,
+    and the row is noisy.
     ``images_per_s`` is the throughput of all cores, ``peak_bytes`` the resident memory of a process that runs this model
     alone, ``cold_start_ms`` what such a process takes from start to its first answer, ``energy_mj`` millijoules of one call.
     A row that is not ``ok`` has no times but a ``reason``.
@@ -95,7 +95,6 @@ class Row(Frozen):
     mad_ms: float | None = None
     p50_ci_ms: tuple[float, float] | None = None
     spoiled: int = 0
-    corrected: bool = False
     noisy: bool = False
     speedup_vs_reference: float | None = None
     speedup_vs_resnet18_eager: float | None = None

@@ -8,7 +8,7 @@ from bench.report.entry import RUNTIMES
 from bench.report.speed import beats_reported, loses_to_resnet18
 from distill.page.formats import NONE, milliseconds, times, times_with_interval
 
-IN_SPREAD, NOISY, DISAGREES = "in spread", "~", "≠"
+IN_SPREAD, UNCLAIMED, NOISY, DISAGREES = "in spread", "not claimed", "~", "≠"
 EAGER, REPORTED = "vs eager ResNet18 [95\u00a0% CI]", "vs 0.458 s"
 RATIOS = (EAGER, REPORTED)
 LIKE_FOR_LIKE = (
@@ -19,6 +19,7 @@ _MARKS = {
     DISAGREES: "the ratio lies outside of its own interval, so claim neither",
     NOISY: "a noisy measurement",
     IN_SPREAD: "the interval holds 1 (or the slowest calls the reported time), so no speed-up is claimed",
+    UNCLAIMED: "fewer than ten rounds, or too many calls that something else interrupted, so no speed-up is claimed",
 }
 
 
@@ -58,7 +59,12 @@ def against_resnet18(row: Row) -> str:
     shown = times_with_interval(row.speedup_vs_resnet18_eager, row.speedup_ci)
     if row.speedup_disagrees:
         return f"{DISAGREES} {shown}"
-    return shown if row.speedup_claimed or loses_to_resnet18(row) else f"{shown}, {IN_SPREAD}"
+    return shown if row.speedup_claimed or loses_to_resnet18(row) else f"{shown}, {why_unclaimed(row)}"
+
+
+def why_unclaimed(row: Row) -> str:
+    """Whether its interval, or what the interval stands on, forbids the claim."""
+    return UNCLAIMED if row.speedup_ci and row.speedup_ci[0] > 1 else IN_SPREAD
 
 
 def against_reported(row: Row) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bench.records.latency import Row
-from bench.report.cells import IN_SPREAD
+from bench.report.cells import why_unclaimed
 from bench.report.data import RunData
 from bench.report.entry import Entry
 from bench.report.figures_tradeoff import tradeoff
@@ -77,7 +77,7 @@ def _faster(run: RunData, row: Row) -> str:
     if beats_resnet18(row):
         return f"{times_with_interval(row.speedup_vs_resnet18_eager, row.speedup_ci)} the speed of {ours}."
     shown = times(row.speedup_vs_resnet18_eager)
-    why = "outside of its own interval" if row.speedup_disagrees else IN_SPREAD
+    why = "outside of its own interval" if row.speedup_disagrees else why_unclaimed(row)
     return f"No speed-up over {ours} is claimed: {shown}, {why}."
 
 
