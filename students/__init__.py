@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from students.embed import Embed, spectrum
 from students.mobilenet_v2 import MobileNetV2
 from students.options import Factory, OptionError, build
 from students.output import ModelOutput
@@ -19,6 +20,8 @@ STUDENTS: dict[str, Factory] = {
     "rep_cnn": RepCNN,
     "mobilenet_v2": MobileNetV2,
     "resnet18": ResNet18,
+    "embed": Embed,
+    "spectrum": spectrum,
 }
 
 
