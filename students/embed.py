@@ -34,6 +34,7 @@ class Embed(nn.Module):
         weights: local ``.safetensors`` file with its library's tensor names; wins over ``pretrained``.
 
     Attributes:
+        backbone_name: the name given as ``backbone``.
         head_name: the name given as ``head``.
 
     """
@@ -52,7 +53,12 @@ class Embed(nn.Module):
     ) -> None:
         super().__init__()
         self.feature_channels: dict[str, int] = {}
-        self.num_logits, self.head_name, self.folds = num_logits, str(head), folds
+        self.num_logits, self.backbone_name, self.head_name, self.folds = (
+            num_logits,
+            backbone,
+            str(head),
+            folds,
+        )
         self.search: Mapping[str, tuple[Any, ...]] = dict(search or {})
         found = make_backbone(backbone, pretrained=pretrained, weights=weights, bands=bands)
         self.backbone = found.network.eval().requires_grad_(False)

@@ -35,6 +35,10 @@ class Spectrum(nn.Module):
         self.bands = bands
         self.width = PLANES * bands
 
+    def extra_repr(self) -> str:
+        """What it is made with: it has no weights by which it could be known."""
+        return f"bands={self.bands}"
+
     def forward(self, images: Tensor) -> Tensor:
         """Of images of any size."""
         size = images.shape[-1]
