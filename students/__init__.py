@@ -13,15 +13,15 @@ from students.rep_cnn import RepCNN
 from students.resnet18 import ResNet18
 from students.small_cnn import SmallCNN
 
-__all__ = ["STUDENTS", "ModelOutput", "OptionError", "build_student"]
+__all__ = ["FITTED", "STUDENTS", "ModelOutput", "OptionError", "build_student"]
 
+FITTED: dict[str, Factory] = {"embed": Embed, "spectrum": spectrum}  # without gradients
 STUDENTS: dict[str, Factory] = {
     "small_cnn": SmallCNN,
     "rep_cnn": RepCNN,
     "mobilenet_v2": MobileNetV2,
     "resnet18": ResNet18,
-    "embed": Embed,
-    "spectrum": spectrum,
+    **FITTED,
 }
 
 
