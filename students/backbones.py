@@ -70,7 +70,7 @@ def _of_torchvision(name: str, *, pretrained: bool, weights: Path | None) -> Bac
             f"torchvision model {name}", lambda: torchvision.models.get_model(name, weights="DEFAULT")
         )
     found = last_layer(network)
-    layer = network.get_submodule(found)
+    layer = cast(Any, network.get_submodule(found))
     parent, _, child = found.rpartition(".")
     setattr(network.get_submodule(parent), child, nn.Identity())
     return Backbone(network, int(layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels))

@@ -81,4 +81,5 @@ def ring_means(size: int, bands: int) -> Array:
         twice[-1] = 1.0
     weights = np.eye(bands)[ring] * np.broadcast_to(twice[None, :, None], (*ring.shape, 1))
     total = weights.sum((0, 1))
-    return (weights / np.maximum(total, 1.0)).reshape(-1, bands).astype(np.float32)
+    means: Array = (weights / np.maximum(total, 1.0)).reshape(-1, bands).astype(np.float32)
+    return means

@@ -61,5 +61,7 @@ def torchvision_factory(name: str) -> Factory | None:
 
 def last_layer(network: nn.Module) -> str:
     """Name of the last layer that has weights, which is the one that answers."""
-    layers = [name for name, part in network.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
+    layers: list[str] = [
+        name for name, part in network.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)
+    ]
     return layers[-1]

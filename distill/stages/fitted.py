@@ -152,6 +152,6 @@ def _keep_logits(run: Run, network: Any, model: Model) -> None:
             continue
         embeddings = torch.from_numpy(_embeddings(run, network, model, pixels, splits=(split,)))
         with torch.inference_mode():
-            said = torch.cat([network.classify(part) for part in embeddings.split(256)])
+            said = torch.cat([network.classify(part) for part in torch.split(embeddings, 256)])
         logits[split] = logits[f"last_{split}"] = said.numpy()
     save_arrays(run.folder / model.logits, logits)

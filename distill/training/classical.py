@@ -39,7 +39,7 @@ class Taught(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: Numbers, y: Numbers, shares: Numbers) -> Self:  # noqa: N803 (scikit-learn's names)
         """Fit to embeddings ``X [N, D]`` and ``shares [N, C]`` of C classes; ``y [N]`` is what folds are balanced by."""
         self.classes_ = np.arange(shares.shape[1])
-        self.scaler_ = StandardScaler().fit(X) if self.scaled else None
+        self.scaler_: Any = StandardScaler().fit(X) if self.scaled else None
         self.estimator_ = clone(self.estimator)
         scaled = self._scaled(X)
         if isinstance(self.estimator_, KNeighborsRegressor):
