@@ -103,10 +103,12 @@ def _linear(fitted: Taught, num_logits: int) -> dict[str, Numbers]:
 
 def _rbf(fitted: Taught, num_logits: int) -> dict[str, Numbers]:
     svc = fitted.estimator_
+    # libsvm lists one class after the other: a float32 sum in that order grows to thousands before it comes back
+    mixed = np.random.default_rng(0).permutation(len(svc.support_vectors_))
     return {
-        **_points(fitted, svc.support_vectors_),
+        **_points(fitted, svc.support_vectors_[mixed]),
         "gamma": np.asarray(svc._gamma),
-        "coefficients": _pairs(svc),
+        "coefficients": _pairs(svc)[mixed],
         "bias": svc.intercept_,
     }
 
