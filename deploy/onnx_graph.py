@@ -16,7 +16,7 @@ from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.files import write_bytes
 from distill.preprocess import PreprocessSpec
-from distill.probe import evaluating
+from distill.probe import device_of, evaluating
 from distill.task import Task
 from distill.wrapped import deployed_form
 
@@ -81,7 +81,7 @@ def export_onnx(
         EdgeproofError: the model cannot be exported, or the file is not what was asked for.
     """
     graph = DeployGraph(deployed_form(model), preprocess=preprocess, calibration=calibration, task=task)
-    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     graph.mean, graph.scale = graph.mean.to(device), graph.scale.to(device)
     image = torch.zeros(1, preprocess.size, preprocess.size, 3, dtype=torch.uint8, device=device)
     outputs = OUTPUTS[task.kind]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from distill.check_fitted import fitted_problems
 from distill.check_means import problems_of_means
 from distill.check_task import task_problems
 from distill.data.layouts import LAYOUTS, load_dataset
@@ -112,6 +113,7 @@ def _problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
         yield from _missing_weights(recipe, model)
         yield from _unfit_answers(recipe, model)
     yield from task_problems(recipe, roster)
+    yield from fitted_problems(recipe, roster)
     yield from _misfits_of_size(recipe, roster)
     yield from _idle_controls(recipe)
     if not unknown:

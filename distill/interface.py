@@ -32,6 +32,7 @@ from distill.training.inference import predict, write_cache
 from distill.training.teachers import Cached, CacheKey, freeze
 from distill.training.views import Views, views_of
 from distill.wrapped import wrap
+from students.embed import Embed
 from students.options import OptionError
 
 _MEMORY_MB = 500
@@ -103,6 +104,10 @@ def distil(
         EdgeproofError: data, a method or a module that does not fit, in one line.
     """
     spec, knobs = preprocess or PreprocessSpec(), settings or TrainingSettings()
+    if isinstance(student, Embed):
+        raise EdgeproofError(
+            "student: Embed is fitted, not trained; expected a module with gradients, or a recipe that names it (distill.run)"
+        )
     network = _wrapped(student, spec, task)
     teachers = {
         name: _wrapped(module, teacher_preprocess or spec, task) for name, module in _named(teacher).items()

@@ -88,6 +88,7 @@ class TeacherSettings(ModelSettings):
 
 
 class StudentSettings(ModelSettings):
-    """One small model; ``seeds`` are its own if not those of all."""
+    """One small model; ``seeds`` are its own if not those of all. Without ``int8`` the quantizers leave it out."""
 
     seeds: tuple[Seed, ...] = ()
+    int8: bool = True

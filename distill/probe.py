@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 import torch
@@ -75,6 +76,12 @@ def parts_of(module: nn.Module, *, size: int) -> Parts:
         size=size,
         logits=1 if said.logits.ndim == 1 else int(said.logits.shape[1]),
     )
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Where a module's weights are; one may have buffers alone, or nothing at all."""
+    tensor = next(chain(module.parameters(), module.buffers()), None)
+    return torch.device("cpu") if tensor is None else tensor.device
 
 
 def feature_map(value: Tensor, *, size: int) -> FeatureMap:

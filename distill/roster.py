@@ -208,7 +208,7 @@ def roster_of(recipe: Recipe, *, runtimes: Mapping[str, Runtime] | None = None) 
         artifact
         for model in models.deployed
         for size in dict.fromkeys(size or model.preprocess.size for size in sizes)
-        for artifact in _artifacts(model, size=size, runtimes=runtimes or {})
+        for artifact in _artifacts(model, size=size, runtimes=_quantized(recipe, model, runtimes or {}))
     ]
     return replace(models, artifacts=tuple(artifacts))
 
@@ -249,6 +249,11 @@ def _student(recipe: Recipe, name: str, *, arm: Arm, seed: int | None) -> Model:
         seed=seed,
         folder=chosen if seed is None else f"students/{name}/seed{seed}/{arm}",
     )
+
+
+def _quantized(recipe: Recipe, model: Model, runtimes: Mapping[str, Runtime]) -> Mapping[str, Runtime]:
+    """The quantizers that make an INT8 form of a model."""
+    return runtimes if model.is_teacher or recipe.students[model.name].int8 else {}
 
 
 def _artifacts(model: Model, *, size: int, runtimes: Mapping[str, Runtime]) -> Iterator[Artifact]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from students.embed import Embed, spectrum
 from students.mobilenet_v2 import MobileNetV2
 from students.options import Factory, OptionError, build
 from students.output import ModelOutput
@@ -12,13 +13,15 @@ from students.rep_cnn import RepCNN
 from students.resnet18 import ResNet18
 from students.small_cnn import SmallCNN
 
-__all__ = ["STUDENTS", "ModelOutput", "OptionError", "build_student"]
+__all__ = ["FITTED", "STUDENTS", "ModelOutput", "OptionError", "build_student"]
 
+FITTED: dict[str, Factory] = {"embed": Embed, "spectrum": spectrum}  # without gradients
 STUDENTS: dict[str, Factory] = {
     "small_cnn": SmallCNN,
     "rep_cnn": RepCNN,
     "mobilenet_v2": MobileNetV2,
     "resnet18": ResNet18,
+    **FITTED,
 }
 
 

@@ -48,7 +48,7 @@ def torchvision_classifier(
     except (TypeError, ValueError, AssertionError) as error:
         raise OptionError(f"torchvision model {model}: cannot be built ({first_line(error)})") from error
     if weights is not None:
-        load_weights(network, weights, head=_head(network))
+        load_weights(network, weights, head=(last_layer(network),))
     return network
 
 
@@ -59,7 +59,9 @@ def torchvision_factory(name: str) -> Factory | None:
     return partial(torchvision_classifier, name.removeprefix(TORCHVISION))
 
 
-def _head(network: nn.Module) -> tuple[str, ...]:
-    """The last layer that has weights, which is the one that answers."""
-    layers = [name for name, part in network.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)]
-    return tuple(layers[-1:])
+def last_layer(network: nn.Module) -> str:
+    """Name of the last layer that has weights, which is the one that answers."""
+    layers: list[str] = [
+        name for name, part in network.named_modules() if isinstance(part, nn.Linear | nn.Conv2d)
+    ]
+    return layers[-1]

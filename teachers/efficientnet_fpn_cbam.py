@@ -17,9 +17,9 @@ from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork
 from students.frequency import FrequencyBranch
 from students.options import Dropout, NumLogits, OptionError
 from students.output import ModelOutput, squeeze_binary
+from students.timm_models import create_backbone
 from teachers.cbam import CBAM
 from teachers.face_localiser import FaceLocaliser, Localisation, crop_regions
-from teachers.timm_backbone import create_backbone
 
 
 class EfficientNetFpnCbam(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from students.options import Dropout, NumLogits, OptionError
 from students.output import ModelOutput, squeeze_binary
-from teachers.timm_backbone import create_classifier
+from students.timm_models import create_classifier
 
 MAX_FEATURES = 4
 

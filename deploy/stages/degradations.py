@@ -110,13 +110,14 @@ def _network(run: Run, model: Model) -> Callable[[Pixels], Scores]:
 
     from distill.evaluation.choice import choice_of
     from distill.models import load_model
+    from distill.probe import device_of
     from distill.stages.training import on_device
     from distill.task import find_task
     from distill.training.normalize import normalize
 
     task, calibration = find_task(run.recipe.task), choice_of(run.folder, model).calibration
     network = on_device(run, load_model(run.recipe, model, run.folder / model.folder / WEIGHTS))
-    device = next(network.parameters()).device
+    device = device_of(network)
 
     @torch.inference_mode()
     def judge(pixels: Pixels) -> Scores:

@@ -123,11 +123,14 @@ class Tries:
             ImpossibleError: there is no ``lesson``.
         """
         from deploy.interface import export
+        from distill.check_fitted import fitted_student
         from distill.stages.quantization_aware import retrain
         from distill.stages.training import data_name
 
         if self.lesson is None:
             raise ImpossibleError("there is nothing to train it on")
+        if fitted_student(self.run.recipe, self.artifact.model):
+            raise ImpossibleError("a head is fitted, and has no gradients to be trained by")
         model, fp32 = self.artifact.model, self.folder / "trained-fp32"
         reduce_range = self._quantizer.parse(self._section.settings).effective_reduce_range()
         found = retrain(

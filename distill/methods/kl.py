@@ -34,6 +34,7 @@ class KL(Method):
     """
 
     name = "kl"
+    as_labels = True
 
     def __init__(
         self, pair: Pair, *, weight: float = 1.0, temperature: Annotated[float, Field(gt=0)] = 2.0

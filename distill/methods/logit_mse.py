@@ -12,6 +12,7 @@ class LogitMSE(Method):
     """Mean squared difference of the student's and the teacher's logits, for one logit or K."""
 
     name = "logit_mse"
+    as_labels = True
 
     def loss(self, output: ModelOutput, batch: Batch, step: Step) -> Tensor:
         """Scalar loss."""

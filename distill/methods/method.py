@@ -34,12 +34,15 @@ class Method(Objective):
     every method and are set by :func:`distill.methods.build_method`.
 
     Attributes:
+        as_labels: whether it can teach what has no gradients too, as soft labels: the teacher's softened probabilities, in
+            place of the loss.
         warmup: share of the training over which the weight rises linearly from 0.
         until: share of the training after which the term is off (Cho & Hariharan 2019, arXiv 1910.01348); it then
             costs nothing.
     """
 
     listens = True
+    as_labels = False
 
     def __init__(self, pair: Pair, *, weight: float = 1.0) -> None:
         super().__init__(weight=weight)

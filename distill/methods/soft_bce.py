@@ -37,6 +37,7 @@ class SoftBCE(Method):
     """
 
     name = "soft_bce"
+    as_labels = True
 
     def __init__(
         self, pair: Pair, *, weight: float = 1.0, temperature: Annotated[float, Field(gt=0)] = 2.0

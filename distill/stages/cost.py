@@ -32,7 +32,7 @@ def measure_cost(
     images = len(load_samples(run.folder).split("train", UNLABELLED_SPLIT))
     batch_size = run.recipe.students[model.name].batch_size
     device, threads = pick_device(run.recipe.training.accelerator), training_threads(run.recipe.training)
-    reason = why_not(sources)
+    reason = why_not(sources) or _fitted(run, model)
     step = images / -(-images // batch_size)  # batches of an epoch are of nearly equal size
     seconds: dict[Form, list[float]] = {}
     if not reason:
@@ -152,6 +152,13 @@ class Turns:
 
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+def _fitted(run: Run, model: Model) -> str:
+    """Why a student that is fitted has no steps to be timed; empty for one that trains."""
+    from distill.check_fitted import fitted_student
+
+    return f"{model.name} is fitted, not trained in steps" if fitted_student(run.recipe, model) else ""
 
 
 def why_not(sources: tuple[Source, ...]) -> str:

@@ -21,6 +21,7 @@ _OVERHEAD = 1.5  # of a step around what is measured: reading, augmenting, optim
 _FORWARD = 1 / 3  # of a step is its forward pass
 _PROCESS_MB = 900  # of a process that trains, without images
 _MEASURED_S = 1.0
+_FIT_S = 20.0  # of a head's search; it depends on the head, and is not measured
 _READ_S = 0.005  # an image that is read once, decoded and hashed
 
 
@@ -152,11 +153,19 @@ def _training_cost(recipe: Recipe, model: Model, images: Images, step: float) ->
     shown = images.train + (
         0 if model.is_teacher else images.unlabelled
     )  # every arm of a student has as many steps
+    if _is_fitted(recipe, model):  # each image is embedded once; its step has no backward pass
+        return (shown + images.judged) / settings.batch_size * step * _OVERHEAD + _FIT_S
     judging = images.judged / settings.batch_size * step * _FORWARD * _OVERHEAD
     if model.is_teacher and recipe.all_teachers[model.name].finished:
         return judging
     epochs = settings.epochs * (-(-shown // settings.batch_size) * step * _OVERHEAD)
     return epochs + judging * (1 + settings.epochs / 3)  # the validation split after every epoch
+
+
+def _is_fitted(recipe: Recipe, model: Model) -> bool:
+    from distill.check_fitted import fitted_student
+
+    return fitted_student(recipe, model) is not None
 
 
 def _pixels_mb(recipe: Recipe, roster: Roster, images: Images) -> float:

@@ -43,10 +43,12 @@ def _check(run: Run, teacher: Model, online: Any, pixels: Any) -> None:
     """See that a teacher that is asked at every step is the one it was found to be."""
     import torch
 
+    from distill.probe import device_of
+
     labels = np.array([sample.label for sample in pixels.samples])
     rows = labelled_rows(labels, seed=run.recipe.seed)
     parts = np.array_split(rows, max(1, len(rows) // 128))
-    device = next(online.module.parameters()).device
+    device = device_of(online.module)
     logits = [
         online.outputs(torch.from_numpy(pixels.batch(part.tolist())).to(device)).logits.cpu().numpy()
         for part in parts

@@ -8,6 +8,7 @@ from distill.pipeline.runfolder import load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Model
 from distill.stages.controls import pool_pixels
+from distill.stages.fitted import fit_student
 from distill.stages.listening import open_sources
 from distill.stages.sources import Source, methods_for
 from distill.stages.training import (
@@ -28,10 +29,14 @@ def train_student(
     import torch
 
     from distill.models import make_model
+    from students.embed import Embed
 
     torch.manual_seed(model.seed or 0)
     network = make_model(run.recipe, model)
     pixels = shown_pixels(run, model, taught=bool(sources))
+    if isinstance(network, Embed):
+        fit_student(run, progress, network=network, model=model, sources=sources, pixels=pixels)
+        return
     train(
         run,
         network,

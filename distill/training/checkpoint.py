@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from distill.errors import EdgeproofError
 from distill.files import parse_json, read_json, sha256, write_json, write_tensors
+from students.heads import take_shapes
 
 _TREE = "tree"
 
@@ -59,6 +60,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
         state = load_file(path)
     except (SafetensorError, OSError) as error:
         raise EdgeproofError(f"{path}: not a readable .safetensors file ({error})") from None
+    take_shapes(model, state)
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     if expected != found:

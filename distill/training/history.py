@@ -23,6 +23,7 @@ class History(Record):
     """Every epoch of one training; no epochs where finished weights were adopted.
 
     ``metric`` names ``valid_score``; ``best_epoch`` is that of ``weights.safetensors``; ``seconds`` is wall time;
+    What was fitted instead has no epochs either, but ``fitted_score``: that of its search, the mean over the folds.
     ``precision`` is what it ran in (``fp32``, ``bf16``, ``fp16``), on which the weights depend.
     """
 
@@ -31,3 +32,4 @@ class History(Record):
     best_epoch: int
     seconds: float
     precision: str = ""
+    fitted_score: float | None = None

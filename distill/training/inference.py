@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.data.pixels import PixelSource
+from distill.probe import device_of
 from distill.training.batches import BatchDataset, plain_loader
 from distill.training.normalize import normalize
 from distill.training.teachers import CacheKey, Online
@@ -21,7 +22,7 @@ def predict(
     model: nn.Module, pixels: PixelSource, *, batch_size: int = _BATCH, progress: Progress | None = None
 ) -> Tensor:
     """Logits float32 ``[N]`` (or ``[N, K]``); the model is left in the mode it was in."""
-    training, device = model.training, next(model.parameters()).device
+    training, device = model.training, device_of(model)
     model.eval()
     logits: list[Tensor] = []
     for number, batch in enumerate(plain_loader(BatchDataset(pixels), batch_size=batch_size), start=1):
@@ -50,7 +51,7 @@ def write_cache(
     it can be judged.
     No more than a batch is held in memory.
     """
-    device, total, count = next(teacher.parameters()).device, len(pixels), key.views.count
+    device, total, count = device_of(teacher), len(pixels), key.views.count
     asked = Online(teacher, spec=key.spec, features=key.features)
     dataset = BatchDataset(pixels, augmentation=key.augmentation, views=key.views)
     probe = asked.outputs(torch.zeros(1, key.spec.size, key.spec.size, 3, dtype=torch.uint8, device=device))

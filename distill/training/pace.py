@@ -83,7 +83,8 @@ def _step(network: nn.Module, images: torch.Tensor, *, in_bf16: bool, clock: Cal
     start = clock()
     with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=in_bf16, cache_enabled=False):
         loss = network(images).logits.float().sum()
-    loss.backward()
+    if loss.requires_grad:  # what is fitted has no backward pass
+        loss.backward()
     if images.device.type == "cuda":
         torch.cuda.synchronize(images.device)
     return clock() - start
