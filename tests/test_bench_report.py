@@ -105,7 +105,7 @@ def test_every_picture_is_inline_and_beside_the_markdown(whole: Path) -> None:
     pictures = sorted(path.name for path in (whole / "plots").glob("*.png"))
     kinds = ("calibration", "confusion", "degradations", "generators", "roc", "seeds", "training")
     expected = [f"{kind}_{STUDENT}.png" for kind in kinds]
-    assert pictures == sorted(["accuracy_latency.png", "training_teacher.png", *expected])
+    assert pictures == sorted(["accuracy_latency.png", "roofline.png", "training_teacher.png", *expected])
     markdown = (whole / "report.md").read_text()
     assert sorted(re.findall(r"\(plots/([^)]+)\)", markdown)) == pictures
     images = [attributes for tag, attributes in parse(whole / "report.html").tags if tag == "img"]
@@ -152,7 +152,6 @@ def real_tables(finished_run: Path) -> dict[str, Table]:
         ("The one table", None),
         ("Latency, model only", None),
         ("Latency from JPEG bytes to the answer", None),
-        ("What each form takes", {"Of the limit here", "Bound by"}),
         ("small_cnn: every arm", set()),
         ("Seeds: all of them", set()),
         ("Verdicts at the frozen threshold", set()),
