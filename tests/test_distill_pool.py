@@ -83,7 +83,9 @@ def test_an_error_ends_work_at_once(tmp_path):
         wait_for(busy)
         raise KeyboardInterrupt
     assert time.monotonic() - started < 50
-    assert isinstance(running.exception(), BrokenProcessPool) and waiting[-1].cancelled()
+    assert isinstance(running.exception(), BrokenProcessPool)
+    # taken back by us, or by the pool once it saw its process gone, whichever came first: it never ran
+    assert waiting[-1].cancelled() or isinstance(waiting[-1].exception(), BrokenProcessPool)
     assert is_gone(int(busy.read_text()))
 
 

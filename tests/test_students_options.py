@@ -14,7 +14,7 @@ def message(**arguments) -> str:
 
 def test_unknown_name_lists_the_choices():
     assert message(name="resnet81") == (
-        "unknown student 'resnet81'; choose one of: mobilenet_v2, rep_cnn, resnet18, small_cnn"
+        "unknown student 'resnet81'; choose one of: embed, mobilenet_v2, rep_cnn, resnet18, small_cnn, spectrum"
     )
 
 
