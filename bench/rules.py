@@ -33,7 +33,7 @@ class Rule:
             return True
         return (
             samples.clean >= _FEWEST_CLEAN
-            and samples.rounds >= _FEWEST_ROUNDS
+            and samples.clean_rounds >= _FEWEST_ROUNDS  # a claim takes as many that the reference shares
             and quick_half_width(samples.pooled()) <= NEAR
         )
 

@@ -34,6 +34,11 @@ class Samples:
         return sum(len(visit.clean) for visit in self.visits.values())
 
     @property
+    def clean_rounds(self) -> int:
+        """Visits with such calls."""
+        return sum(bool(visit.clean) for visit in self.visits.values())
+
+    @property
     def slowed(self) -> int:
         """Calls that nothing interrupted on a core that was slow."""
         return sum(len(visit.slowed) for visit in self.visits.values())
@@ -61,8 +66,7 @@ class Samples:
     @property
     def mostly_slowed(self) -> bool:
         """Whether slowed calls have to count."""
-        rounds = sum(bool(visit.clean) for visit in self.visits.values())
-        return self.slowed > 0 and (self.clean < FEWEST_CLEAN or rounds < FEWEST_ROUNDS)
+        return self.slowed > 0 and (self.clean < FEWEST_CLEAN or self.clean_rounds < FEWEST_ROUNDS)
 
     @property
     def disturbed(self) -> bool:
