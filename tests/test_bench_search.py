@@ -151,6 +151,7 @@ def test_the_command_finds_one_on_a_real_run_and_goes_on(tmp_path):
     ("wrong", "said"),
     [
         (["--students", "resnet19"], "unknown student to search 'resnet19'; choose one of: mobilenet_v2"),
+        (["--data", "/nowhere"], "/nowhere: no such file or folder"),
         (["--quantizer", "inc"], "inc needs the network itself"),
         (["--recipe", "nothing"], "nothing"),
     ],

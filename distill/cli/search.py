@@ -42,11 +42,13 @@ def search(
     from bench.search.page import headline, told
     from bench.search.search import Wish
     from bench.search.search import search as look
+    from distill.cli.outlook import listed
 
     folder, base = out or Path("runs/search"), _recipe(recipe, data=data, overrides=overrides or [])
     wish = Wish(
         latency_ms=latency_ms, trials=trials, eta=eta, rungs=rungs, tool=_known_tool(quantizer), students=_known(students)
     )  # fmt: skip
+    listed(base)  # complain of a folder that is not there before minutes are spent
     template = next(iter(base.students.values()))
 
     def train(forms: "Sequence[Found]", *, epochs: int) -> Mapping[str, float]:
