@@ -10,6 +10,8 @@ EXTRAS = {
     "psutil": "bench", "cpuinfo": "bench", "filelock": "train", "tomli_w": "train", "jinja2": "bench", "yaml": "bench",
     "c2pa": "provenance", "defusedxml": "provenance", "neural_compressor": "inc",
     "scipy": "train", "matplotlib": "bench", "optuna": "search",
+    "fastapi": "serve", "uvicorn": "serve", "python_multipart": "serve", "prometheus_client": "serve",
+    "av": "video", "pytorch_grad_cam": "cam", "open_clip": "clip", "lightgbm": "boosting",
 }  # fmt: skip
 
 
