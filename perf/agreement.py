@@ -1,6 +1,6 @@
 """Does the bench say what the runtimes say? It alternates with OpenVINO's benchmark_app and a bare loop of ONNX Runtime.
 
-    python perf/agreement.py [ARTIFACT] [--threads 1] [--rounds 5]
+    python perf/agreement.py [ARTIFACT] [--threads 1] [--input-size 64 224] [--rounds 5]
 
 Prints the ratio of our shortest call and of our p50 to theirs, for each runtime that the artifact has: of p50 the median over the
 rounds, since a machine that slows down in one slows both. benchmark_app's times are OpenVINO's own clock, without the way through
@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from bench.artifacts import work_folder
 from bench.contestant import Contestant
 from bench.contestants.selection import Selection, find_artifacts, select
 from bench.latency import measure
@@ -51,15 +52,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("artifact", nargs="?", default="simulated-64")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--input-size", type=int, nargs="*", default=(), help="pixels; by default the artifact's own"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     artifacts, problems = find_artifacts([given.artifact])
     if problems:
         raise EdgeproofError(problems[0])
     others = {"openvino": benchmark_app, "onnxruntime": bare_loop}
-    for contestant in select(artifacts, Selection(threads=(given.threads,))):
-        if contestant.scope == "model" and contestant.precision != "bf16" and not contestant.reference:
-            compare(contestant, others[contestant.runtime], rounds=given.rounds)
+    selection = Selection(threads=(given.threads,), input_sizes=given.input_size)
+    with work_folder(None) as work:
+        for contestant in select(artifacts, selection, work=work):
+            if contestant.scope == "model" and contestant.precision != "bf16" and not contestant.reference:
+                compare(contestant, others[contestant.runtime], rounds=given.rounds)
     empty = measure([nothing()], rounds=40).rows[0]
     print(
         f"harness: {(empty.p50_ms or 0) * 1e3:.2f} µs a call, {(empty.p50_ms or 0) / 0.2:.2%} of a model of 0.2 ms"
