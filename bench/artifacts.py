@@ -19,7 +19,7 @@ from distill.machine import cpu_identity, versions
 
 JOURNAL = "bench.journal"
 WORK = "resized"
-ROUNDS = 120  # so many only where little is undisturbed
+ROUNDS = 600  # so many only where little is undisturbed
 _FOR_DETAILS = 0.3  # of the seconds, where there is an end
 _RUNTIMES = ("torch", "onnxruntime", "openvino", "edgeproof")
 
