@@ -10,7 +10,6 @@ from typing import Any
 from distill.errors import EdgeproofError
 from distill.optional import require
 
-
 _GENERATED = re.compile(r"([A-Z][A-Za-z0-9]*)_\d+(?=/|$)")
 
 

@@ -279,6 +279,10 @@ def _checked_stages(recipe: "Recipe", *, verb: str) -> list["Stage"]:
 
     _require_training()
     _check_names(recipe)
+    if verb == "quantize" and not recipe.quantization:
+        raise EdgeproofError(
+            "quantization: found no quantizer, expected one at least (edgeproof list quantizers)"
+        )
     stages = stages_of(recipe, verb=verb)
     if recipe.data.path:  # complain about the place and layout before a run folder is made
         labels = find_task(recipe.task).classes
