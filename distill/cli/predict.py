@@ -9,6 +9,7 @@ import typer
 
 from distill.cli.dispatch import MANIFEST, is_artifact
 from distill.cli.options import JsonOption
+from distill.cli.terminate import stop_code
 from distill.cli.verbosity import is_quiet, is_verbose
 from distill.errors import EdgeproofError
 
@@ -67,7 +68,7 @@ def predict(
     if told.counts["error"]:
         raise typer.Exit(2)
     if told.interrupted and not watch:  # which ends in no other way
-        raise typer.Exit(130)
+        raise typer.Exit(stop_code())
 
 
 def _artifact_and_photos(paths: list[Path]) -> tuple[Path | str, list[Path]]:

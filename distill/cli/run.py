@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distill.cli.options import JsonOption, OutOption, RecipeArgument, SeedsOption, SetOption
+from distill.cli.terminate import stopped
 from distill.errors import EdgeproofError, MistakesError
 
 if TYPE_CHECKING:
@@ -239,9 +240,7 @@ def carry_out(
         with ConsoleReporter(_told_on(), expected_s=expected_s, folder=folder) as reporter:
             _execute(recipe, folder, stages, resume=resume, reporter=reporter)
     except KeyboardInterrupt:
-        raise EdgeproofError(
-            f"stopped by Ctrl-C; what was finished in {folder} is whole, --resume goes on there"
-        ) from None
+        raise stopped(f"; what was finished in {folder} is whole, --resume goes on there") from None
 
 
 def _told_on() -> "Console":
