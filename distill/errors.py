@@ -30,6 +30,11 @@ class StoppedError(EdgeproofError):
         self.exit_code = exit_code
 
 
+def cause(error: OSError) -> str:
+    """What the system said, in words; some errors have none of the system's."""
+    return error.strerror or str(error) or type(error).__name__
+
+
 def unknown_name(*, kind: str, given: str, choices: Iterable[str]) -> EdgeproofError:
     """The one wording for a name that is not in a table."""
     return EdgeproofError(f"unknown {kind} {given!r}; choose one of: {', '.join(sorted(choices))}")

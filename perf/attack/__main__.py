@@ -30,6 +30,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=5.0, help="for damaged inputs (default: 5)")
+    parser.add_argument("--inputs", type=int, help="end after so many in each area, too")
     parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: 0)")
     parser.add_argument(
         "--area", action="append", choices=sorted(AREAS), help="attack these alone (repeatable)"
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument(
         "--predictions", type=int, default=0, help="over which memory must stay flat (default: 0)"
     )
+    parser.add_argument("--largest", action="store_true", help="photos of as many pixels as are allowed")
     parser.add_argument("--keep", type=Path, help="folder for the inputs that did not survive")
     parser.add_argument("--out", type=Path, help="the record, NAME.json")
     given = parser.parse_args()
@@ -47,11 +49,17 @@ def main() -> None:
         if given.minutes:
             warm_up()
             areas = {name: AREAS[name](Random(f"{given.seed} {name}")) for name in given.area or AREAS}
-            attack(areas, table, root=Path(root), seconds=60 * given.minutes, keep=given.keep)
+            attack(
+                areas, table, root=Path(root), seconds=60 * given.minutes, keep=given.keep, most=given.inputs
+            )
         if given.predictions:
             from perf.attack.steady import steady
 
             steady(table, count=given.predictions, root=Path(root))
+        if given.largest:
+            from perf.attack.largest import largest
+
+            largest(table, root=Path(root))
         if given.stops:
             from perf.attack.stops import stop_runs
 

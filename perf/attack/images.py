@@ -40,6 +40,8 @@ def originals() -> tuple[tuple[str, bytes], ...]:
                     _exif(),
                     *([{"save_all": True, "append_images": [_picture(mode)]}] * (kind in _TWICE)),
                 ):
+                    if options.get("compression") == "jpeg" and mode not in ("RGB", "L", "CMYK"):
+                        continue  # libtiff says so, too
                     content = _encoded(kind, mode, {**options, **more})
                     if content:
                         found.append((_SUFFIX.get(kind, f".{kind.lower()}"), content))

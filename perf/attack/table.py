@@ -19,6 +19,8 @@ class Row:
     slowest_s: float = 0.0
     peak_mb: float = 0.0
     seconds: float = 0.0
+    growth_mb: float = 0.0
+    files: int = 0
 
 
 @dataclass

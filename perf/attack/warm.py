@@ -52,7 +52,7 @@ def run_command(arguments: Sequence[str], *, folder: Path, seconds: float) -> Ou
     """The command line in a fork, its output in files; what it leaves is looked for in ``folder``."""
     before = {path.name for path in folder.rglob(".*")}
     log = folder.parent / f"{folder.name}.log"
-    outcome = watched(lambda: _command(arguments, log), seconds=seconds)
+    outcome = watched(lambda: command(arguments, log), seconds=seconds)
     outcome.error = log.read_text(errors="backslashreplace") if log.exists() else ""
     log.unlink(missing_ok=True)
     outcome.left = sorted({path.name for path in folder.rglob(".*")} - before - {".lock", ".matplotlib"})
@@ -64,7 +64,7 @@ def watched(work: Callable[[], int], *, seconds: float) -> Outcome:
     started = time.monotonic()
     child = os.fork()
     if child == 0:
-        _as_child(work)
+        as_child(work)
     peak = 0
     while True:
         done, status, usage = os.wait4(child, os.WNOHANG)
@@ -72,13 +72,14 @@ def watched(work: Callable[[], int], *, seconds: float) -> Outcome:
         if done:
             own = usage.ru_maxrss * 1024
             return Outcome(code=os.waitstatus_to_exitcode(status), seconds=taken, peak_bytes=max(own, peak))
-        peak = max(peak, _resident(child))
+        peak = max(peak, resident(child))
         if taken > 3 * seconds or peak > _MOST_MEMORY:
             os.killpg(child, signal.SIGKILL)
         time.sleep(_LOOK_S)
 
 
-def _as_child(work: Callable[[], int]) -> None:
+def as_child(work: Callable[[], int]) -> None:
+    """Do the work of a fork, in a process group of its own, and end it there."""
     code = 70
     try:
         os.setpgid(0, 0)
@@ -95,7 +96,8 @@ def _as_child(work: Callable[[], int]) -> None:
         os._exit(code)
 
 
-def _command(arguments: Sequence[str], log: Path) -> int:
+def command(arguments: Sequence[str], log: Path) -> int:
+    """The command line in this process, with standard error in ``log``; its exit code."""
     with log.open("wb") as errors:
         os.dup2(errors.fileno(), 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -110,7 +112,8 @@ def _command(arguments: Sequence[str], log: Path) -> int:
     return 0
 
 
-def _resident(process: int) -> int:
+def resident(process: int) -> int:
+    """Bytes of memory that a process has now."""
     try:
         return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * _PAGE
     except (OSError, IndexError):
