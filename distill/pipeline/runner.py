@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from distill.errors import EdgeproofError, GateFailedError, cause
-from distill.files import write_json, write_text
+from distill.files import remove_leftovers, write_json, write_text
 from distill.optional import require
 from distill.pipeline.stage import Reporter, Run, Silent, Stage
 from distill.pipeline.state import STATE, State, stage_keys
@@ -46,6 +46,7 @@ def run_stages(
             f"{run.folder}: already holds a run; add --resume to go on, or choose another --out"
         )
     with exclusive(run.folder), open_workers(processes) if processes > 1 else nullcontext() as workers:
+        remove_leftovers(run.folder)
         _write_recipe(run)
         job = _Job(run, State.open(run.folder), stage_keys(stages, run.recipe), reporter or Silent(), workers)
         failures = job.work_off(stages)
