@@ -24,7 +24,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, **fields})
         path = self.folder / "log.jsonl"
-        torn = path.is_file() and not path.read_bytes()[-1:] in (b"", b"\n")  # by a kill or a full disk
+        torn = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")  # by a kill or a full disk
         with path.open("a", encoding="utf-8") as file:
             file.write("\n" * torn + line + "\n")
 
