@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeGuard, cast, get_args, overload
+from typing import TypeGuard, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from deploy.shipped import find_artifact
 from distill.errors import EdgeproofError, unknown_name
 from distill.forms import Precision
 from distill.optional import EXTRAS
-from distill.preprocess import MAX_TILES, Pixels, Policy, PreprocessSpec
+from distill.preprocess import Pixels, Policy, PreprocessSpec
 from distill.task import task_of_labels
 
 __all__ = ["Detector", "ImageLike", "Prediction"]
@@ -178,12 +178,7 @@ class Detector:
         Raises:
             EdgeproofError: no such policy.
         """
-        own = self.manifest.preprocess
-        if policy is None or policy == own.policy:
-            return own
-        if policy not in get_args(Policy):
-            raise unknown_name(kind="policy", given=policy, choices=get_args(Policy))
-        return own.model_copy(update={"policy": policy, "max_tiles": MAX_TILES})
+        return self.manifest.preprocess.under(policy)
 
     def probabilities(self, logits: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Logits of :meth:`run` → probability of *generated* ``[N]``, or of every class ``[N, K]``."""

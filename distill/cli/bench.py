@@ -9,6 +9,7 @@ import typer
 
 from distill.cli.dispatch import given, is_artifact, refuse_for_artifact, refuse_for_recipe
 from distill.cli.options import JsonOption, SetOption
+from distill.cli.terminate import stopped
 from distill.errors import EdgeproofError, GateFailedError, MistakesError, unknown_name
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _bench(
             )
     except KeyboardInterrupt:
         onwards = f"; the same command goes on in {out}" if out else "; with --out it could have gone on"
-        raise EdgeproofError(f"stopped by Ctrl-C{onwards}") from None
+        raise stopped(onwards) from None
     compared = compare_to(earlier, record, limit=most) if earlier else None
     _show(record, as_json=as_json)
     if out:

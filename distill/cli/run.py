@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from distill.cli.options import JsonOption, OutOption, RecipeArgument, SeedsOption, SetOption
+from distill.cli.terminate import stopped
 from distill.errors import EdgeproofError, MistakesError
 
 if TYPE_CHECKING:
@@ -239,9 +240,7 @@ def carry_out(
         with ConsoleReporter(_told_on(), expected_s=expected_s, folder=folder) as reporter:
             _execute(recipe, folder, stages, resume=resume, reporter=reporter)
     except KeyboardInterrupt:
-        raise EdgeproofError(
-            f"stopped by Ctrl-C; what was finished in {folder} is whole, --resume goes on there"
-        ) from None
+        raise stopped(f"; what was finished in {folder} is whole, --resume goes on there") from None
 
 
 def _told_on() -> "Console":
@@ -279,6 +278,10 @@ def _checked_stages(recipe: "Recipe", *, verb: str) -> list["Stage"]:
 
     _require_training()
     _check_names(recipe)
+    if verb == "quantize" and not recipe.quantization:
+        raise EdgeproofError(
+            "quantization: found no quantizer, expected one at least (edgeproof list quantizers)"
+        )
     stages = stages_of(recipe, verb=verb)
     if recipe.data.path:  # complain about the place and layout before a run folder is made
         labels = find_task(recipe.task).classes
