@@ -1,5 +1,6 @@
 """The service put together: routes below, limits above them, the journal outermost."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -8,14 +9,21 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from deploy.service import health_routes, model_routes, oip_routes, predict_routes
+from deploy.service import health_routes, job_routes, model_routes, oip_routes, predict_routes
 from deploy.service.desk import Desk
 from deploy.service.guard import Guard
 from deploy.service.journal import Journal, write_json_logs
 from deploy.service.problems import RESPONSES, add_handlers
+from deploy.service.queue import JobQueue
 from deploy.service.settings import Settings
 
-_ROUTERS = (predict_routes.router, model_routes.router, oip_routes.router, health_routes.router)
+_ROUTERS = (
+    predict_routes.router,
+    model_routes.router,
+    job_routes.router,
+    oip_routes.router,
+    health_routes.router,
+)
 
 
 def create_app(settings: Settings) -> ASGIApp:
@@ -30,7 +38,10 @@ def create_app(settings: Settings) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await desk.model()  # the first request must not wait for it
+        queue = JobQueue(settings, desk.store)
+        queue.start()
         yield
+        await asyncio.to_thread(queue.stop)
         desk.threads.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(

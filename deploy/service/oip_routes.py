@@ -12,6 +12,7 @@ from importlib.metadata import version
 from typing import Annotated, Any
 
 import numpy as np
+import numpy.typing as npt
 from fastapi import APIRouter, Depends
 
 from deploy.runtime import Detector
@@ -80,7 +81,7 @@ async def infer(name: str, asked: InferRequest, desk: _DESK) -> dict[str, Any]:
     loop = asyncio.get_running_loop()
     work = partial(_logits, loaded, asked.inputs[0], most=desk.settings.max_images)
     logits = await loop.run_in_executor(desk.threads, work)
-    found = {
+    found: dict[str, npt.NDArray[Any]] = {
         loaded.detector.manifest.outputs[0]: loaded.detector.probabilities(logits),
         loaded.detector.manifest.outputs[1]: logits,
     }

@@ -20,7 +20,8 @@ _TABLES = f"""
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS job (
     id TEXT PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, command TEXT NOT NULL, created REAL NOT NULL,
-    started REAL, ended REAL, pid INTEGER, cancel INTEGER NOT NULL DEFAULT 0, code INTEGER, message TEXT NOT NULL DEFAULT ''
+    started REAL, ended REAL, pid INTEGER, cancel INTEGER NOT NULL DEFAULT 0, code INTEGER, message TEXT NOT NULL DEFAULT '',
+    starts INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX IF NOT EXISTS by_state ON job (state, created);
 PRAGMA user_version = {_VERSION};
@@ -41,6 +42,7 @@ class JobRow:
         cancel: whether somebody wants it to end.
         code: its exit code.
         message: why it failed, or which gates did.
+        starts: how often its process has begun.
     """
 
     id: str
@@ -54,6 +56,7 @@ class JobRow:
     cancel: bool = False
     code: int | None = None
     message: str = ""
+    starts: int = 0
 
 
 class Store:
@@ -135,7 +138,11 @@ class Store:
 
     def start(self, job: str, *, pid: int) -> None:
         """Its process has begun."""
-        self._change(job, state="running", started=time.time(), pid=pid)
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE job SET state = 'running', started = ?, pid = ?, starts = starts + 1 WHERE id = ?",
+                (time.time(), pid, job),
+            )
 
     def end(self, job: str, *, state: State, code: int | None, message: str) -> None:
         """It is over."""
