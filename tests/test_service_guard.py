@@ -162,6 +162,16 @@ def test_a_short_key_and_a_missing_folder_are_refused_before_anything_starts(tmp
     assert "service.sqlite" in one_line_error(edgeproof("serve", "--state", tmp_path / "other", "--port", 0))
 
 
+def test_the_core_does_without_the_webs_packages() -> None:
+    code = (
+        "import sys; sys.modules['fastapi'] = None; import deploy.runtime, deploy.predict, bench.latency, distill.cli.app;"
+        "assert not {'uvicorn', 'starlette', 'prometheus_client'} & {*sys.modules}; sys.argv = ['edgeproof', 'serve'];"
+        "from distill.__main__ import main; main()"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "edgeproof[serve]" in one_line_error(told)
+
+
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

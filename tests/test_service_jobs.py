@@ -37,6 +37,8 @@ if kind == "gate":
     print("edgeproof: error: accuracy gate failed", file=sys.stderr)
 if kind == "mistakes":
     print("warning\\nedgeproof: error: one\\nanother", file=sys.stderr)
+if kind == "crash":
+    raise RuntimeError("no gate")
 sys.exit({"gate": 1, "mistakes": 2}.get(kind, 0))
 """
 
@@ -82,12 +84,14 @@ def queue(settings: Settings, store: Store, stub: None) -> Iterator[JobQueue]:
 
 
 def test_jobs_run_one_after_the_other_and_say_how_they_ended(queue: JobQueue, store: Store) -> None:
-    for kind in ("ok", "gate", "mistakes"):
+    kinds = ("ok", "gate", "mistakes", "crash")
+    for kind in kinds:
         store.add(kind, kind="fit", command=(kind,))
-    ok, gate, mistakes = (until(store, kind, over) for kind in ("ok", "gate", "mistakes"))
+    ok, gate, mistakes, crash = (until(store, kind, over) for kind in kinds)
     assert (ok.state, ok.code, ok.message) == ("done", 0, "")
     assert (gate.state, gate.code, gate.message) == ("done", 1, "accuracy gate failed")
     assert (mistakes.state, mistakes.message) == ("failed", "one\nanother")
+    assert (crash.state, crash.code, crash.message) == ("failed", 1, "RuntimeError: no gate")
     assert ok.ended and gate.started and gate.ended and mistakes.started
     assert ok.ended <= gate.started and gate.ended <= mistakes.started
 

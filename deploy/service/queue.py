@@ -19,6 +19,7 @@ from distill.errors import GateFailedError
 
 _POLL_S = 0.3
 _PATIENCE_S = 15.0  # between asking a job to end and ending it
+_PAUSE_S = 5.0  # after a step that failed
 _MOST_STARTS = 5
 _POLITENESS = 10  # trainings get the time that answers leave
 _TAIL_BYTES, _MOST_ERRORS = 2**16, 100
@@ -54,23 +55,31 @@ class JobQueue:
 
     def _work(self) -> None:
         while not self._over.is_set():
-            with _only_one(self._settings.state / "queue.lock") as mine:
-                if mine:
-                    self._see_to_jobs()
+            try:
+                with _only_one(self._settings.state / "queue.lock") as mine:
+                    if mine:
+                        self._recover()
+                        self._see_to_jobs()
+            except Exception:  # a full disk, a locked file: the next time may go better
+                log.exception("the queue failed")
+                self._over.wait(_PAUSE_S)
             self._over.wait(_POLL_S)
 
     def _see_to_jobs(self) -> None:
-        self._recover()
-        while not self._over.is_set():
-            try:
+        """Until the service ends; then what runs is ended, and waits for the next."""
+        try:
+            while not self._over.is_set():
                 self._step()
-            except Exception:  # a full disk, a locked file: the next step tries again
-                log.exception("the queue failed")
-            self._over.wait(_POLL_S)
+                self._over.wait(_POLL_S)
+        finally:
+            self._end_all()
+
+    def _end_all(self) -> None:
         for process in self._running.values():
             _tell_group(process.pid, signal.SIGTERM)
         deadline = time.monotonic() + _PATIENCE_S
-        for job, process in self._running.items():
+        while self._running:
+            job, process = self._running.popitem()
             _wait(process, until=deadline)
             found = self._store.job(job)
             if found is not None and found.cancel:
@@ -116,7 +125,8 @@ class JobQueue:
             )  # fmt: skip
         self._running[row.id] = process
         self._store.start(row.id, pid=process.pid)
-        os.setpriority(os.PRIO_PGRP, process.pid, _POLITENESS)
+        with suppress(ProcessLookupError):  # it may be over already
+            os.setpriority(os.PRIO_PGRP, process.pid, _POLITENESS)
         log.info("job begun", extra={"job": row.id, "pid": process.pid})
 
     def _ask_to_end(self, job: str, pid: int) -> None:
@@ -128,10 +138,12 @@ class JobQueue:
             _tell_group(pid, signal.SIGKILL)
 
     def _write_down(self, row: JobRow, code: int) -> None:
-        state: State = "done" if code in (0, GateFailedError.exit_code) else "failed"
-        if state == "failed" and row.cancel:
-            state = "cancelled"
-        message = _last_error(log_file(self._settings, row.id)) if code and state != "cancelled" else ""
+        told, message = _last_error(log_file(self._settings, row.id)) if code else (False, "")
+        state: State = "failed"
+        if code == 0 or (code == GateFailedError.exit_code and told):  # of a crash Python makes the same code
+            state = "done"
+        elif row.cancel:
+            state, message = "cancelled", ""
         self._store.end(row.id, state=state, code=code, message=message)
         log.info("job ended", extra={"job": row.id, "state": state, "code": code})
 
@@ -146,13 +158,13 @@ def last_lines(path: Path, *, most: int) -> tuple[str, ...]:
         return ()
 
 
-def _last_error(path: Path) -> str:
-    """What the command said last, which is why it failed."""
+def _last_error(path: Path) -> tuple[bool, str]:
+    """Whether the command itself said why it failed, and what it, or whatever ended it, said last."""
     lines = [line for line in last_lines(path, most=_MOST_ERRORS) if line.strip()]
     for number, line in enumerate(lines):
         if line.startswith(_ERROR):  # several mistakes are told in as many lines
-            return "\n".join([line.removeprefix(_ERROR), *lines[number + 1 :]])
-    return lines[-1] if lines else ""
+            return True, "\n".join([line.removeprefix(_ERROR), *lines[number + 1 :]])
+    return False, lines[-1] if lines else "it was ended from outside"
 
 
 @contextmanager
