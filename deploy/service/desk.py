@@ -60,8 +60,8 @@ def active_model(store: Store) -> str:
     return store.active() or DEFAULT
 
 
-def desk_of(request: Request) -> Desk:
-    """The desk of the service that got the request."""
+async def desk_of(request: Request) -> Desk:
+    """The desk of the service that got the request; async, since FastAPI would take a thread for anything else."""
     desk: Desk = request.app.state.desk
     return desk
 
