@@ -18,6 +18,7 @@ from distill.cli.names import list_names
 from distill.cli.predict import predict
 from distill.cli.quantize import quantize
 from distill.cli.report import report
+from distill.cli.score import score
 from distill.cli.search import search
 from distill.cli.selftest import selftest
 from distill.cli.sensitivity import sensitivity
@@ -84,6 +85,7 @@ app.command()(sensitivity)
 app.command()(search)
 app.command()(cross)
 app.command()(explain)
+app.command()(score)
 app.command()(serve)
 app.command(name="list")(list_names)
 app.command()(doctor)
