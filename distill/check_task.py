@@ -34,13 +34,13 @@ def task_problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
 
 def _for_one_logit(recipe: Recipe, roster: Roster, task: Task) -> Iterator[EdgeproofError]:
     what = f"for task.kind = {recipe.task.kind!r} with {task.num_logits} logits"
-    loss = recipe.loss
-    if loss.kind != "bce" or loss.remedies:
-        given = loss.remedies[0] if loss.remedies else f"loss.kind = {loss.kind!r}"
-        yield EdgeproofError(
-            f"{given}: given {what}, expected the defaults of [loss]: they are for one logit; training.balanced = true "
-            "makes up for rare classes"
-        )
+    for section, loss in recipe.every_loss.items():
+        if loss.kind != "bce" or loss.remedies:
+            given = loss.remedies[0] if loss.remedies else f"kind = {loss.kind!r}"
+            yield EdgeproofError(
+                f"{section}.{given}: given {what}, expected the defaults of [{section}]: they are for one logit; "
+                "training.balanced = true makes up for rare classes"
+            )
     for model in (*roster.teachers, *roster.distilled):
         mixup = settings_of(recipe, model).mixup
         if mixup:

@@ -139,6 +139,17 @@ class Recipe(Section):
         """The seeds that a student is trained with, in every arm."""
         return self.students[student].seeds or self.training.seeds
 
+    def loss_of(self, network: str) -> LossSettings:
+        """The ground-truth loss of a student that has one of its own, and of every other network that of all."""
+        student = self.students.get(network)
+        return student.loss if student and student.loss else self.loss
+
+    @property
+    def every_loss(self) -> dict[str, LossSettings]:
+        """Section → loss: that of all, and the students' own."""
+        own = {f"students.{name}.loss": s.loss for name, s in self.students.items() if s.loss}
+        return {"loss": self.loss, **own}
+
     @property
     def all_teachers(self) -> dict[str, TeacherSettings]:
         """Every teacher by its name, the main one first; it alone is deployed and judged by the gates."""
@@ -197,10 +208,12 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _one_remedy_for_imbalance(self) -> "Recipe":
-        if self.training.balanced and self.loss.remedies:
-            raise ValueError(
-                f"training.balanced: given true beside {self.loss.remedies[0]}, expected one remedy for imbalanced classes"
-            )
+        for section, loss in self.every_loss.items():
+            if self.training.balanced and loss.remedies:
+                raise ValueError(
+                    f"training.balanced: given true beside {section}.{loss.remedies[0]}, expected one remedy for imbalanced "
+                    "classes"
+                )
         return self
 
 

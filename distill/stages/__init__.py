@@ -22,7 +22,8 @@ _TRAINING = ("loss", "task", "augmentation")  # the input size comes with the mo
 _ELSEWHERE = {"seeds", "processes", "accelerator", "views"}  # inert, or in the stages' arguments
 _KNOBS = tuple(name for name in TrainingSettings.model_fields if name not in _ELSEWHERE)
 _POOL = "pool"
-_SCHEDULE = tuple(ModelSettings.model_fields)
+_RARE = {"loss"}
+_SCHEDULE = tuple(name for name in ModelSettings.model_fields if name not in _RARE)
 
 
 def distill_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
@@ -141,7 +142,7 @@ def cost_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
             "distillation-cost", "bench", measure_cost,
             arguments={"model": model, "sources": sources, "views": views},
             reads=(
-                *_TRAINING, *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE), "distillation.methods",
+                *_TRAINING, *_fields("training", _KNOBS), *_of_network(recipe, model), "distillation.methods",
             ),
             needs=("audit", *_heard(sources), _training_name(model)),  # its number format is read
             outputs=(COST,),
@@ -168,8 +169,7 @@ def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...]
         arguments={"model": model, "sources": sources, "views": views},
         reads=(
             *(name for name in _TRAINING if model.arm != "plain" or name != "augmentation"),
-            *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE),
-            *_lesson(model),
+            *_fields("training", _KNOBS), *_of_network(recipe, model), *_lesson(model),
         ),
         needs=("audit", *([_POOL] if model.arm == "pool" else _heard(sources))),
         outputs=(*_in(model, TRAINED), model.logits),
@@ -184,6 +184,12 @@ def _lesson(model: Model) -> tuple[str, ...]:
     if model.arm == DISTILLED:
         return _fields("distillation", ("label_weight", "methods"))
     return (f"distillation.variants.{model.arm}",)
+
+
+def _of_network(recipe: Recipe, model: Model) -> tuple[str, ...]:
+    """What a training reads of its student's section; what few have only where it is given, so that older runs stay whole."""
+    given = recipe.students[model.name].model_fields_set & _RARE
+    return _fields(model.section, (*_SCHEDULE, *sorted(given)))
 
 
 def _heard(sources: tuple[Source, ...]) -> list[str]:

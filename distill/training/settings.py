@@ -73,7 +73,7 @@ class LossSettings(Section):
     def remedies(self) -> list[str]:
         """The keys with which this loss makes up for imbalanced classes."""
         active = {
-            "loss.pos_weight": self.pos_weight != "none", "loss.logit_adjustment": self.logit_adjustment > 0
+            "pos_weight": self.pos_weight != "none", "logit_adjustment": self.logit_adjustment > 0
         }  # fmt: skip
         return [name for name, is_on in active.items() if is_on]
 
