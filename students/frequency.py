@@ -22,6 +22,8 @@ class FrequencyBranch(nn.Module):
 
     """
 
+    computes_in_float = True  # in 8 bits its small coefficients are lost
+
     def __init__(self, *, block: int = 8, stride: int = 4) -> None:
         super().__init__()
         self.stride = stride
