@@ -88,8 +88,13 @@ class TeacherSettings(ModelSettings):
 
 
 class StudentSettings(ModelSettings):
-    """One small model; ``seeds`` and ``loss`` are its own if not those of all. Without ``int8`` the quantizers leave it out."""
+    """One small model; ``seeds`` and ``loss`` are its own if not those of all. Without ``int8`` the quantizers leave it out.
+
+    An ``optional`` one that cannot be made (no weights to be had, too few images for a head, an operator that a runtime
+    lacks) is left out with its reason, and the others go on.
+    """
 
     seeds: tuple[Seed, ...] = ()
     int8: bool = True
     loss: LossSettings | None = None
+    optional: bool = False

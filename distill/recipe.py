@@ -106,7 +106,7 @@ class BenchSettings(Section):
 
 
 class Recipe(Section):
-    """The whole job, resolved."""
+    """The whole job, resolved; ``left_out`` is filled while it runs: optional student → why it could not be made."""
 
     name: Name
     description: str = ""
@@ -129,6 +129,7 @@ class Recipe(Section):
     degradations: DegradationSettings = DegradationSettings()
     gates: GateSettings = GateSettings()
     bench: BenchSettings = BenchSettings()
+    left_out: dict[Name, str] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -138,6 +139,11 @@ class Recipe(Section):
     def seeds_of(self, student: str) -> tuple[int, ...]:
         """The seeds that a student is trained with, in every arm."""
         return self.students[student].seeds or self.training.seeds
+
+    def without(self, student: str, *, reason: str) -> "Recipe":
+        """The same without a student, and why."""
+        rest = {name: settings for name, settings in self.students.items() if name != student}
+        return self.model_copy(update={"students": rest, "left_out": {**self.left_out, student: reason}})
 
     def loss_of(self, network: str) -> LossSettings:
         """The ground-truth loss of a student that has one of its own, and of every other network that of all."""

@@ -12,7 +12,9 @@ from students.heads import HEADS
 from students.options import NumLogits, OptionError
 from students.output import ModelOutput, squeeze_binary
 
-HeadName = Literal["logistic", "linear_svm", "rbf_svm", "knn", "random_forest", "gradient_boosting"]
+HeadName = Literal[
+    "logistic", "linear_svm", "rbf_svm", "knn", "random_forest", "gradient_boosting", "lightgbm"
+]  # fmt: skip
 Search = dict[str, tuple[bool | int | float | str, ...]]
 Folds = Annotated[int, Field(ge=2, le=20)]
 Bands = Annotated[int, Field(ge=4, le=256)]

@@ -178,6 +178,7 @@ HEADS: Final[dict[str, type[Any]]] = {
     "knn": Neighbours,
     "random_forest": Forest,
     "gradient_boosting": Boosted,
+    "lightgbm": Boosted,
 }
 
 

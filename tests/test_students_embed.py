@@ -178,6 +178,7 @@ def test_open_clip_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"backbone": "timm:resnte18"}, "unknown timm model 'resnte18'; close matches: "),
         ({"backbone": "torchvision:resnte18"}, "unknown torchvision model 'resnte18'; close matches: "),
         ({"pretrained": True}, "backbone spectrum: it has no weights"),
+        ({"fine_tune_epochs": 1}, "backbone spectrum: it has no weights, expected fine_tune_epochs = 0"),
         ({"head": "svm"}, "option head is 'svm', expected 'logistic', 'linear_svm'"),
         ({"folds": 1}, "option folds is 1, expected greater than or equal to 2"),
     ],

@@ -1,6 +1,6 @@
 """Several students beside each other: what each knows, and what it takes to train and to run where all are timed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import mean
 
@@ -9,7 +9,7 @@ from bench.report.arms import spread
 from bench.report.cells import RATIOS, latency, marks, speedups
 from bench.report.data import RunData
 from bench.report.entry import RUNTIMES, Entry
-from distill.page.blocks import Table, columns
+from distill.page.blocks import Points, Table, columns
 from distill.page.formats import NONE, count, fixed, signed, size, square, with_interval
 from distill.roster import Arm
 
@@ -72,6 +72,13 @@ def students(run: RunData) -> Table | None:
         "Input", "p50 ms", *RATIOS, "MMAC", "File", "Training s", "Beaten by",
     )  # fmt: skip
     return Table("Students beside each other", columns(*titles), rows, note, strong)
+
+
+def left_out(run: RunData) -> Iterator[Points]:
+    """The optional students that could not be made, each with its reason."""
+    reasons = run.recipe.left_out if run.recipe else {}
+    if reasons:
+        yield Points([f"Left out: {name}. {reason}" for name, reason in reasons.items()], bad=True)
 
 
 def _fastest(run: RunData, name: str) -> Candidate | None:

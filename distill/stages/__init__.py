@@ -5,7 +5,7 @@ from functools import partial
 from distill.pipeline.runfolder import AUDIT, SAMPLES, SCAN, SUMMARY, WEIGHTS
 from distill.pipeline.stage import Stage
 from distill.recipe import DISTILLED, ModelSettings, Recipe
-from distill.roster import TEACHER, Model, Roster
+from distill.roster import TEACHER, Model, Roster, settings_of
 from distill.stages.controls import check_pool
 from distill.stages.cost import COST, measure_cost
 from distill.stages.data import audit_data, data_state, make_data
@@ -22,7 +22,7 @@ _TRAINING = ("loss", "task", "augmentation")  # the input size comes with the mo
 _ELSEWHERE = {"seeds", "processes", "accelerator", "views"}  # inert, or in the stages' arguments
 _KNOBS = tuple(name for name in TrainingSettings.model_fields if name not in _ELSEWHERE)
 _POOL = "pool"
-_RARE = {"loss"}
+_RARE = {"loss", "layer_decay"}
 _SCHEDULE = tuple(name for name in ModelSettings.model_fields if name not in _RARE)
 
 
@@ -93,7 +93,8 @@ def teacher_stages(recipe: Recipe, roster: Roster, teacher: Model) -> list[Stage
             arguments={"model": teacher, **lesson},
             reads=(
                 *_TRAINING, *_fields("training", _KNOBS), "seed",
-                *_fields(teacher.section, (*_SCHEDULE, "weights", "fine_tune", "generated_class", "predictions", "box_weight")),
+                *_of_network(recipe, teacher),
+                *_fields(teacher.section, ("weights", "fine_tune", "generated_class", "predictions", "box_weight")),
                 *(
                     (*_fields("distillation", ("label_weight", "methods")), f"{teacher.section}.learns_from")
                     if learns else ()
@@ -187,8 +188,8 @@ def _lesson(model: Model) -> tuple[str, ...]:
 
 
 def _of_network(recipe: Recipe, model: Model) -> tuple[str, ...]:
-    """What a training reads of its student's section; what few have only where it is given, so that older runs stay whole."""
-    given = recipe.students[model.name].model_fields_set & _RARE
+    """What a training reads of its network's section; what few have only where it is given, so that older runs stay whole."""
+    given = settings_of(recipe, model).model_fields_set & _RARE
     return _fields(model.section, (*_SCHEDULE, *sorted(given)))
 
 

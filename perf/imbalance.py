@@ -1,0 +1,226 @@
+"""What makes up for rare fakes, at equal budget: ``python -m perf.imbalance FOLDER``.
+
+FOLDER is a simulated set of the demo (``edgeproof data simulate``, or ``data/simulated`` of a run). One student is trained
+alone on as many images and in as many steps for every share of fakes and every remedy, from subsets of the training split
+that its seed draws; its last epoch is taken, so that nothing is chosen. All are judged on the same test images, weighted to
+the share of fakes that was trained on: F1 at probability 0.5, as a plain classifier decides; F1 at the threshold that is best
+on the validation images, weighted alike; area under the precision-recall curve; TPR at 1 % FPR. Means over the seeds, with the
+interval that 1,000 resamplings of the test scenes leave. The result is ``perf/results/imbalance.json``.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from distill import machine
+from distill.data.layouts import load_dataset
+from distill.data.pixels import PixelSource, open_pixels
+from distill.data.samples import GENERATED, REAL, Dataset, Sample
+from distill.evaluation.statistics import (
+    STATISTICS,
+    Curve,
+    curves,
+    group_counts,
+    group_index,
+    percentile_interval,
+)
+from distill.files import write_json
+from distill.preprocess import PreprocessSpec
+from distill.task import BINARY
+from distill.training.batches import BatchDataset
+from distill.training.checkpoint import load_weights
+from distill.training.fit import TrainingData, fit
+from distill.training.inference import predict
+from distill.training.settings import LossSettings, Schedule, TrainingSettings
+from distill.training.views import views_of
+from students import build_student
+
+RESULT = Path(__file__).parent / "results" / "imbalance.json"
+SPEC = PreprocessSpec(size=64, policy="center_crop", mean=(0.0, 0.0, 0.0))
+STUDENT, OPTIONS = "small_cnn", {"convs_per_block": 1}
+SHARES = (0.01, 0.05, 0.17, 0.5)
+IMAGES, EPOCHS, SEEDS, RESAMPLES = 2000, 10, (0, 1, 2), 1000
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What is done about rare fakes: a loss, or batches in which both classes come equally often."""
+
+    loss: LossSettings = LossSettings()
+    balanced: bool = False
+
+    @property
+    def idle_at_even(self) -> bool:
+        """Whether it changes nothing where both classes are equally frequent."""
+        return self.balanced or bool(self.loss.remedies)
+
+
+REMEDIES: Final[dict[str, Remedy]] = {
+    "nothing": Remedy(),
+    "pos_weight": Remedy(LossSettings(pos_weight="auto")),
+    "focal loss": Remedy(LossSettings(kind="focal")),
+    "balanced batches": Remedy(balanced=True),
+    "logit adjustment": Remedy(LossSettings(logit_adjustment=1.0)),
+}
+
+
+def subset(samples: Sequence[Sample], *, share: float, images: int, seed: int) -> list[Sample]:
+    """``images`` of the samples, ``share`` of them generated, at random and in random order."""
+    random, fakes = np.random.default_rng(seed), round(share * images)
+    drawn = []
+    for label, wanted in ((GENERATED, fakes), (REAL, images - fakes)):
+        of_class = [sample for sample in samples if sample.label == label]
+        drawn += [of_class[place] for place in random.permutation(len(of_class))[:wanted]]
+    return [drawn[place] for place in random.permutation(len(drawn))]
+
+
+def f1(curve: Curve) -> Floats:
+    """F1 of every threshold ``[R, K + 1]``."""
+    true, false = curve.true_positives, curve.false_positives
+    return 2 * true / (true + false + true[:, -1:])
+
+
+def f1_at(labels: Bools, logits: Floats, weights: Floats, *, threshold: float) -> Floats:
+    """F1 ``[R]`` of one threshold on the logit under weightings ``[R, N]``."""
+    called = logits >= threshold
+    true, false = (weights * (called & labels)).sum(1), (weights * (called & ~labels)).sum(1)
+    found: Floats = 2 * true / (true + false + (weights * labels).sum(1))
+    return found
+
+
+def best_threshold(labels: Bools, logits: Floats, *, share: float) -> float:
+    """The threshold on the logit whose F1 is best where ``share`` of the images is generated."""
+    curve = curves(labels, logits, prevalence(labels, share=share)[None])
+    return float(curve.thresholds[f1(curve)[0].argmax()])
+
+
+def prevalence(labels: Bools, *, share: float) -> Floats:
+    """Weights ``[N]`` by which ``share`` of the images is generated."""
+    return np.where(labels, share / labels.mean(), (1 - share) / (1 - labels.mean()))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The images that all are judged on."""
+
+    pixels: PixelSource
+
+    @property
+    def labels(self) -> Bools:
+        """Whether each is generated, ``[N]``."""
+        return np.array([sample.label == GENERATED for sample in self.pixels.samples])
+
+    def weights(self, *, share: float) -> Floats:
+        """Of all images as they are, then of each resampling of the scenes, ``[1 + R, N]``; by prevalence."""
+        group = group_index([sample.group or sample.path for sample in self.pixels.samples], len(self.labels))
+        counts = group_counts(int(group.max()) + 1, samples=len(group), n=RESAMPLES, seed=0)
+        rows = [np.ones((1, len(group))), *(found[:, group] for found in counts)]
+        return np.concatenate(rows) * prevalence(self.labels, share=share)
+
+
+def measures(test: Judged, logits: Floats, *, threshold: float, weights: Floats) -> dict[str, Floats]:
+    """Every measure ``[1 + R]`` of one training; the first value is that of the images as they are."""
+    labels = test.labels
+    curve = curves(labels, logits, weights)
+    return {
+        "f1_at_half": f1_at(labels, logits, weights, threshold=0.0),
+        "f1": f1_at(labels, logits, weights, threshold=threshold),
+        "ap": STATISTICS["ap"](curve),
+        "tpr_at_1fpr": STATISTICS["tpr_at_1fpr"](curve),
+    }
+
+
+def train(remedy: Remedy, pixels: PixelSource, valid: PixelSource, *, seed: int) -> torch.nn.Module:
+    """The student after its last epoch."""
+    torch.manual_seed(seed)
+    network = build_student(STUDENT, options=OPTIONS)
+    labels = np.array([sample.label for sample in pixels.samples])
+    views = views_of(flips=True, augmented=False, cached=False, count=1, seed=seed)
+    data = TrainingData(train=BatchDataset(pixels, views=views), valid=BatchDataset(valid), spec=SPEC)
+    with tempfile.TemporaryDirectory() as folder:
+        fit(
+            network, task=BINARY, objectives=[BINARY.ground_truth(remedy.loss, labels=labels)], data=data,
+            schedule=Schedule(epochs=EPOCHS, batch_size=64, learning_rate=6e-3),
+            settings=TrainingSettings(balanced=remedy.balanced, precision="fp32"), seed=seed, folder=Path(folder), sidecar={},
+        )  # fmt: skip
+        load_weights(network, Path(folder) / "last.safetensors")
+    return network.eval()
+
+
+def measure(dataset: Dataset, *, shares: Sequence[float], seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """One row for each share and remedy."""
+    valid, test = (
+        open_pixels(dataset.root, dataset.split(split), spec=SPEC, memory_mb=500)
+        for split in ("valid", "test")
+    )
+    for share in shares:
+        weights = Judged(test).weights(share=share)
+        for name, remedy in REMEDIES.items():
+            if share == 0.5 and remedy.idle_at_even:
+                continue
+            found = [
+                _one(dataset, remedy, share=share, seed=seed, valid=valid, test=test, weights=weights)
+                for seed in seeds
+            ]
+            yield {"share": share, "remedy": name, "fakes": round(share * IMAGES), **_summary(found)}
+
+
+def _one(
+    dataset: Dataset,
+    remedy: Remedy,
+    *,
+    share: float,
+    seed: int,
+    valid: PixelSource,
+    test: PixelSource,
+    weights: Floats,
+) -> dict[str, Floats]:
+    chosen = subset(dataset.split("train"), share=share, images=IMAGES, seed=seed)
+    pixels = open_pixels(dataset.root, chosen, spec=SPEC, memory_mb=500)
+    network = train(remedy, pixels, valid, seed=seed)
+    said, tested = (predict(network, part).numpy().astype(np.float64) for part in (valid, test))
+    threshold = best_threshold(Judged(valid).labels, said, share=share)
+    return measures(Judged(test), tested, threshold=threshold, weights=weights)
+
+
+def _summary(found: Sequence[dict[str, Floats]]) -> dict[str, Any]:
+    """Mean over the seeds, its interval over the scenes, and every seed's value, of each measure."""
+    rows: dict[str, Any] = {}
+    for name in found[0]:
+        values = np.stack([each[name] for each in found])
+        drawn = percentile_interval([values[:, 1:].mean(0)], 0.95)
+        rows[name] = {"mean": float(values[:, 0].mean()), "ci": drawn, "seeds": values[:, 0].tolist()}
+    return rows
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="a simulated set with the splits train, valid and test")
+    folder = parser.parse_args().folder
+    torch.set_num_threads(1)
+    content: dict[str, Any] = {
+        "schema_version": 1, "machine": machine.describe(), "student": STUDENT, "options": OPTIONS, "images": IMAGES,
+        "epochs": EPOCHS, "seeds": SEEDS, "resamples": RESAMPLES, "rows": [],
+    }  # fmt: skip
+    for row in measure(load_dataset(folder), shares=SHARES, seeds=SEEDS):
+        content["rows"].append(row)
+        write_json(RESULT, content)
+        print(
+            f"{row['share']:5.0%} {row['remedy']:18}",
+            *(f"{row[m]['mean']:.3f}" for m in ("f1_at_half", "f1", "ap", "tpr_at_1fpr")),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
