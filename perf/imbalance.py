@@ -31,7 +31,7 @@ from distill.evaluation.statistics import (
     group_index,
     percentile_interval,
 )
-from distill.files import write_json
+from distill.files import read_json, write_json
 from distill.preprocess import PreprocessSpec
 from distill.task import BINARY
 from distill.training.batches import BatchDataset
@@ -46,7 +46,8 @@ RESULT = Path(__file__).parent / "results" / "imbalance.json"
 SPEC = PreprocessSpec(size=64, policy="center_crop", mean=(0.0, 0.0, 0.0))
 STUDENT, OPTIONS = "small_cnn", {"convs_per_block": 1}
 SHARES = (0.01, 0.05, 0.17, 0.5)
-IMAGES, EPOCHS, SEEDS, RESAMPLES = 2000, 10, (0, 1, 2), 1000
+IMAGES, EPOCHS, SEEDS, RESAMPLES = 2000, 6, (0, 1, 2), 1000
+MEASURES = ("f1_at_half", "f1", "ap", "tpr_at_1fpr")
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -203,23 +204,28 @@ def _summary(found: Sequence[dict[str, Floats]]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Command line."""
+    """Command line; the rows of shares that were measured before are kept."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="a simulated set with the splits train, valid and test")
-    folder = parser.parse_args().folder
+    parser.add_argument("--shares", type=float, nargs="+", default=SHARES, help="of fakes (default: all)")
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    content: dict[str, Any] = {
-        "schema_version": 1, "machine": machine.describe(), "student": STUDENT, "options": OPTIONS, "images": IMAGES,
-        "epochs": EPOCHS, "seeds": SEEDS, "resamples": RESAMPLES, "rows": [],
-    }  # fmt: skip
-    for row in measure(load_dataset(folder), shares=SHARES, seeds=SEEDS):
-        content["rows"].append(row)
-        write_json(RESULT, content)
-        print(
-            f"{row['share']:5.0%} {row['remedy']:18}",
-            *(f"{row[m]['mean']:.3f}" for m in ("f1_at_half", "f1", "ap", "tpr_at_1fpr")),
-            flush=True,
-        )
+    settings = {
+        "student": STUDENT,
+        "options": OPTIONS,
+        "images": IMAGES,
+        "epochs": EPOCHS,
+        "seeds": list(SEEDS),
+    }
+    before = read_json(RESULT) if RESULT.is_file() else {}
+    same = before.get("settings") == settings
+    rows = [row for row in before.get("rows", []) if same and row["share"] not in given.shares]
+    for row in measure(load_dataset(given.folder), shares=given.shares, seeds=SEEDS):
+        rows = sorted([*rows, row], key=lambda each: each["share"])
+        about = {"schema_version": 1, "machine": machine.describe(), "settings": settings}
+        write_json(RESULT, {**about, "resamples": RESAMPLES, "rows": rows})
+        told = " ".join(f"{row[name]['mean']:.3f}" for name in MEASURES)
+        print(f"{row['share']:5.0%} {row['remedy']:18} {told}", flush=True)
 
 
 if __name__ == "__main__":

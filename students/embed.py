@@ -19,6 +19,7 @@ Search = dict[str, tuple[bool | int | float | str, ...]]
 Folds = Annotated[int, Field(ge=2, le=20)]
 Bands = Annotated[int, Field(ge=4, le=256)]
 Epochs = Annotated[int, Field(ge=0, le=100_000)]
+ImageSize = Annotated[int, Field(ge=16, le=4096)]
 
 
 class Embed(nn.Module):
@@ -37,6 +38,7 @@ class Embed(nn.Module):
         weights: local ``.safetensors`` file with its library's tensor names; wins over ``pretrained``.
         fine_tune_epochs: epochs in which the backbone trains under one linear layer (:class:`UnderLinear`) before the head is
             fitted to what it then says.
+        image_size: side of the input in pixels, for backbones built for one size (vision transformers, image towers).
 
     Attributes:
         backbone_name: the name given as ``backbone``.
@@ -56,6 +58,7 @@ class Embed(nn.Module):
         pretrained: bool = False,
         weights: Path | None = None,
         fine_tune_epochs: Epochs = 0,
+        image_size: ImageSize | None = None,
     ) -> None:
         super().__init__()
         if fine_tune_epochs and backbone == SPECTRUM:
@@ -69,7 +72,9 @@ class Embed(nn.Module):
             folds,
         )
         self.search: Mapping[str, tuple[Any, ...]] = dict(search or {})
-        found = make_backbone(backbone, pretrained=pretrained, weights=weights, bands=bands)
+        found = make_backbone(
+            backbone, pretrained=pretrained, weights=weights, bands=bands, image_size=image_size
+        )
         self.backbone = found.network.eval().requires_grad_(False)
         self.width = found.width
         self.head = HEADS[head](found.width, num_logits)
