@@ -9,7 +9,6 @@ interval that 1,000 resamplings of the test scenes leave. The result is ``perf/r
 """
 
 import argparse
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +32,9 @@ from distill.evaluation.statistics import (
 )
 from distill.files import read_json, write_json
 from distill.preprocess import PreprocessSpec
-from distill.task import BINARY
-from distill.training.batches import BatchDataset
-from distill.training.checkpoint import load_weights
-from distill.training.fit import TrainingData, fit
 from distill.training.inference import predict
-from distill.training.settings import LossSettings, Schedule, TrainingSettings
-from distill.training.views import views_of
+from distill.training.settings import LossSettings
+from perf.last_epoch import train_alone
 from students import build_student
 
 RESULT = Path(__file__).parent / "results" / "imbalance.json"
@@ -140,23 +135,6 @@ def measures(test: Judged, logits: Floats, *, threshold: float, weights: Floats)
     }
 
 
-def train(remedy: Remedy, pixels: PixelSource, valid: PixelSource, *, seed: int) -> torch.nn.Module:
-    """The student after its last epoch."""
-    torch.manual_seed(seed)
-    network = build_student(STUDENT, options=OPTIONS)
-    labels = np.array([sample.label for sample in pixels.samples])
-    views = views_of(flips=True, augmented=False, cached=False, count=1, seed=seed)
-    data = TrainingData(train=BatchDataset(pixels, views=views), valid=BatchDataset(valid), spec=SPEC)
-    with tempfile.TemporaryDirectory() as folder:
-        fit(
-            network, task=BINARY, objectives=[BINARY.ground_truth(remedy.loss, labels=labels)], data=data,
-            schedule=Schedule(epochs=EPOCHS, batch_size=64, learning_rate=6e-3),
-            settings=TrainingSettings(balanced=remedy.balanced, precision="fp32"), seed=seed, folder=Path(folder), sidecar={},
-        )  # fmt: skip
-        load_weights(network, Path(folder) / "last.safetensors")
-    return network.eval()
-
-
 def measure(dataset: Dataset, *, shares: Sequence[float], seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
     """One row for each share and remedy."""
     valid, test = (
@@ -187,7 +165,11 @@ def _one(
 ) -> dict[str, Floats]:
     chosen = subset(dataset.split("train"), share=share, images=IMAGES, seed=seed)
     pixels = open_pixels(dataset.root, chosen, spec=SPEC, memory_mb=500)
-    network = train(remedy, pixels, valid, seed=seed)
+    torch.manual_seed(seed)
+    network = train_alone(
+        build_student(STUDENT, options=OPTIONS), pixels, valid, epochs=EPOCHS, seed=seed, loss=remedy.loss,
+        balanced=remedy.balanced,
+    )  # fmt: skip
     said, tested = (predict(network, part).numpy().astype(np.float64) for part in (valid, test))
     threshold = best_threshold(Judged(valid).labels, said, share=share)
     return measures(Judged(test), tested, threshold=threshold, weights=weights)
