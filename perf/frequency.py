@@ -1,8 +1,9 @@
 """What a frequency branch gives a student: ``python -m perf.frequency FOLDER``.
 
 FOLDER is a simulated set of the demo (``data/simulated`` of a run). ``rep_cnn`` is trained alone, on the training split, with
-no branch, with one of every DCT coefficient, and with one of learned bands: equal steps, three seeds, last epochs. The result is ``perf/results/frequency.json``: AUC and TPR
-at 5 % FPR on test and on families never seen, and the differences to no branch with both intervals.
+no branch, with one of every DCT coefficient, and with one of learned bands: equal steps, three seeds, last epochs. The result
+is ``perf/results/frequency.json``: AUC and TPR at 5 % FPR on test and on families never seen, and the differences to no branch
+with both intervals.
 """
 
 import argparse
