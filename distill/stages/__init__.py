@@ -22,7 +22,7 @@ _TRAINING = ("loss", "task", "augmentation")  # the input size comes with the mo
 _ELSEWHERE = {"seeds", "processes", "accelerator", "views"}  # inert, or in the stages' arguments
 _KNOBS = tuple(name for name in TrainingSettings.model_fields if name not in _ELSEWHERE)
 _POOL = "pool"
-_RARE = {"loss", "layer_decay"}
+_RARE = ("layer_decay", "loss")
 _SCHEDULE = tuple(name for name in ModelSettings.model_fields if name not in _RARE)
 
 
@@ -188,9 +188,11 @@ def _lesson(model: Model) -> tuple[str, ...]:
 
 
 def _of_network(recipe: Recipe, model: Model) -> tuple[str, ...]:
-    """What a training reads of its network's section; what few have only where it is given, so that older runs stay whole."""
-    given = settings_of(recipe, model).model_fields_set & _RARE
-    return _fields(model.section, (*_SCHEDULE, *sorted(given)))
+    """What a training reads of its network's section; what few have only where they have it, so that older runs stay whole."""
+    settings = settings_of(recipe, model)
+    fields = type(settings).model_fields
+    rare = (name for name in _RARE if name in fields and getattr(settings, name) != fields[name].default)
+    return _fields(model.section, (*_SCHEDULE, *rare))
 
 
 def _heard(sources: tuple[Source, ...]) -> list[str]:
