@@ -185,6 +185,18 @@ def _summary(found: Sequence[dict[str, Floats]]) -> dict[str, Any]:
     return rows
 
 
+def markdown(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """The table of the documentation, line by line."""
+    yield "| fakes trained on | remedy | F1 at 0.5 | F1 at the frozen threshold | AUPRC | TPR at 1 % FPR |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows:
+        cells = (
+            f"{row[name]['mean']:.3f} [{row[name]['ci'][0]:.3f}, {row[name]['ci'][1]:.3f}]"
+            for name in MEASURES
+        )
+        yield f"| {row['share']:.0%} ({row['fakes']:,}) | {row['remedy']} | {' | '.join(cells)} |"
+
+
 def main() -> None:
     """Command line; the rows of shares that were measured before are kept."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -206,8 +218,8 @@ def main() -> None:
         rows = sorted([*rows, row], key=lambda each: each["share"])
         about = {"schema_version": 1, "machine": machine.describe(), "settings": settings}
         write_json(RESULT, {**about, "resamples": RESAMPLES, "rows": rows})
-        told = " ".join(f"{row[name]['mean']:.3f}" for name in MEASURES)
-        print(f"{row['share']:5.0%} {row['remedy']:18} {told}", flush=True)
+        print("\n".join(list(markdown([row]))[2:]), flush=True)
+    print("\n".join(markdown(rows)))
 
 
 if __name__ == "__main__":
