@@ -110,7 +110,7 @@ def _cells(run: RunData, candidate: Candidate, best: Sequence[Candidate]) -> tup
         *speedups(row),
         NONE if row.macs is None else count(row.macs / 1e6),
         size(row.bytes),
-        _training(run, item.name),
+        seconds_of(run, item.name),
         _rival(candidate, best),
     )
 
@@ -125,7 +125,7 @@ def _arm(run: RunData, name: str, arm: Arm) -> str:
     return with_interval(network.score, network.test.score_ci if network.test else None)
 
 
-def _training(run: RunData, name: str) -> str:
+def seconds_of(run: RunData, name: str) -> str:
     """Seconds of one training, alone and distilled."""
     return " / ".join(_seconds(run, name, arm) for arm in ("alone", "distilled"))
 
