@@ -28,7 +28,7 @@ from students import build_student
 
 RESULT = Path(__file__).parent / "results" / "frequency.json"
 SPEC = PreprocessSpec(size=64, policy="center_crop", mean=(0.0, 0.0, 0.0))
-STUDENT, EPOCHS, SEEDS = "rep_cnn", 8, (0, 1, 2)
+STUDENT, EPOCHS, SEEDS = "rep_cnn", 5, (0, 1, 2)
 BRANCHES: Final[dict[str, Any]] = {"none": False, "dct": True, "bands": "bands"}
 SPLITS, STATISTICS = ("test", "heldout"), ("auc", "tpr_at_5fpr")
 Scores = dict[str, npt.NDArray[np.float32]]
