@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from itertools import count
+from threading import Event, Timer
 from typing import Any
 
 from bench.contestant import Source
@@ -20,6 +21,7 @@ from bench.visits import Visit
 from distill.errors import EdgeproofError
 
 _PATIENCE_S = 5.0  # until a process that was told to end is made to
+LONGEST_S = 300.0  # of one request; a model that takes longer never ends
 
 
 class Worker:
@@ -28,12 +30,14 @@ class Worker:
     Attributes:
         pace: the best that a core was seen to have, by any process of the bench.
         generation: how many died.
+        longest_s: after so many seconds a process that does not answer is ended.
     """
 
-    def __init__(self, runtime: str, *, pace: Pace) -> None:
+    def __init__(self, runtime: str, *, pace: Pace, longest_s: float = LONGEST_S) -> None:
         self.runtime = runtime
         self.pace = pace
         self.generation = 0
+        self.longest_s = longest_s
         self._process: subprocess.Popen[str] | None = None
         self._numbers = count()
 
@@ -45,9 +49,13 @@ class Worker:
         """Send one request and wait for its answer.
 
         Raises:
-            EdgeproofError: what went wrong there, or how the process ended.
+            EdgeproofError: what went wrong there, or how the process ended, which it is made to after ``longest_s``.
         """
         process = self._process or self._begin()
+        late = Event()
+        limit = Timer(self.longest_s, lambda: (late.set(), process.kill()))
+        limit.daemon = True
+        limit.start()
         try:
             assert process.stdin and process.stdout  # both are pipes  # noqa: S101
             process.stdin.write(json.dumps(request) + "\n")
@@ -55,10 +63,17 @@ class Worker:
             line = process.stdout.readline()
         except BrokenPipeError:
             line = ""
+        finally:
+            limit.cancel()
         if not line:
             self._process = None
             self.generation += 1
-            raise EdgeproofError(f"the process that ran {self.runtime} ended ({_ending(_end(process))})")
+            how = _ending(_end(process))
+            if late.is_set():
+                raise EdgeproofError(
+                    f"{self.runtime} did not answer within {self.longest_s:g} s, its process was ended"
+                )
+            raise EdgeproofError(f"the process that ran {self.runtime} ended ({how})")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise EdgeproofError(answer["error"])

@@ -8,12 +8,14 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
+from deploy.manifest_digest import KEY as DIGEST
+from deploy.manifest_digest import found_digest, true_digest, with_digest
 from deploy.quantization_record import FloatLayer, QuantizationRecord, QuantizationTry, RepairRecord
 from deploy.selftest_record import SelfTestRecord
 from distill.errors import EdgeproofError
 from distill.evaluation.band import Band
 from distill.evaluation.calibration import Calibration
-from distill.files import read_json, sha256, write_json
+from distill.files import parse_json, sha256, write_json
 from distill.forms import Precision
 from distill.preprocess import PreprocessSpec
 from distill.task import BINARY, Task
@@ -35,12 +37,15 @@ __all__ = [
     "read_manifest",
     "verify",
     "write_artifact",
+    "write_manifest",
 ]
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 # Version 2 only adds what became of INT8 (``float_layers``, ``repair``); version 3 the work of those layers, the forms that
 # were timed, the calibration images, and what may be missing: ``band``, ``selftest``.
-READABLE = (1, 2, SCHEMA_VERSION)
+# Version 4 adds the digest of the manifest itself.
+READABLE = (1, 2, 3, SCHEMA_VERSION)
+_WITH_EVERY_FIELD = 3
 MANIFEST_NAME = "manifest.json"
 _DECISIVE = ("input", "preprocess", "calibration", "threshold", "labels", "outputs")
 # Runtime -> its files; the first is the one to load. The order is the runtime's order of preference.
@@ -84,7 +89,7 @@ class Manifest(_Frozen):
     order; its verdict is the likeliest, and ``threshold`` and ``band`` are null.
     """
 
-    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3, 4] = SCHEMA_VERSION
     name: Annotated[str, Field(min_length=1)]
     task: Literal["binary", "multiclass"]
     labels: Annotated[tuple[str, ...], Field(min_length=2)]
@@ -216,9 +221,14 @@ def write_artifact(
         fresh.mkdir()
         for file, source in files.items():
             shutil.copyfile(source, fresh / file)
-        write_json(fresh / MANIFEST_NAME, manifest.model_dump(mode="json"))
+        write_manifest(fresh, manifest)
         _swap(fresh, folder, aside=Path(temporary) / "old")
     return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write ``folder/manifest.json`` atomically, with the digest of its own content."""
+    write_json(folder / MANIFEST_NAME, with_digest(manifest.model_dump(mode="json")))
 
 
 def package_versions(*packages: str) -> dict[str, str]:
@@ -232,13 +242,15 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and validate ``folder/manifest.json`` without looking at the other files.
 
     Raises:
-        EdgeproofError: no manifest, no JSON, another schema version, or a field that is wrong or missing.
+        EdgeproofError: no manifest, no JSON, another schema version, a digest that is not that of its content, or a field
+            that is wrong or missing.
     """
     path = folder / MANIFEST_NAME
     if not path.is_file():
         raise EdgeproofError(f"{path}: no such file, expected an artifact folder with {MANIFEST_NAME}")
     try:
-        raw = read_json(path)
+        content = path.read_bytes()
+        raw = parse_json(content.decode())
     except (ValueError, OSError) as error:
         raise EdgeproofError(f"{path}: not readable as JSON ({error})") from None
     if not isinstance(raw, dict):
@@ -246,7 +258,10 @@ def read_manifest(folder: Path) -> Manifest:
     version = raw.get("schema_version")
     if type(version) is not int or version not in READABLE:
         expected = ", ".join(map(str, READABLE[:-1])) + f" or {READABLE[-1]}"
-        raise EdgeproofError(f"{path}: schema_version is {version!r}, expected {expected}")
+        raise EdgeproofError(f"{path}: schema_version is {version!r:.80}, expected {expected}")
+    if version >= SCHEMA_VERSION:
+        _check_digest(content, source=path)
+        del raw[DIGEST]
     manifest = _validate(raw, source=path)
     missing = sorted(_missing(raw, manifest))
     if missing:
@@ -254,10 +269,21 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def _check_digest(content: bytes, *, source: Path) -> None:
+    named = found_digest(content)
+    if named is None:
+        raise EdgeproofError(f"{source}: {DIGEST}: missing, expected the SHA-256 of all before it at its end")
+    true = true_digest(content)
+    if named != true:
+        raise EdgeproofError(
+            f"{source}: was changed after it was written: its content has the digest {true}, expected {named}"
+        )
+
+
 def _missing(raw: Mapping[str, Any], manifest: Manifest) -> Iterator[str]:
     """Keys that the file does not hold, for which a default would be taken without a word."""
     whole = manifest.model_dump(mode="json")
-    if manifest.schema_version < SCHEMA_VERSION:  # had less in some parts; what decides an answer it had
+    if manifest.schema_version < _WITH_EVERY_FIELD:  # had less in some parts; what decides an answer it had
         whole = {name: whole[name] for name in _DECISIVE}
     yield from _absent(whole, raw)
 

@@ -1,5 +1,6 @@
 """OpenVINO's model files (``.xml`` and ``.bin``): from ONNX, and whole or not at all. Torch-free."""
 
+import re
 import shutil
 import tempfile
 from functools import cache
@@ -8,6 +9,8 @@ from typing import Any
 
 from distill.errors import EdgeproofError
 from distill.optional import require
+
+_GENERATED = re.compile(r"([A-Z][A-Za-z0-9]*)_\d+(?=/|$)")
 
 
 @cache
@@ -37,7 +40,8 @@ def export_openvino(onnx_path: Path, *, path: Path) -> None:
 
 
 def save_openvino(model: Any, path: Path) -> None:
-    """Write an ``openvino.Model`` as ``path`` (``.xml``) and ``.bin``, without FP16 compression."""
+    """Write an ``openvino.Model`` as ``path`` (``.xml``) and ``.bin``, without FP16 compression; equal models as equal files."""
+    _number_anew(model)
     openvino = require("openvino")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}-") as temporary:
@@ -45,3 +49,13 @@ def save_openvino(model: Any, path: Path) -> None:
         openvino.save_model(model, fresh, compress_to_fp16=False)
         shutil.move(fresh.with_suffix(".bin"), path.with_suffix(".bin"))
         shutil.move(fresh, path)
+
+
+def _number_anew(model: Any) -> None:
+    """Rename in place what OpenVINO named by a counter that goes on as long as the process does (``Convert_26235``)."""
+    numbers: dict[str, str] = {}
+    for node in model.get_ordered_ops():
+        name = node.get_friendly_name()
+        if found := _GENERATED.match(name):
+            number = numbers.setdefault(found[0], f"{found[1]}_{len(numbers)}")
+            node.set_friendly_name(number + name[found.end() :])

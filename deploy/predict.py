@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
+from deploy.artifact import Manifest
 from deploy.cautions import SIMULATED
 from deploy.in_order import in_order
-from deploy.runtime import Detector, Prediction
+from deploy.prediction import Prediction
 from distill.errors import EdgeproofError
 from distill.files import atomic_path, check_output
 from distill.plain import plain
-from distill.preprocess import Policy
+from distill.preprocess import Policy, PreprocessSpec
 
 Answer = dict[str, Any]
 Form = Literal["text", "json", "lines"]
@@ -25,8 +26,28 @@ _LONGEST_ERROR = 1000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet computes instead of showing it
 
 
+class Judge(Protocol):
+    """What answers: a :class:`deploy.runtime.Detector`, or one in a process of its own (:mod:`deploy.bounded`).
+
+    Attributes:
+        manifest: the artifact's.
+        workers: photos that are judged side by side.
+        caution: what to bear in mind with every answer, None if nothing.
+    """
+
+    manifest: Manifest
+    workers: int
+    caution: str | None
+
+    def preprocessing(self, policy: Policy | None = None) -> PreprocessSpec:
+        """How a photo becomes the model's input; raises :class:`EdgeproofError` for no such policy."""
+
+    def predict(self, image: Path, *, policy: Policy | None = None) -> Prediction:
+        """Judge one photo; raises :class:`EdgeproofError`."""
+
+
 def answers_for(
-    detector: Detector,
+    detector: Judge,
     photos: Iterable[Path],
     *,
     policy: Policy | None = None,
@@ -108,7 +129,7 @@ def summary(counts: Counter[str]) -> str:
     return f"{total:,} photos: {kinds or 'none'}{share}"
 
 
-def _answer(photo: Path, prediction: Prediction, *, detector: Detector) -> Answer:
+def _answer(photo: Path, prediction: Prediction, *, detector: Judge) -> Answer:
     cautions = [caution for caution in (detector.caution, *prediction.cautions) if caution]
     found: Answer = {
         "path": str(photo),

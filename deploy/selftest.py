@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from deploy.artifact import MANIFEST_NAME, SCHEMA_VERSION, FileRecord, Manifest, read_manifest
+from deploy.artifact import SCHEMA_VERSION, FileRecord, Manifest, read_manifest, write_manifest
 from deploy.runtime import Detector
 from deploy.selftest_record import SELFTEST_NAME, SelfTestRecord
 from deploy.sessions import Logits, installed_runtimes
 from distill.errors import EdgeproofError, GateFailedError
-from distill.files import sha256, write_bytes, write_json
+from distill.files import sha256, write_bytes
 from distill.forms import RUNTIMES, Runtime
 from distill.machine import cpu_identity
 from distill.preprocess import Pixels
@@ -235,4 +235,4 @@ def _add(folder: Path, manifest: Manifest, record: SelfTestRecord, small: Pixels
     files = {**manifest.files, SELFTEST_NAME: FileRecord(sha256=sha256(path), bytes=record.bytes)}
     changes = {"schema_version": SCHEMA_VERSION, "files": files, "selftest": record}
     changed = Manifest.model_validate({**dict(manifest), **changes})
-    write_json(folder / MANIFEST_NAME, changed.model_dump(mode="json"))
+    write_manifest(folder, changed)

@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, model_validator
 
 from distill.data.columns import Grouping, ManifestColumns
 from distill.data.simulate.settings import SimulationSettings
-from distill.section import Count, Natural, Section, Share, each_once
+from distill.section import Count, Natural, Section, Share, Workers, each_once
 
 
 class DataSettings(Section):
@@ -30,7 +30,7 @@ class DataSettings(Section):
     groups: Grouping = "layout"
     generators: Annotated[tuple[str, ...], AfterValidator(each_once)] = ()
     max_bad_share: Share = 0.01
-    workers: Annotated[int, Field(ge=0)] = 0
+    workers: Workers = 0
     memory_mb: Count = 500
     simulate: SimulationSettings | None = None
 

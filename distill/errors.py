@@ -27,6 +27,19 @@ class GateFailedError(EdgeproofError):
     exit_code = 1
 
 
+class StoppedError(EdgeproofError):
+    """The user, or the system, ended the work; what was whole is kept. Exit code 130 or 143 (:mod:`distill.cli.terminate`)."""
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def cause(error: OSError) -> str:
+    """What the system said, in words; some errors have none of the system's."""
+    return error.strerror or str(error) or type(error).__name__
+
+
 def unknown_name(*, kind: str, given: str, choices: Iterable[str]) -> EdgeproofError:
     """The one wording for a name that is not in a table."""
     return EdgeproofError(f"unknown {kind} {given!r}; choose one of: {', '.join(sorted(choices))}")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.errors import EdgeproofError
 
+_TEMPORARY = re.compile(r"\.[^/]*-[a-z0-9_]{8}(?:\.\w+)?")  # what tempfile's names are here
 _DEEP_KEY = re.compile(r"(?:[\w-]{1,100}\s*\.\s*){100}")
 
 if TYPE_CHECKING:
@@ -88,6 +90,16 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         if folder.is_dir():
             folder.rmdir()
         fresh.rename(folder)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process was writing below ``folder``, in which nobody else is at work now."""
+    for place, folders, files in os.walk(folder):
+        for name in filter(_TEMPORARY.fullmatch, files):
+            Path(place, name).unlink(missing_ok=True)
+        for name in [name for name in folders if _TEMPORARY.fullmatch(name)]:
+            shutil.rmtree(Path(place, name), ignore_errors=True)
+            folders.remove(name)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -64,7 +64,7 @@ class _Pool(ProcessPoolExecutor):
         self.unfinished: set[Future[Any]] = set()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        with _holding_interrupts():
+        with holding_interrupts():
             future = super().submit(fn, *args, **kwargs)
             self.unfinished.add(future)
             future.add_done_callback(self.unfinished.discard)
@@ -72,7 +72,7 @@ class _Pool(ProcessPoolExecutor):
 
 
 @contextmanager
-def _holding_interrupts() -> Iterator[None]:
+def holding_interrupts() -> Iterator[None]:
     """Ctrl-C waits until the end of the block; processes and threads that start in it never get it.
 
     What starts in here inherits the signal mask. Another thread of this process may have the signal
@@ -110,12 +110,13 @@ def _begin(
     lifeline: Connection, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    threading.Thread(target=end_with, args=(lifeline,), daemon=True).start()
     if initializer is not None:
         initializer(*initargs)
 
 
-def _end_with(lifeline: Connection) -> None:
+def end_with(lifeline: Connection) -> None:
+    """End this process as soon as the other end of ``lifeline`` is gone; for a thread of a worker."""
     with suppress(OSError):  # what Windows says of a pipe that is broken already
         lifeline.poll(None)  # nothing is ever sent: this returns when the other end is gone
     os._exit(1)

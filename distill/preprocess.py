@@ -7,14 +7,14 @@ part runs on Pillow and NumPy everywhere, and its normalization is exported insi
 import os
 from pathlib import Path
 from stat import S_ISREG
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field
 
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, unknown_name
 
 Pixels = npt.NDArray[np.uint8]
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -65,6 +65,18 @@ class PreprocessSpec(BaseModel):
         to the resize keeps its antialiasing (Pillow's ``thumbnail`` has the same gap). 0 = all pixels.
         """
         return 2 * self.size if self.policy == "resize" else 0
+
+    def under(self, policy: Policy | None) -> "PreprocessSpec":
+        """The same numbers with another policy, which may then take all :data:`MAX_TILES`; itself for None or its own.
+
+        Raises:
+            EdgeproofError: no such policy.
+        """
+        if policy is None or policy == self.policy:
+            return self
+        if policy not in get_args(Policy):
+            raise unknown_name(kind="policy", given=policy, choices=get_args(Policy))
+        return self.model_copy(update={"policy": policy, "max_tiles": MAX_TILES})
 
     def apply(self, image: Image.Image) -> Pixels:
         """Turn an RGB image into ``uint8 [N, size, size, 3]``; N is 1 except for ``tiles``."""

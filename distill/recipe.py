@@ -37,7 +37,7 @@ from distill.optional import require
 from distill.overrides import apply_overrides
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import resolve_timm
-from distill.section import Count, Name, NonNegative, Positive, Section, each_once
+from distill.section import Count, Name, NonNegative, Positive, Section, Workers, each_once
 from distill.task_settings import TaskSettings as TaskSettings
 from distill.task_settings import with_families
 from distill.training.settings import LossSettings as LossSettings
@@ -78,7 +78,7 @@ class RepairSettings(Section):
 
     max_drop: NonNegative = 0.005
     steps: Annotated[tuple[Remedy, ...], AfterValidator(each_once)] = ("layers", "training")
-    epochs: Count = 4
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 4
     learning_rate: Positive = 0.05
 
 
@@ -100,9 +100,15 @@ class BenchSettings(Section):
     iterations: Count = 5
     warmup: Count = 5
     isolated: bool | None = None
-    threads: Annotated[int, Field(ge=0)] = 0
+    threads: Workers = 0
     like_for_like_size: Annotated[int, Field(ge=32, le=4096)] = 224
     max_seconds: Positive = 90.0
+
+
+class ReportSettings(Section):
+    """The report; ``images`` puts the most wrong test images into it, which photographs of people may forbid."""
+
+    images: bool = True
 
 
 class Recipe(Section):
@@ -129,6 +135,7 @@ class Recipe(Section):
     degradations: DegradationSettings = DegradationSettings()
     gates: GateSettings = GateSettings()
     bench: BenchSettings = BenchSettings()
+    report: ReportSettings = ReportSettings()
     left_out: dict[Name, str] = {}
 
     @model_validator(mode="before")

@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from manifest_edit import edit, fields, write_fields
 from onnx import TensorProto, helper, numpy_helper
 
 from deploy.artifact import MANIFEST_NAME, read_manifest, write_artifact
+from deploy.manifest_digest import found_digest, true_digest, with_digest
 from deploy.predict import answers_for, tell
 from deploy.runtime import Detector
 from deploy.shipped import shipped_artifacts
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
-from distill.files import sha256
+from distill.files import sha256, write_json
 from distill.preprocess import PreprocessSpec
 
 SIZE = 16
@@ -144,23 +146,21 @@ def test_shipped_artifacts_hold_every_field(folder: Path) -> None:
     assert read_manifest(folder).labels[0] == "real"
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 @pytest.mark.parametrize(
     "key", ["preprocess.policy", "preprocess.mean", "input.layout", "calibration.bias", "threshold", "labels"]
 )
 def test_what_decides_an_answer_has_no_default(tmp_path: Path, version: int, key: str) -> None:
     shutil.copytree(SHIPPED[0], tmp_path / "a")
-    path = tmp_path / "a" / MANIFEST_NAME
-    raw = json.loads(path.read_text())
-    raw["schema_version"] = version
-    path.write_text(json.dumps(raw))
+    raw = {**fields(tmp_path / "a"), "schema_version": version}
+    write_fields(tmp_path / "a", raw)
     read_manifest(tmp_path / "a")
     *parents, last = key.split(".")
     part = raw
     for parent in parents:
         part = part[parent]
     del part[last]
-    path.write_text(json.dumps(raw))
+    write_fields(tmp_path / "a", raw)
     with pytest.raises(EdgeproofError, match=rf"manifest\.json: .*{key}"):
         read_manifest(tmp_path / "a")
 
@@ -168,22 +168,43 @@ def test_what_decides_an_answer_has_no_default(tmp_path: Path, version: int, key
 @pytest.mark.parametrize("key", ["band", "selftest", "metrics", "data", "quantizer"])
 def test_a_manifest_of_this_version_has_every_field(tmp_path: Path, key: str) -> None:
     shutil.copytree(SHIPPED[0], tmp_path / "a")
-    path = tmp_path / "a" / MANIFEST_NAME
-    raw = json.loads(path.read_text())
+    raw = fields(tmp_path / "a")
     del raw[key]
-    path.write_text(json.dumps(raw))
+    write_fields(tmp_path / "a", raw)
     with pytest.raises(EdgeproofError, match=rf"{key}: "):
         read_manifest(tmp_path / "a")
 
 
 def test_labels_that_were_exchanged_are_refused(tmp_path: Path) -> None:
     shutil.copytree(SHIPPED[0], tmp_path / "a")
-    path = tmp_path / "a" / MANIFEST_NAME
-    path.write_text(json.dumps({**json.loads(path.read_text()), "labels": ["generated", "real"]}))
+    edit(tmp_path / "a", labels=["generated", "real"])
     with pytest.raises(
         EdgeproofError, match=r"labels are \['generated', 'real'\], expected \['real', 'generated'\]"
     ):
         read_manifest(tmp_path / "a")
+
+
+@pytest.mark.parametrize("change", [
+    {"threshold": 0.9}, {"preprocess": {"policy": "resize"}}, {"data": "mine"}, {"digest": "0" * 64},
+    {"digest": None}, {"digest": "0" * 63}, {"more": 1}, {"schema_version": 3},
+])  # fmt: skip
+def test_a_manifest_that_was_changed_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    shutil.copytree(SHIPPED[0], tmp_path / "a")
+    path = tmp_path / "a" / MANIFEST_NAME
+    raw = json.loads(path.read_text())
+    path.write_text(json.dumps(raw, ensure_ascii=False, indent="\t"))
+    read_manifest(tmp_path / "a")  # laid out anew it says the same
+    path.write_text(json.dumps({**raw, **change}, ensure_ascii=False))
+    with pytest.raises(EdgeproofError, match=r"manifest\.json: (was changed after it was written|digest: )"):
+        read_manifest(tmp_path / "a")
+
+
+def test_a_digest_is_that_of_any_text(tmp_path: Path) -> None:
+    for value in ({}, {"a": 'ü "\\" \n  ,x', "b": [1.5e-7, None]}, {"digest": "old"}, {"\udcff": "\udcff"}):
+        write_json(tmp_path / "a.json", with_digest(value))
+        content = (tmp_path / "a.json").read_bytes()
+        assert found_digest(content) == true_digest(content)
+        assert found_digest(content[:-3]) is None
 
 
 @pytest.mark.parametrize("listed", [False, True])
@@ -195,11 +216,10 @@ def test_weights_in_another_file_are_not_loaded(tmp_path: Path, listed: bool) ->
     onnx.save(
         model, folder / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0
     )
-    path = folder / MANIFEST_NAME
-    raw = json.loads(path.read_text())
+    raw = fields(folder)
     for name in ("model.onnx", *(["weights.bin"] if listed else [])):
         raw["files"][name] = {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size}
-    path.write_text(json.dumps(raw))
+    write_fields(folder, raw)
     assert (folder / "weights.bin").stat().st_size > 0
     with pytest.raises(EdgeproofError, match=r"model\.onnx: weights are in another file"):
         Detector.load(folder, runtime="onnxruntime")

@@ -1,5 +1,7 @@
 """Recipes that ask for what cannot be, refused before anything costs time."""
 
+import pickle
+
 import pytest
 import torch
 from conftest import TINY
@@ -42,13 +44,38 @@ def test_what_cannot_be_is_refused(section: str, values: object, words: str) -> 
         ("seed=-1", "seed: given -1, expected greater than or equal to 0"),
         ("data.valid_share=1.0", "data.valid_share + data.test_share to be below 1"),
         ("bench.like_for_like_size=1000000", "bench.like_for_like_size: given 1000000"),
+        ("training.seeds=[0,-1]", "training.seeds.1: given -1"),
+        ("teacher.weights=/nowhere.pt", "teacher.weights: /nowhere.pt: no such file, expected a checkpoint"),
+        ("teacher.weights=PICKLE.pt", "PICKLE.pt: holds Python objects beside tensors"),
+        ("teacher.weights=PICKLE.safetensors", "PICKLE.safetensors: not a readable .safetensors file"),
+        ("data.workers=100000", "data.workers: given 100000, expected less than or equal to 1024"),
+        (
+            "training.processes=100000",
+            "training.processes: given 100000, expected less than or equal to 1024",
+        ),
+        ("bench.threads=100000", "bench.threads: given 100000, expected less than or equal to 1024"),
+        ("repair.epochs=1000000000", "repair.epochs: given 1000000000, expected less than or equal"),
     ],
 )
 def test_a_dry_run_refuses_what_this_machine_or_any_cannot_do(given, said, tmp_path):
     if "gpu" in given and torch.cuda.is_available():
         pytest.skip("there is a GPU")
+    for suffix in (".pt", ".safetensors"):
+        (tmp_path / f"PICKLE{suffix}").write_bytes(pickle.dumps({"weight": [1.0]}))
+    given = given.replace("PICKLE", str(tmp_path / "PICKLE"))
     result = CliRunner().invoke(
         app, ["run", str(TINY), "--set", given, "--dry-run", "--out", str(tmp_path / "run")]
     )
     assert isinstance(result.exception, EdgeproofError), result.output
     assert said in "\n".join(result.exception.args) and not (tmp_path / "run").exists()
+
+
+def test_without_a_quantizer_nothing_is_quantized_and_that_is_said(tmp_path):
+    options = [str(TINY), "--set", "quantization={}", "--out", str(tmp_path / "run")]
+    said = CliRunner().invoke(app, ["run", *options, "--dry-run"])
+    assert (
+        said.exit_code == 0
+        and "quantization: found no quantizer, so that nothing becomes INT8" in said.stderr
+    )
+    refused = CliRunner().invoke(app, ["quantize", *options])
+    assert "quantization: found no quantizer" in str(refused.exception) and not (tmp_path / "run").exists()

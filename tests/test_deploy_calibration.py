@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from deploy.artifact import read_manifest
+from deploy.manifest_digest import with_digest
 from deploy.parity import ParityRecord
 from deploy.quantizers.base import digest
 from deploy.stages.parity import check_parity
@@ -111,7 +112,7 @@ def test_a_teacher_and_a_student_that_was_trained_again_are_held_to_no_drift(run
         "metric": "AUC", "fp32": 0.9, "limit": 0.005, "kept": "training", "passed": True,
         "tries": [{"step": "training", "score": 0.9, "drop": 0.0}],
     }  # fmt: skip
-    write_json(manifest, content)
+    write_json(manifest, with_digest(content))
     limits = {pair.b: pair.limit for pair in judged_again(run_copy, "gates.int8_drift=1.0").drift}
     assert limits == {
         "teacher-onnxruntime-int8-ort": None,

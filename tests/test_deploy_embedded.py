@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 from deploy_fixture import CALIBRATION, SIZE, SPEC, THRESHOLD, Deployed, build_deployed, tiny_detector
 from filelock import FileLock
+from manifest_edit import edit
 from PIL import Image
 
 import deploy
 from deploy.artifact import write_artifact
+from deploy.manifest_digest import true_digest
 from deploy.runtime import Detector
 from deploy.selftest import write_selftest
 from distill.files import sha256
@@ -137,11 +139,6 @@ def error(result: subprocess.CompletedProcess[str], *, code: int = 2) -> str:
     assert result.returncode == code, (result.stdout, result.stderr)
     assert result.stderr.count("\n") == 1 and ": error: " in result.stderr, result.stderr
     return result.stderr.partition(": error: ")[2].strip()
-
-
-def edit(folder: Path, **changes) -> None:
-    path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def test_same_answers_as_python(
@@ -268,7 +265,7 @@ def test_manifests_that_are_refused(detect: Run, artifact: Path, tmp_path) -> No
     whole = (artifact / "manifest.json").read_text()
     found = json.loads(whole)
     for changes, message in (
-        ({"schema_version": 4}, "schema_version is 4, expected a whole number from 1 to 3"),
+        ({"schema_version": 5}, "schema_version is 5, expected a whole number from 1 to 4"),
         ({"threshold": None}, "threshold: expected a number"),
         ({"labels": ["one"]}, "labels: expected 2 or more"),
         ({"task": "regression"}, "task: expected binary or multiclass"),
@@ -288,6 +285,20 @@ def test_manifests_that_are_refused(detect: Run, artifact: Path, tmp_path) -> No
     for broken in (whole[:-3], whole.replace(":", "=", 1), whole + "}", "[" * 100_000, ""):
         (artifact / "manifest.json").write_text(broken)
         assert "manifest.json: not readable as JSON (byte " in error(detect(artifact))
+
+
+def test_a_manifest_that_was_changed_is_refused(detect: Run, artifact: Path) -> None:
+    path = artifact / "manifest.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found, ensure_ascii=False, indent="\t\t") + "\n\n")
+    assert detect(artifact).returncode == 0, "the space between values does not count"
+    path.write_text(json.dumps({**found, "threshold": 0.9}))
+    assert (
+        f"was changed after it was written: its content has the digest {true_digest(path.read_bytes())}, expected "
+        in (error(detect(artifact)))
+    )
+    path.write_text(json.dumps({**found, "more": 1}))
+    assert "digest: expected the SHA-256 of all before it at its end" in error(detect(artifact))
 
 
 def test_damaged_manifests_never_crash(detect: Run, artifact: Path) -> None:

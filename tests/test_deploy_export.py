@@ -4,12 +4,14 @@ import onnxruntime
 import openvino
 import pytest
 import torch
-from deploy_fixture import CALIBRATION, SIZE, SPEC, Deployed, build_deployed, tiny_detector
+from deploy_fixture import CALIBRATION, SETTINGS, SIZE, SPEC, Deployed, build_deployed, images, tiny_detector
 
 from deploy.onnx_graph import OPSET, export_onnx, export_openvino
+from deploy.quantizers import QUANTIZERS
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
-from distill.task import MultiClass
+from distill.files import sha256
+from distill.task import BINARY, MultiClass
 
 THREE = MultiClass(labels=("real", "gan", "diffusion"))
 
@@ -60,6 +62,23 @@ def test_openvino_file_keeps_fp32_weights(deployed: Deployed) -> None:
     kinds = {op.get_element_type().get_type_name() for op in operations if op.get_type_name() == "Constant"}
     assert "f32" in kinds
     assert not kinds & {"f16", "bf16", "i8", "u8"}
+
+
+def test_equal_models_are_equal_files(tmp_path, deployed: Deployed) -> None:
+    """However many models the process has made before."""
+    export_onnx(
+        deployed.model, preprocess=SPEC, calibration=CALIBRATION, task=BINARY, path=tmp_path / "fp32.onnx"
+    )
+    export_openvino(tmp_path / "fp32.onnx", path=tmp_path / "fp32.xml")
+    for name, suffix in (("ort", ".onnx"), ("nncf", ".xml")):
+        QUANTIZERS[name].quantize(
+            source=tmp_path / f"fp32{suffix}", output=tmp_path / f"int8{suffix}", images=images(16, seed=1),
+            settings=SETTINGS[name],
+        )  # fmt: skip
+    made = sorted(path.name for path in tmp_path.iterdir())
+    assert made == ["fp32.bin", "fp32.onnx", "fp32.xml", "int8.bin", "int8.onnx", "int8.xml"]
+    for name in made:
+        assert sha256(tmp_path / name) == sha256(deployed.folder / name), name
 
 
 def test_multiclass_graph(tmp_path, deployed: Deployed) -> None:

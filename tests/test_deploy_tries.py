@@ -12,6 +12,7 @@ from bench.report.data import load_run
 from bench.report.repair import needed
 from deploy.artifact import verify
 from deploy.int8_check import inspect_int8
+from deploy.manifest_digest import with_digest
 from deploy.quantizers import ort
 from deploy.stages.tries import Tries
 from distill.cli.run import all_stages
@@ -79,7 +80,7 @@ def test_the_timed_copy_leaves_the_same_layers_in_float_and_has_the_same_form(ru
     content = json.loads(manifest.read_text())
     content["quantizer"]["float_layers"] = [layers[0].model_dump(mode="json")]
     content["quantizer"]["forms"] = [{"form": "plain"}, {"form": "expand", "kept": True}]
-    write_json(manifest, content)
+    write_json(manifest, with_digest(content))
     record = quantized(run, stages, size=48)
     assert [layer.is_same(layers[0]) for layer in record.float_layers] == [True]
     assert record.float_layers[0].macs > layers[0].macs, "at its own size"

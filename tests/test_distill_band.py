@@ -1,6 +1,5 @@
 """The band of "not sure": golden values, its promise on new images, and what it means in an artifact."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,9 @@ import pytest
 from deploy_fixture import CALIBRATION, SPEC, THRESHOLD, Deployed, build_deployed
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from manifest_edit import fields, write_fields
 
-from deploy.artifact import MANIFEST_NAME, read_manifest, write_artifact
+from deploy.artifact import read_manifest, write_artifact
 from deploy.interface import rewrite
 from deploy.runtime import Detector
 from distill.errors import EdgeproofError
@@ -125,11 +125,10 @@ def test_a_manifest_checks_its_band_and_older_ones_have_none(deployed: Deployed,
     with pytest.raises(EdgeproofError, match=r"band is 0\.6 to 0\.7, expected one around the threshold"):
         write(band=Band(low=0.6, high=0.7))
     write(band=Band(low=0.3, high=0.7))
-    path = tmp_path / "a" / MANIFEST_NAME
-    raw = json.loads(path.read_text())
+    raw = fields(tmp_path / "a")
     assert raw["band"] == {"low": 0.3, "high": 0.7, "max_error": 0.05}
     for version in (1, 2):
         del raw["band"]
-        path.write_text(json.dumps({**raw, "schema_version": version}))
+        write_fields(tmp_path / "a", {**raw, "schema_version": version})
         assert read_manifest(tmp_path / "a").band is None
         raw["band"] = None

@@ -1,12 +1,23 @@
 import hashlib
 import json
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from distill.files import atomic_path, read_json, sha256, write_bytes, write_json, write_tensors, write_text
+from distill.files import (
+    atomic_path,
+    read_json,
+    remove_leftovers,
+    sha256,
+    write_bytes,
+    write_json,
+    write_tensors,
+    write_text,
+)
 
 
 def names(folder):
@@ -56,6 +67,21 @@ def test_json_is_strict(tmp_path):
         with pytest.raises((ValueError, TypeError)):
             write_json(path, value)
     assert json.loads(path.read_text()) == {"ü": [1, 2.5, None, True]} and names(tmp_path) == ["a.json"]
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path):
+    kept = [".lock", ".hidden", "a-12345678.txt", ".git/config", "b/.x-short.txt", ".x-ABCDEFGH"]
+    for name in kept:
+        write_text(tmp_path / name, "kept")
+    with atomic_path(tmp_path / "b" / "a.json") as one, atomic_path(tmp_path / "deep" / "name") as other:
+        folder = tempfile.mkdtemp(dir=tmp_path, prefix=".student-int8-")
+        Path(folder, "model.onnx").touch()
+        assert one.exists() and other.exists()
+        remove_leftovers(tmp_path)
+        found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+        assert found == sorted(kept) and not Path(folder).exists()
+        one.touch()
+        other.touch()
 
 
 def test_the_hash_is_that_of_the_content(tmp_path):

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static const char MANIFEST[] = "manifest.json";
-enum { OLDEST = 1, NEWEST = 3, SMALLEST = 16, LARGEST = 4096, MOST_LABELS = 10000, MOST_IMAGES = 64 };
+enum { OLDEST = 1, NEWEST = 4, WITH_DIGEST = 4, SMALLEST = 16, LARGEST = 4096, MOST_LABELS = 10000, MOST_IMAGES = 64 };
 
 char *artifact_path(const Artifact *artifact, const char *file) {
     size_t bytes = strlen(artifact->folder) + strlen(file) + 2;
@@ -66,6 +66,32 @@ static void string(const Artifact *artifact, const char *value, const char *key,
 static int plain(const char *name) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
     return *name && *name != '.' && *name != '-' && name[strspn(name, allowed)] == '\0';
+}
+
+/* Adds JSON to a hash without the space between its values. */
+static void add_compact(Sha256 *hash, const char *from, const char *end) {
+    int quoted = 0;
+    for (; from < end; from++) {
+        if (*from == '"') quoted = !quoted;
+        if (quoted && *from == '\\') sha256_add(hash, from++, 1);
+        if (quoted || !strchr(" \t\n\r", *from)) sha256_add(hash, from, 1);
+    }
+}
+
+/* The manifest's last member is the digest of all before it. */
+static void check_digest(const Artifact *artifact) {
+    char name[16] = "", wanted[65], found[65];
+    const char *last = NULL;
+    for (const char *key = json_first(artifact->manifest); key; key = json_next(key)) last = key;
+    if (!json_string(last, name, sizeof name) || strcmp(name, "digest") || !json_string(json_value(last), wanted, sizeof wanted))
+        wrong(artifact, "digest", "the SHA-256 of all before it at its end");
+    Sha256 hash;
+    sha256_start(&hash);
+    add_compact(&hash, artifact->manifest, last);
+    sha256_finish(&hash, found);
+    if (strcmp(found, wanted))
+        fail(BAD_INPUT, "%s/%s: was changed after it was written: its content has the digest %s, expected %s", artifact->folder,
+             MANIFEST, found, wanted);
 }
 
 static void check_file(const Artifact *artifact, const char *name, const char *record) {
@@ -126,7 +152,8 @@ Artifact artifact_open(const char *folder) {
     char *path = artifact_path(&artifact, MANIFEST);
     artifact.manifest = read_text(path);
     free(path);
-    whole(&artifact, json_get(artifact.manifest, "schema_version"), "schema_version", OLDEST, NEWEST);
+    int version = whole(&artifact, json_get(artifact.manifest, "schema_version"), "schema_version", OLDEST, NEWEST);
+    if (version >= WITH_DIGEST) check_digest(&artifact);
     const char *spec = json_get(artifact.manifest, "preprocess");
     artifact.size = whole(&artifact, json_get(spec, "size"), "preprocess.size", SMALLEST, LARGEST);
     string(&artifact, json_get(spec, "policy"), "preprocess.policy", artifact.policy, sizeof artifact.policy);

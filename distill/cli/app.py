@@ -21,7 +21,8 @@ from distill.cli.report import report
 from distill.cli.search import search
 from distill.cli.selftest import selftest
 from distill.cli.sensitivity import sensitivity
-from distill.cli.terminate import treat_termination_as_ctrl_c
+from distill.cli.serve import serve
+from distill.cli.terminate import BY_CTRL_C, stop_code
 from distill.cli.verbosity import set_verbosity, show_traceback
 from distill.cli.verify import verify
 from distill.errors import EdgeproofError, MistakesError
@@ -32,6 +33,8 @@ _MOST_MISTAKES = 100
 app = typer.Typer(
     name="edgeproof",
     help="Distil a large real-vs-generated image detector into a small INT8 one, and prove what it cost.",
+    epilog="Exit codes: 0 done; 1 a gate failed, with everything written; 2 bad input, in one line; 130 stopped by Ctrl-C, "
+    "143 by SIGTERM, with what was finished kept.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -81,6 +84,7 @@ app.command()(sensitivity)
 app.command()(search)
 app.command()(cross)
 app.command()(explain)
+app.command()(serve)
 app.command(name="list")(list_names)
 app.command()(doctor)
 app.add_typer(data_app, name="data")
@@ -88,7 +92,6 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """Entry point: errors a user can mend are one line on standard error, never a traceback unless it is asked for."""
-    treat_termination_as_ctrl_c()
     _escape_what_cannot_be_written()
     try:
         app()
@@ -98,6 +101,8 @@ def main() -> None:
         told = "\n".join(map(plain, lines))
         typer.echo(f"edgeproof: error: {told}", err=True)
         sys.exit(error.exit_code)
+    except SystemExit as end:  # Typer's own for a Ctrl-C that a command leaves to it
+        sys.exit(stop_code() if end.code == BY_CTRL_C else end.code)
     except RecursionError as error:
         show_traceback(error)
         typer.echo("edgeproof: error: a file or a value is nested too deeply to be read", err=True)

@@ -8,6 +8,7 @@ import typer
 
 from distill.cli.options import ColumnOption, JsonOption, SetOption
 from distill.cli.progress import bar
+from distill.cli.terminate import stopped
 from distill.errors import EdgeproofError
 
 data_app = typer.Typer(help="Make, explore and check image folders.", no_args_is_help=True)
@@ -37,9 +38,7 @@ def simulate(
         with bar("rendering") as progress:
             dataset = render(settings, root=out, workers=usable_threads(), progress=progress)
     except KeyboardInterrupt:
-        raise EdgeproofError(
-            f"stopped by Ctrl-C; the images in {out} are kept, the same command goes on there"
-        ) from None
+        raise stopped(f"; the images in {out} are kept, the same command goes on there") from None
     typer.echo(f"{len(dataset.samples)} images in {out}")
 
 
@@ -130,9 +129,7 @@ def shard(
         with bar("packing") as progress:
             shards = write_shards(dataset, out=out, shard_size=size, seed=seed, progress=progress)
     except KeyboardInterrupt:
-        raise EdgeproofError(
-            f"stopped by Ctrl-C; the shards in {out} are whole, the same command goes on there"
-        ) from None
+        raise stopped(f"; the shards in {out} are whole, the same command goes on there") from None
     typer.echo(
         f"{len(shards)} shards in {out}; what they hold, and which files could not be read: {out / 'index.json'}"
     )

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 
 from distill.cli.options import JsonOption
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, cause
 
 PACKAGES = ("teachers", "students", "distill", "deploy", "bench")
 MIN_FREE_GIB = 5
@@ -201,7 +201,7 @@ def _folder() -> dict[str, Any]:
                 pass
         except OSError as error:
             advice = "go to a folder that you may write to, or set TMPDIR"
-            return _finding("folders", f"{folder}: {error.strerror}", status="problem", advice=advice)
+            return _finding("folders", f"{folder}: {cause(error)}", status="problem", advice=advice)
     return _finding("folders", f"{here} and {tempfile.gettempdir()} are writable")
 
 

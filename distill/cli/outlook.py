@@ -24,7 +24,16 @@ def listed(recipe: Recipe) -> Dataset | None:
 
 
 def warnings_about(recipe: Recipe, dataset: Dataset | None) -> list[str]:
-    """What will cost accuracy, as far as a look at some images tells."""
+    """What will cost accuracy, as far as a look at some images tells, and what the run will not make."""
+    return [*_without_int8(recipe), *_sizes(recipe, dataset)]
+
+
+def _without_int8(recipe: Recipe) -> list[str]:
+    told = "quantization: found no quantizer, so that nothing becomes INT8 (edgeproof list quantizers)"
+    return [] if recipe.quantization else [told]
+
+
+def _sizes(recipe: Recipe, dataset: Dataset | None) -> list[str]:
     if dataset is None or not dataset.samples:
         return []
     sizes = some_sizes(dataset)

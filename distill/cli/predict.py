@@ -2,15 +2,21 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from distill.cli.dispatch import MANIFEST, is_artifact
 from distill.cli.options import JsonOption
-from distill.cli.verbosity import is_quiet, is_verbose
+from distill.cli.terminate import stop_code
+from distill.cli.verbosity import is_quiet, quiet_libraries
 from distill.errors import EdgeproofError
+
+if TYPE_CHECKING:
+    from deploy.bounded import BoundedDetector
+    from deploy.runtime import Detector
 
 _LOOK_EVERY_S = 0.5
 
@@ -40,6 +46,13 @@ def predict(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: the runtime's).")] = None,
     workers: Annotated[int | None, typer.Option(help="Photos judged side by side.")] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Judge in a process of its own, ended where a photo takes longer: for artifacts that nobody vouches for.",
+        ),
+    ] = None,
     provenance: Annotated[
         bool, typer.Option("--provenance", help="Tell beside it what the file says of its own origin.")
     ] = False,
@@ -47,27 +60,37 @@ def predict(
 ) -> None:
     """Say of each photo whether it is real or generated. Needs no torch."""
     from deploy.predict import Form, answers_for, check_csv, summary, tell, warn
-    from deploy.runtime import Detector
 
     if csv:
         check_csv(csv)
-    _still_warnings()
     artifact, images = _artifact_and_photos(paths or [])
     photos = _photos(images, stdin=stdin, watch=watch)
-    detector = Detector.load(artifact, runtime=runtime, threads=threads, workers=workers, cache=cache)
-    if detector.caution:
-        warn(f"caution: {detector.caution}")
-    extra = _provenance if provenance else None
-    answers = answers_for(detector, photos, policy=policy, extra=extra)  # type: ignore[arg-type]
     form: Form = "lines" if stdin or watch else "json" if as_json else "text"
-    classes = detector.manifest.labels if detector.manifest.task == "multiclass" else ()
-    told = tell(answers, form=form, csv=csv, classes=classes)
+    options = {"runtime": runtime, "threads": threads, "workers": workers, "cache": cache}
+    with quiet_libraries(), _detector(artifact, timeout=timeout, options=options) as detector:
+        if detector.caution:
+            warn(f"caution: {detector.caution}")
+        answers = answers_for(detector, photos, policy=policy, extra=_provenance if provenance else None)  # type: ignore[arg-type]
+        classes = detector.manifest.labels if detector.manifest.task == "multiclass" else ()
+        told = tell(answers, form=form, csv=csv, classes=classes)
     if (told.counts.total() != 1 or stdin or watch) and not is_quiet():
         warn(summary(told.counts))
     if told.counts["error"]:
         raise typer.Exit(2)
     if told.interrupted and not watch:  # which ends in no other way
-        raise typer.Exit(130)
+        raise typer.Exit(stop_code())
+
+
+def _detector(
+    artifact: Path | str, *, timeout: float | None, options: dict[str, Any]
+) -> "AbstractContextManager[Detector | BoundedDetector]":
+    if timeout is not None:
+        from deploy.bounded import BoundedDetector
+
+        return BoundedDetector(artifact, timeout_s=timeout, **options)
+    from deploy.runtime import Detector
+
+    return nullcontext(Detector.load(artifact, **options))
 
 
 def _artifact_and_photos(paths: list[Path]) -> tuple[Path | str, list[Path]]:
@@ -94,14 +117,6 @@ def _artifact_and_photos(paths: list[Path]) -> tuple[Path | str, list[Path]]:
             "folders of photos"
         )
     return DEFAULT, paths
-
-
-def _still_warnings() -> None:
-    """What a library has to say of a photo's odd metadata is nothing that a user can mend."""
-    import warnings
-
-    if not is_verbose():
-        warnings.simplefilter("ignore")
 
 
 def _provenance(photo: Path) -> dict[str, Any]:

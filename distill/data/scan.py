@@ -20,7 +20,7 @@ from PIL import Image
 from distill.data.audit.jpeg import jpeg_quality
 from distill.data.samples import Dataset, Sample, Skipped
 from distill.data.storage import read_bytes
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, cause
 from distill.files import atomic_path
 from distill.pool import process_pool
 from distill.preprocess import decode_image, open_picture
@@ -199,7 +199,7 @@ def _read(root: Path, sample: Sample) -> bytes:
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
         raise EdgeproofError(f"{name}: no such image file") from None
     except OSError as error:
-        raise EdgeproofError(f"{name}: cannot be read ({error.strerror})") from None
+        raise EdgeproofError(f"{name}: cannot be read ({cause(error)})") from None
     if not data:
         raise EdgeproofError(f"{name}: the file is empty (0 bytes), expected an image")
     return data

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from distill.errors import EdgeproofError, GateFailedError
-from distill.files import write_json, write_text
+from distill.errors import EdgeproofError, GateFailedError, cause
+from distill.files import remove_leftovers, write_json, write_text
 from distill.optional import require
 from distill.pipeline.stage import Reporter, Run, Silent, Stage
 from distill.pipeline.state import STATE, State, stage_keys
@@ -46,6 +46,7 @@ def run_stages(
             f"{run.folder}: already holds a run; add --resume to go on, or choose another --out"
         )
     with exclusive(run.folder), open_workers(processes) if processes > 1 else nullcontext() as workers:
+        remove_leftovers(run.folder)
         _write_recipe(run)
         job = _Job(run, State.open(run.folder), stage_keys(stages, run.recipe), reporter or Silent(), workers)
         failures = job.work_off(stages)
@@ -157,7 +158,7 @@ def _write_recipe(run: Run) -> None:
         write_text(run.folder / "recipe.toml", to_toml(run.recipe))
         write_json(run.folder / "recipe.json", run.recipe.model_dump(mode="json"))
     except OSError as error:
-        raise EdgeproofError(f"{run.folder}: cannot write the run folder ({error.strerror})") from None
+        raise EdgeproofError(f"{run.folder}: cannot write the run folder ({cause(error)})") from None
 
 
 @contextmanager
@@ -175,7 +176,7 @@ def exclusive(folder: Path) -> Iterator[None]:
     except filelock.Timeout:
         raise EdgeproofError(f"{folder}: another edgeproof process is at work in this folder") from None
     except OSError as error:
-        raise EdgeproofError(f"{folder}: cannot write the run folder ({error.strerror})") from None
+        raise EdgeproofError(f"{folder}: cannot write the run folder ({cause(error)})") from None
     try:
         yield
     finally:

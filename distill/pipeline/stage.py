@@ -24,8 +24,10 @@ class Run:
         """Append one line to ``log.jsonl``."""
         self.folder.mkdir(parents=True, exist_ok=True)
         line = json.dumps({"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, **fields})
-        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        path = self.folder / "log.jsonl"
+        torn = path.is_file() and path.read_bytes()[-1:] not in (b"", b"\n")  # by a kill or a full disk
+        with path.open("a", encoding="utf-8") as file:
+            file.write("\n" * torn + line + "\n")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from distill.section import BelowOne, Count, Natural, NonNegative, Positive, Section, Seed
+from distill.section import BelowOne, Count, Natural, NonNegative, Positive, Section, Seed, Workers
 
 
 class Schedule(Section):
@@ -92,8 +92,8 @@ class TrainingSettings(Section):
 
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    processes: Natural = 0
-    threads: Natural = 0
+    processes: Workers = 0
+    threads: Workers = 0
     horizontal_flip: bool = True
     views: Count = 8
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"

@@ -4,6 +4,7 @@
 them, never objects, which could run code.
 """
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,7 +110,9 @@ def adopt_weights(model: nn.Module, path: Path, *, generated_class: int = 1) -> 
 
 
 def _restricted(path: Path) -> Any:
-    return torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the pickle of a file that is refused in the next moment
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _object(error: Exception) -> str:

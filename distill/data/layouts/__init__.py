@@ -28,7 +28,7 @@ from distill.data.layouts import (
 from distill.data.layouts.groups import group_by_stem
 from distill.data.layouts.walk import is_file, one_line
 from distill.data.samples import Dataset
-from distill.errors import EdgeproofError, unknown_name
+from distill.errors import EdgeproofError, cause, unknown_name
 
 _SHOWN = 5
 _LISTS = frozenset({"grip", "unbiased_genimage"})  # come with a tree of folders, of which the list tells more
@@ -187,7 +187,7 @@ def _seen(root: Path) -> str:
     try:
         names = sorted(entry.name for entry in os.scandir(root))
     except OSError as error:
-        return f"a folder that cannot be read ({error.strerror})"
+        return f"a folder that cannot be read ({cause(error)})"
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     seen = ", ".join(f"{name!r:.60}" for name in names[:_SHOWN]) + more if names else "an empty folder"
     tables = [table.name for table in manifest.tables_in(root)]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.data.layouts.walk import one_line
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, cause
 
 
 def read_text(path: Path) -> str:
@@ -17,7 +17,7 @@ def read_text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise EdgeproofError(f"{one_line(path)}: cannot be read ({error.strerror})") from None
+        raise EdgeproofError(f"{one_line(path)}: cannot be read ({cause(error)})") from None
     except UnicodeDecodeError as error:
         raise EdgeproofError(
             f"{one_line(path)}: byte {error.start} is not valid UTF-8, expected a text file in UTF-8"

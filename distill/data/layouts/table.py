@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from distill.data.layouts.walk import is_file, one_line
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, cause
 
 Rows = Iterator[tuple[int, tuple[str, ...]]]
 
@@ -90,7 +90,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, list[str]]]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             yield from _parse(path, file)
     except OSError as error:
-        raise EdgeproofError(f"{one_line(path)}: cannot be read ({error.strerror})") from error
+        raise EdgeproofError(f"{one_line(path)}: cannot be read ({cause(error)})") from error
 
 
 def _parse(path: Path, file: TextIO) -> Iterator[tuple[int, list[str]]]:

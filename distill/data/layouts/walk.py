@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distill.data.layouts.vocabulary import SUFFIXES
 from distill.data.samples import Dataset, Sample, Skipped
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, cause
 
 Describe = Callable[[str, tuple[str, ...]], Sample | str]
 """From an image's relative path, whole and in parts, to its sample, or to the reason why it is left out."""
@@ -185,7 +185,7 @@ def _enter(folder: Path, prefix: str, *, above: list[_Open], skipped: list[Skipp
         status = folder.stat()
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        skipped.append(Skipped(path=name, reason=f"the folder cannot be read ({error.strerror})"))
+        skipped.append(Skipped(path=name, reason=f"the folder cannot be read ({cause(error)})"))
         return []
     identity = (status.st_dev, status.st_ino)
     if any(upper.identity == identity for upper in above):
@@ -221,7 +221,7 @@ def _file_unwanted(entry: "os.DirEntry[str]") -> str:
     try:
         return "" if entry.is_file() else "a broken link, or no regular file"
     except OSError as error:
-        return f"cannot be read ({error.strerror})"
+        return f"cannot be read ({cause(error)})"
 
 
 def _names_of_files(folder: Path) -> frozenset[str]:

@@ -14,7 +14,7 @@ from distill.data.layouts.tar_index import COMPRESSED, compressed, index_tar, is
 from distill.data.layouts.tar_samples import KeyReader
 from distill.data.layouts.walk import glance, is_file, is_text, one_line, shown, subfolders
 from distill.data.samples import Dataset, Sample, Skipped
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, cause
 
 INDEX = "index.json"
 """Of shards that edgeproof wrote, when all were whole."""
@@ -85,7 +85,7 @@ class _Shards:
         try:
             index = index_tar(self._base / name)
         except OSError as error:
-            self._skipped.append(Skipped(name, f"cannot be read ({error.strerror})"))
+            self._skipped.append(Skipped(name, f"cannot be read ({cause(error)})"))
             return
         before, shard = len(self.samples), KeyReader(self._base, name, self._bad_boxes)
         self._skipped += [Skipped(f"{name}/{item.path}", item.reason) for item in index.skipped]
@@ -135,7 +135,7 @@ def _find_shards(root: Path, skipped: list[Skipped]) -> Iterator[str]:
         try:
             status, entries = folder.stat(), sorted(folder.iterdir())
         except OSError as error:
-            skipped.append(Skipped(prefix[:-1] or ".", f"the folder cannot be read ({error.strerror})"))
+            skipped.append(Skipped(prefix[:-1] or ".", f"the folder cannot be read ({cause(error)})"))
             continue
         if (status.st_dev, status.st_ino) in seen:
             skipped.append(

@@ -14,7 +14,7 @@ from distill.data.samples import GENERATED, REAL, Dataset, Sample
 from distill.data.shards.index import Header, Index, LeftOut, Shard, claim_folder, note_shard, write_index
 from distill.data.shards.writer import ShardWriter
 from distill.data.storage import read_bytes
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, cause
 from distill.files import sha256
 from distill.plain import plain
 
@@ -59,7 +59,7 @@ def write_shards(
         shards = _write_missing(dataset, out, header, progress)
     except OSError as error:
         raise EdgeproofError(
-            f"{error.filename or out}: cannot write the shards ({error.strerror}); run again to go on from there"
+            f"{error.filename or out}: cannot write the shards ({cause(error)}); run again to go on from there"
         ) from error
     return [out / shard.name for shard in shards]
 
@@ -148,7 +148,7 @@ def _read(root: Path, sample: Sample) -> tuple[bytes, str]:
     try:
         image = read_bytes(root, sample)
     except OSError as error:
-        raise ValueError(f"cannot be read ({error.strerror})") from None
+        raise ValueError(f"cannot be read ({cause(error)})") from None
     except EdgeproofError as error:
         raise ValueError(str(error)) from None
     if not image:

@@ -24,7 +24,7 @@ from distill.data.simulate.plan import ScenePlan, plan_scenes
 from distill.data.simulate.pool import Job, one_thread, start_workers
 from distill.data.simulate.settings import CONTROL, SPLITS, SimulationSettings, check_supported
 from distill.data.storage import tar_of
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, cause
 from distill.files import write_text
 
 Progress = Callable[[int, int], None]
@@ -65,7 +65,7 @@ def simulate(
             shutil.rmtree(root / PARTS, ignore_errors=True)
     except OSError as error:
         raise EdgeproofError(
-            f"{error.filename or root}: cannot write the simulated set ({error.strerror})"
+            f"{error.filename or root}: cannot write the simulated set ({cause(error)})"
         ) from error
     except BrokenProcessPool:
         raise EdgeproofError(
