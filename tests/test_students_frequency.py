@@ -39,7 +39,7 @@ def test_the_bands_are_rings_at_the_start_and_their_log_energies_come_from_the_d
     np.testing.assert_allclose(found, expected, atol=1e-4)
     rings = filters.reshape(16, 8, 8)
     assert rings[0].argmax() == 0 and rings[15].argmax() == 63
-    assert all(rings[:, k, k].argmax() == round(k * 15 / 7) for k in range(8))
+    assert all(rings[round(k * 15 / 7), k, k] > 0.99 for k in range(8))
 
 
 def test_bf16_autocast_keeps_it_exact():
