@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.float_parts import is_marked
 from deploy.macs import IR_COMPUTE, ONNX_COMPUTE, ir_macs, ir_shape, onnx_macs, onnx_shapes
 from deploy.openvino_ir import openvino_core
 from distill.errors import EdgeproofError
@@ -32,6 +33,7 @@ class ComputeLayer:
         int8_weights: whether they are stored in 8 bits.
         int8: whether all that it multiplies has been quantized.
         int8_output: whether what it writes is quantized before anything else reads it.
+        in_float: whether it belongs to a part that no quantizer touches (:mod:`deploy.float_parts`).
     """
 
     macs: int
@@ -41,6 +43,7 @@ class ComputeLayer:
     int8_weights: bool
     int8: bool
     int8_output: bool
+    in_float: bool = False
 
     @property
     def elements(self) -> int:
@@ -93,6 +96,7 @@ def _onnx_layers(path: Path) -> Iterator[ComputeLayer]:
             int8_weights=weight is not None and weight.data_type in eight_bits,
             int8=all(_onnx_quantized(name, producers) for name in node.input[:2]),
             int8_output=_onnx_requantized(node.output[0], consumers),
+            in_float=is_marked(node.name),
         )
 
 
@@ -137,6 +141,7 @@ def _ir_layers(path: Path) -> Iterator[ComputeLayer]:
             int8_weights=stored,
             int8=_ir_quantized(operation, 0) and (stored or _ir_quantized(operation, 1)),
             int8_output=_ir_requantized(operation),
+            in_float=is_marked(operation.get_friendly_name()),
         )
 
 

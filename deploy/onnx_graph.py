@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deploy.artifact import OUTPUTS
+from deploy.float_parts import mark
 from deploy.folding import fold
 from deploy.openvino_ir import export_openvino
 from distill.errors import EdgeproofError
@@ -108,6 +109,10 @@ def export_onnx(
     if program is None:
         raise EdgeproofError(f"{path}: torch.onnx.export returned no program for {type(model).__name__}")
     proto = program.model_proto
+    mark(
+        proto,
+        scopes=[name for name, part in graph.named_modules() if getattr(part, "computes_in_float", False)],
+    )
     _strip(proto)
     fold(proto)
     _check(proto, path=path, size=preprocess.size, task=task)

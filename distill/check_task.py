@@ -9,6 +9,7 @@ from distill.recipe import DataSettings, Recipe
 from distill.roster import Roster, settings_of
 from distill.task import Families, Task, find_task
 from distill.training.head import head_of
+from distill.training.layer_decay import layer_scales
 
 
 def task_problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
@@ -30,17 +31,18 @@ def task_problems(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
             "made them (task.kind = 'families'); expected no pool"
         )
     yield from _no_head(recipe, roster)
+    yield from _no_layers(recipe, roster)
 
 
 def _for_one_logit(recipe: Recipe, roster: Roster, task: Task) -> Iterator[EdgeproofError]:
     what = f"for task.kind = {recipe.task.kind!r} with {task.num_logits} logits"
-    loss = recipe.loss
-    if loss.kind != "bce" or loss.remedies:
-        given = loss.remedies[0] if loss.remedies else f"loss.kind = {loss.kind!r}"
-        yield EdgeproofError(
-            f"{given}: given {what}, expected the defaults of [loss]: they are for one logit; training.balanced = true "
-            "makes up for rare classes"
-        )
+    for section, loss in recipe.every_loss.items():
+        if loss.kind != "bce" or loss.remedies:
+            given = loss.remedies[0] if loss.remedies else f"kind = {loss.kind!r}"
+            yield EdgeproofError(
+                f"{section}.{given}: given {what}, expected the defaults of [{section}]: they are for one logit; "
+                "training.balanced = true makes up for rare classes"
+            )
     for model in (*roster.teachers, *roster.distilled):
         mixup = settings_of(recipe, model).mixup
         if mixup:
@@ -74,6 +76,18 @@ def _unfit(key: str, data: DataSettings, task: Task) -> Iterator[EdgeproofError]
         yield EdgeproofError(
             f"{key}.columns.fake: given {data.columns.fake!r} for the classes {classes} (task.labels), expected none"
         )
+
+
+def _no_layers(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:
+    """Networks that do not tell the order of their layers."""
+    for model in (*roster.teachers, *roster.distilled):
+        decay = settings_of(recipe, model).layer_decay
+        if decay < 1:
+            try:
+                layer_scales(skeleton_of(recipe, model), decay=decay)
+            except EdgeproofError as error:
+                if str(error).startswith("layer_decay"):  # any other is told where features are read
+                    yield EdgeproofError(f"{model.section}.{error}")
 
 
 def _no_head(recipe: Recipe, roster: Roster) -> Iterator[EdgeproofError]:

@@ -4,9 +4,14 @@ from collections.abc import Iterable
 
 
 class EdgeproofError(Exception):
-    """Bad input or usage: names the thing, what was found and what was expected. Exit code 2."""
+    """Bad input or usage: names the thing, what was found and what was expected. Exit code 2.
+
+    Attributes:
+        student: name of the one whose stage of a run it ended, if it was one's.
+    """
 
     exit_code = 2
+    student: str = ""
 
 
 class MistakesError(EdgeproofError):

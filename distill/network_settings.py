@@ -8,7 +8,7 @@ from distill.data_settings import DataSettings
 from distill.preprocess import PreprocessSpec
 from distill.pretrained import black_box, resolve_shipped
 from distill.section import NonNegative, Seed
-from distill.training.settings import Schedule
+from distill.training.settings import LossSettings, Schedule
 
 
 class ModelSettings(Schedule):
@@ -88,7 +88,13 @@ class TeacherSettings(ModelSettings):
 
 
 class StudentSettings(ModelSettings):
-    """One small model; ``seeds`` are its own if not those of all. Without ``int8`` the quantizers leave it out."""
+    """One small model; ``seeds`` and ``loss`` are its own if not those of all. Without ``int8`` the quantizers leave it out.
+
+    An ``optional`` one that cannot be made (no weights to be had, too few images for a head, an operator that a runtime
+    lacks) is left out with its reason, and the others go on.
+    """
 
     seeds: tuple[Seed, ...] = ()
     int8: bool = True
+    loss: LossSettings | None = None
+    optional: bool = False

@@ -112,7 +112,7 @@ class ReportSettings(Section):
 
 
 class Recipe(Section):
-    """The whole job, resolved."""
+    """The whole job, resolved; ``left_out`` is filled while it runs: optional student → why it could not be made."""
 
     name: Name
     description: str = ""
@@ -136,6 +136,7 @@ class Recipe(Section):
     gates: GateSettings = GateSettings()
     bench: BenchSettings = BenchSettings()
     report: ReportSettings = ReportSettings()
+    left_out: dict[Name, str] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -145,6 +146,22 @@ class Recipe(Section):
     def seeds_of(self, student: str) -> tuple[int, ...]:
         """The seeds that a student is trained with, in every arm."""
         return self.students[student].seeds or self.training.seeds
+
+    def without(self, student: str, *, reason: str) -> "Recipe":
+        """The same without a student, and why."""
+        rest = {name: settings for name, settings in self.students.items() if name != student}
+        return self.model_copy(update={"students": rest, "left_out": {**self.left_out, student: reason}})
+
+    def loss_of(self, network: str) -> LossSettings:
+        """The ground-truth loss of a student that has one of its own, and of every other network that of all."""
+        student = self.students.get(network)
+        return student.loss if student and student.loss else self.loss
+
+    @property
+    def every_loss(self) -> dict[str, LossSettings]:
+        """Section → loss: that of all, and the students' own."""
+        own = {f"students.{name}.loss": s.loss for name, s in self.students.items() if s.loss}
+        return {"loss": self.loss, **own}
 
     @property
     def all_teachers(self) -> dict[str, TeacherSettings]:
@@ -204,10 +221,12 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _one_remedy_for_imbalance(self) -> "Recipe":
-        if self.training.balanced and self.loss.remedies:
-            raise ValueError(
-                f"training.balanced: given true beside {self.loss.remedies[0]}, expected one remedy for imbalanced classes"
-            )
+        for section, loss in self.every_loss.items():
+            if self.training.balanced and loss.remedies:
+                raise ValueError(
+                    f"training.balanced: given true beside {section}.{loss.remedies[0]}, expected one remedy for imbalanced "
+                    "classes"
+                )
         return self
 
 

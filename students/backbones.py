@@ -17,9 +17,9 @@ from students.weights import download, first_line, load_state, read_state
 TIMM, OPENCLIP = "timm:", "openclip:"
 SPECTRUM = "spectrum"
 NAMES: Final = (SPECTRUM, f"{TIMM}<name>", f"{TORCHVISION}<name>", f"{OPENCLIP}<name>")
-_NO_OPEN_CLIP = (
-    "needs the package open_clip_torch (pip install open_clip_torch) and a local weights file of the image tower "
-    "(weights = '<file>.safetensors'), found no package"
+_WEIGHTS_OF_CLIP = (
+    "weights = '<file>.safetensors', which where there is a network safetensors.torch.save_file(open_clip.create_model(name, "
+    "pretrained=tag).visual.state_dict(), file) writes"
 )
 
 
@@ -30,7 +30,9 @@ class Backbone(NamedTuple):
     width: int
 
 
-def make_backbone(name: str, *, pretrained: bool, weights: Path | None, bands: int = 32) -> Backbone:
+def make_backbone(
+    name: str, *, pretrained: bool, weights: Path | None, bands: int = 32, image_size: int | None = None
+) -> Backbone:
     """Build a backbone; without ``pretrained`` or ``weights`` its weights are as they come, at random.
 
     Args:
@@ -38,6 +40,7 @@ def make_backbone(name: str, *, pretrained: bool, weights: Path | None, bands: i
         pretrained: weights by the library's own download; not of ``openclip``.
         weights: local ``.safetensors`` file with the library's tensor names; wins over ``pretrained``.
         bands: of ``spectrum``.
+        image_size: side of the input in pixels, for networks built for one size (vision transformers, image towers).
 
     Raises:
         OptionError: an unknown name, a package that is missing, or weights that cannot be had or do not fit.
@@ -52,19 +55,21 @@ def make_backbone(name: str, *, pretrained: bool, weights: Path | None, bands: i
         return Backbone(network, network.width)
     for prefix, make in _LIBRARIES.items():
         if name.startswith(prefix):
-            return make(name.removeprefix(prefix), pretrained=pretrained, weights=weights)
+            given = name.removeprefix(prefix)
+            return make(given, pretrained=pretrained, weights=weights, image_size=image_size)
     raise unknown(kind="backbone", given=name, choices=NAMES)
 
 
-def _of_timm(name: str, *, pretrained: bool, weights: Path | None) -> Backbone:
-    network = create_classifier(name, pretrained=pretrained, weights=weights)
+def _of_timm(name: str, *, pretrained: bool, weights: Path | None, image_size: int | None) -> Backbone:
+    size = {} if image_size is None else {"img_size": image_size}
+    network = create_classifier(name, pretrained=pretrained, weights=weights, **size)
     cast(Any, network).reset_classifier(0)
     width = getattr(network, "head_hidden_size", None) or cast(Any, network).num_features
     return Backbone(network, int(width))
 
 
-def _of_torchvision(name: str, *, pretrained: bool, weights: Path | None) -> Backbone:
-    network = torchvision_classifier(name, num_logits=1, weights=weights)
+def _of_torchvision(name: str, *, pretrained: bool, weights: Path | None, image_size: int | None) -> Backbone:
+    network = torchvision_classifier(name, num_logits=1, weights=weights, image_size=image_size)
     if pretrained and weights is None:
         network = download(
             f"torchvision model {name}", lambda: torchvision.models.get_model(name, weights="DEFAULT")
@@ -76,17 +81,20 @@ def _of_torchvision(name: str, *, pretrained: bool, weights: Path | None) -> Bac
     return Backbone(network, int(layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels))
 
 
-def _of_open_clip(name: str, *, pretrained: bool, weights: Path | None) -> Backbone:
+def _of_open_clip(name: str, *, pretrained: bool, weights: Path | None, image_size: int | None) -> Backbone:
     if pretrained:
         raise OptionError(
-            f"backbone {OPENCLIP}{name}: pretrained is not offered, expected weights = '<file>.safetensors'"
+            f"backbone {OPENCLIP}{name}: pretrained is not offered, expected {_WEIGHTS_OF_CLIP}"
         )
     try:
         open_clip = importlib.import_module("open_clip")
     except ImportError as error:
-        raise OptionError(f"backbone {OPENCLIP}{name}: {_NO_OPEN_CLIP} ({first_line(error)})") from None
+        raise OptionError(
+            f"backbone {OPENCLIP}{name}: package open_clip cannot be imported ({first_line(error)}); pip install "
+            "'edgeproof[clip]'"
+        ) from None
     try:
-        tower: nn.Module = open_clip.create_model(name, pretrained=None).visual
+        tower: nn.Module = open_clip.create_model(name, pretrained=None, force_image_size=image_size).visual
     except (RuntimeError, KeyError, ValueError) as error:
         raise OptionError(f"backbone {OPENCLIP}{name}: cannot be built ({first_line(error)})") from None
     if weights is not None:

@@ -9,13 +9,17 @@ from torch import Tensor, nn
 
 from students.backbones import SPECTRUM, make_backbone
 from students.heads import HEADS
-from students.options import NumLogits
+from students.options import NumLogits, OptionError
 from students.output import ModelOutput, squeeze_binary
 
-HeadName = Literal["logistic", "linear_svm", "rbf_svm", "knn", "random_forest", "gradient_boosting"]
+HeadName = Literal[
+    "logistic", "linear_svm", "rbf_svm", "knn", "random_forest", "gradient_boosting", "lightgbm"
+]  # fmt: skip
 Search = dict[str, tuple[bool | int | float | str, ...]]
 Folds = Annotated[int, Field(ge=2, le=20)]
 Bands = Annotated[int, Field(ge=4, le=256)]
+Epochs = Annotated[int, Field(ge=0, le=100_000)]
+ImageSize = Annotated[int, Field(ge=16, le=4096)]
 
 
 class Embed(nn.Module):
@@ -32,6 +36,9 @@ class Embed(nn.Module):
         bands: of the backbone ``spectrum``.
         pretrained: the backbone's weights by its library's own download.
         weights: local ``.safetensors`` file with its library's tensor names; wins over ``pretrained``.
+        fine_tune_epochs: epochs in which the backbone trains under one linear layer (:class:`UnderLinear`) before the head is
+            fitted to what it then says.
+        image_size: side of the input in pixels, for backbones built for one size (vision transformers, image towers).
 
     Attributes:
         backbone_name: the name given as ``backbone``.
@@ -50,8 +57,13 @@ class Embed(nn.Module):
         bands: Bands = 32,
         pretrained: bool = False,
         weights: Path | None = None,
+        fine_tune_epochs: Epochs = 0,
+        image_size: ImageSize | None = None,
     ) -> None:
         super().__init__()
+        if fine_tune_epochs and backbone == SPECTRUM:
+            raise OptionError(f"backbone {SPECTRUM}: it has no weights, expected fine_tune_epochs = 0")
+        self.fine_tune_epochs = fine_tune_epochs
         self.feature_channels: dict[str, int] = {}
         self.num_logits, self.backbone_name, self.head_name, self.folds = (
             num_logits,
@@ -60,8 +72,11 @@ class Embed(nn.Module):
             folds,
         )
         self.search: Mapping[str, tuple[Any, ...]] = dict(search or {})
-        found = make_backbone(backbone, pretrained=pretrained, weights=weights, bands=bands)
+        found = make_backbone(
+            backbone, pretrained=pretrained, weights=weights, bands=bands, image_size=image_size
+        )
         self.backbone = found.network.eval().requires_grad_(False)
+        self.width = found.width
         self.head = HEADS[head](found.width, num_logits)
 
     def train(self, mode: bool = True) -> Self:
@@ -82,6 +97,20 @@ class Embed(nn.Module):
     def forward(self, images: Tensor) -> ModelOutput:
         """Normalized ``[N, 3, H, W]`` → logits; no features that others could learn from."""
         return ModelOutput(logits=self.classify(self.embed(images)), features={})
+
+
+class UnderLinear(nn.Module):
+    """The backbone of an :class:`Embed`, the very same, under one linear layer: what trains before a head is fitted."""
+
+    def __init__(self, student: Embed) -> None:
+        super().__init__()
+        self.feature_channels: dict[str, int] = {}
+        self.backbone = student.backbone.requires_grad_(True)
+        self.head = nn.Linear(student.width, student.num_logits)
+
+    def forward(self, images: Tensor) -> ModelOutput:
+        """Normalized ``[N, 3, H, W]`` → logits."""
+        return ModelOutput(logits=squeeze_binary(self.head(self.backbone(images).flatten(1))), features={})
 
 
 def spectrum(

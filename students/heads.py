@@ -15,7 +15,12 @@ SMOOTHING = 0.5  # of a share of votes, so that none is 0 or 1: Jeffreys' prior
 
 
 class Head(nn.Module):
-    """Embeddings ``[N, D]`` → logits ``[N, K]``, K = 1 for the binary task; all zeros until it is fitted."""
+    """Embeddings ``[N, D]`` → logits ``[N, K]``, K = 1 for the binary task; all zeros until it is fitted.
+
+    Distances, thresholds and counts of votes mean nothing in 8 bits: it stays in float in every form.
+    """
+
+    computes_in_float = True
 
     def hold(self, tensors: Mapping[str, Tensor]) -> None:
         """Take fitted tensors, one for each buffer."""
@@ -173,6 +178,7 @@ HEADS: Final[dict[str, type[Any]]] = {
     "knn": Neighbours,
     "random_forest": Forest,
     "gradient_boosting": Boosted,
+    "lightgbm": Boosted,
 }
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from students.frequency import Frequency, make_branch
 from students.head import linear_head
 from students.options import Dropout, NumLogits, OptionError
 from students.output import ModelOutput, squeeze_binary
@@ -41,6 +42,7 @@ class RepCNN(nn.Module):
             without normalization on the side branches, and one after their sum, which keeps ranges narrow for INT8.
         classifier_layers: linear layers after global average pooling.
         dropout: probability of dropping a pooled feature while training.
+        frequency: a branch that reads the image's frequencies: ``true`` for every DCT coefficient, ``bands`` for learned bands.
 
     """
 
@@ -55,6 +57,7 @@ class RepCNN(nn.Module):
         branches: Branches = "plain",
         classifier_layers: Annotated[int, Field(ge=1, le=4)] = 2,
         dropout: Dropout = 0.0,
+        frequency: Frequency = False,
     ) -> None:
         super().__init__()
         if not widths or len(widths) != len(depths):
@@ -70,6 +73,8 @@ class RepCNN(nn.Module):
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True), start=1):
             self.stages[f"stage{i}"] = _stage(inputs, width, depth=depth, branches=branches)
             inputs = width
+        self.frequency = make_branch(frequency)
+        inputs += self.frequency.channels if self.frequency else 0
         self.classifier = linear_head(
             inputs, layers=classifier_layers, dropout=dropout, num_logits=num_logits
         )
@@ -80,7 +85,10 @@ class RepCNN(nn.Module):
         x = images
         for name, stage in self.stages.items():
             x = features[name] = stage(x)
-        return ModelOutput(logits=squeeze_binary(self.classifier(x.mean((2, 3)))), features=features)
+        pooled = x.mean((2, 3))
+        if self.frequency is not None:
+            pooled = torch.cat([pooled, self.frequency(images).to(pooled.dtype)], dim=1)
+        return ModelOutput(logits=squeeze_binary(self.classifier(pooled)), features=features)
 
     def deployed(self) -> Self:
         """A copy in evaluation mode whose every :class:`RepConv` is one 3×3 convolution with bias; says the same."""

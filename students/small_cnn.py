@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision.ops import Conv2dNormActivation
 
-from students.frequency import FrequencyBranch
+from students.frequency import Frequency, make_branch
 from students.head import linear_head
 from students.options import Dropout, NumLogits
 from students.output import ModelOutput, squeeze_binary
@@ -32,7 +32,7 @@ class SmallCNN(nn.Module):
         convs_per_block: convolutions in a block; the first has stride 2.
         classifier_layers: linear layers after global average pooling.
         dropout: probability of dropping a pooled feature while training.
-        frequency: a branch beside the blocks that reads the image's frequencies.
+        frequency: a branch that reads the image's frequencies: ``true`` for every DCT coefficient, ``bands`` for learned bands.
 
     """
 
@@ -45,7 +45,7 @@ class SmallCNN(nn.Module):
         convs_per_block: Annotated[int, Field(ge=1, le=8)] = 2,
         classifier_layers: Annotated[int, Field(ge=1, le=4)] = 2,
         dropout: Dropout = 0.0,
-        frequency: bool = False,
+        frequency: Frequency = False,
     ) -> None:
         super().__init__()
         widths = [min(base_channels * 2**i, MAX_CHANNELS) for i in range(blocks)]
@@ -55,7 +55,7 @@ class SmallCNN(nn.Module):
         for name, width in self.feature_channels.items():
             self.blocks[name] = _block(inputs, width, convs_per_block)
             inputs = width
-        self.frequency = FrequencyBranch() if frequency else None
+        self.frequency = make_branch(frequency)
         inputs += self.frequency.channels if self.frequency else 0
         self.classifier = linear_head(
             inputs, layers=classifier_layers, dropout=dropout, num_logits=num_logits

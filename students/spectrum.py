@@ -30,6 +30,8 @@ class Spectrum(nn.Module):
 
     """
 
+    computes_in_float = True  # 8 bits lose a spectrum
+
     def __init__(self, *, bands: int = 32) -> None:
         super().__init__()
         self.bands = bands

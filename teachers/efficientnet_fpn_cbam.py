@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.ops import Conv2dNormActivation, FeaturePyramidNetwork
 
-from students.frequency import FrequencyBranch
+from students.frequency import Frequency, make_branch
 from students.options import Dropout, NumLogits, OptionError
 from students.output import ModelOutput, squeeze_binary
 from students.timm_models import create_backbone
@@ -36,7 +36,7 @@ class EfficientNetFpnCbam(nn.Module):
         fpn: top-down pathway; off, each level is only projected to ``fpn_channels``.
         cbam: attention on each level.
         localiser: the face branch; off, the whole image alone is classified.
-        frequency: a branch that reads the image's frequencies.
+        frequency: a branch that reads the image's frequencies: ``true`` for every DCT coefficient, ``bands`` for learned bands.
         dropout: probability of dropping a pooled feature while training.
         pretrained: timm's weights of the backbone, by its own download.
         weights: local ``.safetensors`` of the backbone with timm's tensor names; wins over ``pretrained``.
@@ -53,7 +53,7 @@ class EfficientNetFpnCbam(nn.Module):
         fpn: bool = True,
         cbam: bool = True,
         localiser: bool = True,
-        frequency: bool = False,
+        frequency: Frequency = False,
         dropout: Dropout = 0.2,
         pretrained: bool = False,
         weights: Path | None = None,
@@ -73,7 +73,7 @@ class EfficientNetFpnCbam(nn.Module):
         )
         self.localiser = FaceLocaliser(fpn_channels) if localiser else None
         self.face = Conv2dNormActivation(fpn_channels, fpn_channels, 3) if localiser else None
-        self.frequency = FrequencyBranch() if frequency else None
+        self.frequency = make_branch(frequency)
         pooled = fpn_channels * (len(inputs) + localiser) + (self.frequency.channels if self.frequency else 0)
         self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Linear(pooled, num_logits))
 

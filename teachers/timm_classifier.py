@@ -1,7 +1,7 @@
 """Any classifier of timm (Wightman 2019, github.com/huggingface/pytorch-image-models) as a teacher."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 from torch import Tensor, nn
@@ -23,6 +23,7 @@ class TimmClassifier(nn.Module):
         dropout: probability of dropping a pooled feature while training.
         pretrained: timm's own weights, by its own download.
         weights: local ``.safetensors`` file with timm's tensor names; wins over ``pretrained``.
+        grad_checkpointing: compute activations again in the backward pass instead of keeping them: less memory, more time.
 
     """
 
@@ -35,6 +36,7 @@ class TimmClassifier(nn.Module):
         dropout: Dropout = 0.0,
         pretrained: bool = False,
         weights: Path | None = None,
+        grad_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         size = {} if image_size is None else {"img_size": image_size}
@@ -44,8 +46,18 @@ class TimmClassifier(nn.Module):
         stages = getattr(self.network, "feature_info", None)
         if not stages or not hasattr(self.network, "forward_intermediates"):
             raise OptionError(f"timm model {model}: offers no intermediate features, choose another")
+        self.grad_checkpointing = grad_checkpointing
+        if grad_checkpointing:
+            _try_checkpoints(model, self.network)
         widths = {f"stage{i}": int(stage["num_chs"]) for i, stage in enumerate(stages)}
         self.feature_channels = dict(list(widths.items())[-MAX_FEATURES:])
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch; activations are kept or computed again where there are gradients, and not in an exported graph."""
+        super().train(mode)
+        if self.grad_checkpointing:
+            self.network.set_grad_checkpointing(mode)
+        return self
 
     def forward(self, images: Tensor) -> ModelOutput:
         """Normalized ``[N, 3, H, W]`` → logits and up to four last feature maps, NCHW for every model."""
@@ -54,3 +66,12 @@ class TimmClassifier(nn.Module):
         )
         features = dict(zip(self.feature_channels, maps, strict=True))
         return ModelOutput(logits=squeeze_binary(self.network.forward_head(last)), features=features)
+
+
+def _try_checkpoints(model: str, network: Any) -> None:
+    try:
+        network.set_grad_checkpointing(True)
+    except (AttributeError, AssertionError):
+        raise OptionError(
+            f"timm model {model}: has no gradient checkpoints, expected grad_checkpointing = false"
+        ) from None

@@ -84,7 +84,7 @@ def test_the_table_says_who_is_beaten_and_by_whom(two: Records, tmp_path: Path) 
     assert rows[STUDENT]["Beaten by"] == NONE and rows[RIVAL]["Beaten by"] == STUDENT
     assert (
         rows[STUDENT]["INT8 cost"] == "−0.001"
-        and rows[RIVAL]["AUC INT8 [95\u00a0% CI]"] == "0.920 [0.900, 0.940]"
+        and rows[RIVAL]["AUC deployed [95\u00a0% CI]"] == "0.920 [0.900, 0.940]"
     )
     write_report(folder)
     markdown = (folder / "report.md").read_text()

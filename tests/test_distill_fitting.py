@@ -1,6 +1,7 @@
 """Fitting a head: folds of whole groups, hyper-parameters, soft labels, and what is refused in a line."""
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -194,6 +195,22 @@ def test_hyper_parameters_are_checked_by_name_and_value() -> None:
         grid_of(student(head="rbf_svm", search={"kernel": ["linear"]}))
     with pytest.raises(EdgeproofError, match=re.escape("options.search.max_depth: found 0")):
         grid_of(student(head="random_forest", search={"max_depth": [0]}))
+
+
+def test_a_head_whose_package_is_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+    with pytest.raises(
+        EdgeproofError, match=re.escape("options.head: lightgbm needs what is not there")
+    ) as caught:
+        grid_of(student(head="lightgbm"))
+    assert "pip install 'edgeproof[boosting]'" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_hyper_parameters_of_lightgbm_are_numbers() -> None:
+    with pytest.raises(
+        EdgeproofError, match=re.escape("options.search.num_leaves: found -3, expected a number")
+    ):
+        grid_of(student(head="lightgbm", search={"num_leaves": [-3]}))
 
 
 def test_it_is_not_trained_from_python() -> None:

@@ -355,9 +355,7 @@ def test_cifake_asks_for_its_folder():
 
 
 def test_an_unknown_name_lists_the_shipped_ones():
-    assert failure("dmeo").startswith(
-        "unknown recipe 'dmeo'; choose one of: cifake, classical, compare-methods, demo"
-    )
+    assert failure("dmeo").startswith("unknown recipe 'dmeo'; choose one of: cifake, compare-methods, demo")
 
 
 @pytest.mark.parametrize("source", ["nowhere.toml", "runs/nowhere"])
@@ -459,3 +457,12 @@ def test_shipped_weights_replace_those_of_a_resolved_recipe(tmp_path):
     (tmp_path / "recipe.toml").write_text(to_toml(first))
     found = load_recipe(str(tmp_path / "recipe.toml"), overrides=["teacher.name=sim-128-robust"]).teacher
     assert (found.weights, found.preprocess.size) == ("sim-128-robust", 128)
+
+
+def test_a_student_may_have_a_loss_of_its_own():
+    students = {"small": {"name": "small_cnn", "loss": {"pos_weight": 4.88}}, "other": {"name": "small_cnn"}}
+    recipe = parse_recipe({**MINIMAL, "students": students, "loss": {"kind": "focal"}}, origin="")
+    assert recipe.loss_of("small").pos_weight == 4.88 and recipe.loss_of("small").kind == "bce"
+    assert recipe.loss_of("other").kind == recipe.loss_of("teacher").kind == "focal"
+    [line] = mistakes({**MINIMAL, "students": students, "training": {"balanced": True}})
+    assert line.startswith("training.balanced: given true beside students.small.loss.pos_weight")

@@ -19,17 +19,20 @@ from training_fixture import (
     training_data,
 )
 
+from distill.check_task import task_problems
 from distill.errors import EdgeproofError
 from distill.methods.ground_truth import GroundTruth
 from distill.methods.logit_mse import LogitMSE
 from distill.methods.objective import Objective
-from distill.recipe import Schedule
+from distill.recipe import Schedule, load_recipe
+from distill.roster import roster_of
 from distill.training.average import Average
 from distill.training.head import Backbone, head_of
 from distill.training.history import History
+from distill.training.layer_decay import layer_scales
 from distill.training.optimizer import make_optimizer, rate
 from students import STUDENTS
-from teachers import TEACHERS
+from teachers import TEACHERS, build_teacher
 
 EVERYTHING = {
     "optimizer": "sgd", "schedule": "one_cycle", "warmup": 0.3, "accumulate": 2, "clip": 0.5, "ema": 0.9, "patience": 5,
@@ -374,3 +377,35 @@ def test_on_an_accelerator_losses_are_looked_at_together():
     found = watch.look()
     assert (found.batch, found.indices, found.parts[0]) == (18, [21, 22], ("a", 1.0))
     assert watch.look() is None
+
+
+def test_layers_nearer_to_the_image_learn_more_slowly():
+    network = build_student_of_timm()
+    schedule = Schedule(layer_decay=0.5, learning_rate=1.0)
+    scales = layer_scales(network, decay=0.5)
+    optimizer = make_optimizer(network.parameters(), schedule=schedule, scales=scales)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    inner = network.network
+    order = [
+        inner.patch_embed.proj.weight,
+        inner.blocks[0].mlp.fc1.weight,
+        inner.blocks[1].mlp.fc1.weight,
+        inner.head.weight,
+    ]
+    found = [rates[id(parameter)] for parameter in order]
+    assert found[-1] == 1.0 and found[2] == found[1] * 2 and found[0] < found[1] < found[2] < 1.0
+    assert len(rates) == len(list(network.parameters()))
+    decays = {group["weight_decay"] for group in optimizer.param_groups if group["lr"] < 1}
+    assert decays == {0.0, schedule.weight_decay}
+
+
+def build_student_of_timm():
+    return build_teacher("timm:test_vit", options={"image_size": 64})
+
+
+def test_a_network_without_an_order_of_layers_is_refused():
+    recipe = load_recipe("demo", overrides=["students.rep_cnn.layer_decay=0.7"])
+    [problem] = [str(found) for found in task_problems(recipe, roster_of(recipe))]
+    assert problem == (
+        "students.rep_cnn.layer_decay: RepCNN does not tell the order of its layers, expected a network of timm"
+    )

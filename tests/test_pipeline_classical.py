@@ -5,7 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from cli import edgeproof, one_line_error
+from safetensors.torch import load_file
 
 from bench.records.accuracy import AccuracyRecord
 from deploy.runtime import Detector
@@ -18,6 +20,7 @@ from distill.roster import roster_of
 from distill.training.checkpoint import read_sidecar
 from distill.training.history import History
 from distill.training.tensorfile import open_tensors
+from students import build_student
 
 RECIPE = Path(__file__).parent / "classical.toml"
 STUDENTS = ("spectrum", "forest")
@@ -67,8 +70,28 @@ def test_embeddings_are_computed_once_for_both_arms(run: Path) -> None:
     splits = ("valid", "test", "heldout", "control")
     # of each backbone: those, the training images, and these with the unlabelled ones
     files = list((run / "embeddings").iterdir())
-    assert len(files) == 2 * (len(splits) + 2)
-    assert {open_tensors(path)[1]["embeddings"].shape[1] for path in files} == {96, 256}
+    widths = [open_tensors(path)[1]["embeddings"].shape[1] for path in files]
+    assert widths.count(96) == len(splits) + 2
+    # each arm has fine-tuned a backbone of its own
+    assert widths.count(256) == 2 * (len(splits) + 1) == len(widths) - widths.count(96)
+
+
+def test_a_backbone_is_fine_tuned_before_its_head_is_fitted(run: Path) -> None:
+    for arm in ("alone", "distilled"):
+        folder = run / f"students/forest/seed0/{arm}"
+        tuned = History.read(folder / "backbone/history.json")
+        assert [epoch.epoch for epoch in tuned.epochs] == [1]
+        assert tuned.seconds < History.read(folder / "history.json").seconds
+        assert not (folder / "backbone/weights.safetensors").exists()
+    torch.manual_seed(0)
+    options = {"backbone": "timm:test_efficientnet", "head": "random_forest"}
+    untrained = build_student("embed", options=options).backbone.state_dict()
+    states = [
+        load_file(run / f"students/forest/seed0/{arm}/weights.safetensors") for arm in ("alone", "distilled")
+    ]
+    first = next(name for name, value in untrained.items() if value.ndim == 4)
+    ours, theirs = (state[f"backbone.{first}"] for state in states)
+    assert 0 < (ours - untrained[first]).abs().max() < 0.5 and not torch.equal(ours, theirs)
 
 
 def test_a_finished_run_is_kept(run: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from distill.check import check_names
 from distill.cli.run import carry_out, stages_leaving
 from distill.data.simulate.settings import SceneCounts, SimulationSettings
 from distill.data.simulate.writer import simulate
@@ -70,3 +71,34 @@ def test_it_trains_the_reports_network_on_simulated_images(name, images, tmp_pat
     carry_out(recipe, tmp_path / "run", stages_leaving(recipe, [alone.predictions]))
     about = json.loads((tmp_path / "run" / alone.folder / "weights.json").read_text())
     assert about["architecture"] == student and about["learned_from"]["labelled"] == 48
+
+
+def test_seeds_has_every_system_of_the_reports_beside_a_distilled_student():
+    recipe = load_recipe("seeds")
+    check_names(recipe, roster_of(recipe))
+    heads = {
+        s.options.get("head", "logistic") for s in recipe.students.values() if s.name in ("embed", "spectrum")
+    }
+    assert {"logistic", "linear_svm", "knn", "random_forest", "gradient_boosting"} <= heads
+    networks = {s.name for s in recipe.students.values()}
+    assert {"rep_cnn", "small_cnn", "resnet18", "mobilenet_v2", "embed", "spectrum"} <= networks
+    assert any(name.startswith("timm:vit") for name in networks)
+    assert {s.options.get("frozen", False) for s in recipe.students.values() if s.name == "resnet18"} == {
+        True,
+        False,
+    }
+    assert recipe.loss_of("mobilenet_v2").pos_weight == "auto" and recipe.loss_of("cnn4").pos_weight == "none"
+
+
+def test_seeds_runs_in_a_tiny_form(images, tmp_path):
+    tiny = ("students.logistic.options.backbone=timm:test_efficientnet", "students.logistic.options.folds=2",
+            "students.vit.name=timm:test_vit", "students.vit.options.image_size=32", "students.vit.epochs=1",
+            "students.spectrum.options.folds=2")  # fmt: skip
+    recipe = load_recipe("seeds", overrides=[f"data.path={images}", *ONE_EPOCH, *tiny])
+    few = {name: recipe.students[name] for name in ("logistic", "vit", "spectrum")}
+    recipe = recipe.model_copy(update={"students": few})
+    roster = roster_of(recipe)
+    alone = [roster.controls_of(student)[0] for student in roster.distilled]
+    carry_out(recipe, tmp_path / "run", stages_leaving(recipe, [model.predictions for model in alone]))
+    for model in alone:
+        assert (tmp_path / "run" / model.folder / "weights.json").is_file()

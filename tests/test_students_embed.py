@@ -126,7 +126,7 @@ def test_spectrum_is_a_student_by_itself() -> None:
     assert student.head.points.shape == (1, 3 * 8)
 
 
-# --- open_clip, which is not installed for the tests --------------------------------------------------------
+# --- open_clip ----------------------------------------------------------------------------------------------
 
 
 class Tower(nn.Module):
@@ -145,7 +145,7 @@ def _open_clip(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("open_clip")
     model = nn.Module()
     model.visual = Tower()
-    module.create_model = lambda name, pretrained: model  # type: ignore[attr-defined]
+    module.create_model = lambda name, pretrained, force_image_size: model  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "open_clip", module)
 
 
@@ -163,9 +163,30 @@ def test_an_image_tower_of_open_clip_is_a_backbone(monkeypatch: pytest.MonkeyPat
 def test_open_clip_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(
-        OptionError, match=r"openclip:ViT-B-32: .*pip install open_clip_torch.*local weights file"
+        OptionError, match=r"openclip:ViT-B-32: package open_clip .*pip install 'edgeproof\[clip\]'"
     ):
         build_student("embed", options={"backbone": "openclip:ViT-B-32"})
+
+
+def test_a_real_image_tower_takes_images_of_the_size_asked_for_and_its_own_weights(tmp_path: Path) -> None:
+    open_clip = pytest.importorskip("open_clip")
+    torch.manual_seed(0)
+    tower = open_clip.create_model("ViT-S-32", pretrained=None, force_image_size=64).visual.eval()
+    save_file(tower.state_dict(), tmp_path / "clip.safetensors")
+    options = {
+        "backbone": "openclip:ViT-S-32",
+        "image_size": 64,
+        "weights": str(tmp_path / "clip.safetensors"),
+    }
+    student, images = build_student("embed", options=options).eval(), torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(student.embed(images), tower(images))
+    assert student.width == tower.output_dim
+
+
+def test_weights_of_open_clip_are_a_file() -> None:
+    with pytest.raises(OptionError, match="pretrained is not offered.*create_model.*visual.state_dict"):
+        build_student("embed", options={"backbone": "openclip:ViT-S-32", "pretrained": True})
 
 
 # --- bad input ----------------------------------------------------------------------------------------------
@@ -178,6 +199,7 @@ def test_open_clip_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"backbone": "timm:resnte18"}, "unknown timm model 'resnte18'; close matches: "),
         ({"backbone": "torchvision:resnte18"}, "unknown torchvision model 'resnte18'; close matches: "),
         ({"pretrained": True}, "backbone spectrum: it has no weights"),
+        ({"fine_tune_epochs": 1}, "backbone spectrum: it has no weights, expected fine_tune_epochs = 0"),
         ({"head": "svm"}, "option head is 'svm', expected 'logistic', 'linear_svm'"),
         ({"folds": 1}, "option folds is 1, expected greater than or equal to 2"),
     ],

@@ -5,6 +5,7 @@ import torch
 from scipy.fft import dctn
 
 from students.frequency import FrequencyBranch, dct_basis
+from students.rep_cnn import RepCNN
 from students.small_cnn import SmallCNN
 from teachers import build_teacher
 
@@ -28,6 +29,19 @@ def test_a_checkerboard_stands_out_where_its_frequency_is():
     assert found[7, 7] > found[:7, :7].max() + 1.5
 
 
+def test_the_bands_are_rings_at_the_start_and_their_log_energies_come_from_the_dct():
+    branch, image = FrequencyBranch(bands=16).eval(), torch.rand(1, 3, 32, 32)
+    blocks = image.mean(1)[0].unfold(0, 8, 4).unfold(1, 8, 4).reshape(-1, 8, 8).numpy()
+    energy = dctn(blocks, axes=(1, 2), norm="ortho").reshape(len(blocks), 64) ** 2
+    filters = np.logaddexp(0, branch.bands.detach().numpy())
+    expected = (np.log(energy @ filters.T + 1e-6) / 2).mean(0)
+    found = branch(image)[0].detach().numpy() * np.sqrt(1 + branch.norm.eps)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    rings = filters.reshape(16, 8, 8)
+    assert rings[0].argmax() == 0 and rings[15].argmax() == 63
+    assert all(rings[round(k * 15 / 7), k, k] > 0.99 for k in range(8))
+
+
 def test_bf16_autocast_keeps_it_exact():
     branch, images = FrequencyBranch().eval(), torch.rand(2, 3, 32, 32)
     with torch.autocast("cpu", torch.bfloat16):
@@ -42,17 +56,20 @@ def test_no_checkpoint_holds_the_basis():
 def networks():
     options = {"backbone": "test_efficientnet", "fpn_channels": 16, "levels": 2}
     return {
-        "student": lambda on: SmallCNN(blocks=2, convs_per_block=1, frequency=on),
+        "small_cnn": lambda on: SmallCNN(blocks=2, convs_per_block=1, frequency=on),
+        "rep_cnn": lambda on: RepCNN(stem_width=16, widths=(16,), depths=(1,), frequency=on),
         "teacher": lambda on: build_teacher("efficientnet_fpn_cbam", options={**options, "frequency": on}),
     }
 
 
-@pytest.mark.parametrize("kind", ["student", "teacher"])
-def test_a_network_with_the_branch_reads_it_and_trains_it(kind):
+@pytest.mark.parametrize("frequency", [True, "bands"])
+@pytest.mark.parametrize("kind", ["small_cnn", "rep_cnn", "teacher"])
+def test_a_network_with_the_branch_reads_it_and_trains_it(kind, frequency):
     make = networks()[kind]
-    network, images = make(True).train(), torch.rand(4, 3, 32, 32)
-    network(images).logits.sum().backward()
-    assert network.frequency.norm.weight.grad.abs().sum() > 0
+    network, images = make(frequency).train(), torch.rand(4, 3, 32, 32)
+    (network(images).logits * torch.arange(4)).sum().backward()
+    for trained in network.frequency.parameters():
+        assert trained.grad.abs().sum() > 0
     assert make(False).frequency is None
     network.eval()
     before = network(images).logits
@@ -60,8 +77,9 @@ def test_a_network_with_the_branch_reads_it_and_trains_it(kind):
     assert not torch.allclose(before, network(images).logits)
 
 
-def test_it_exports_to_onnx_as_it_is(tmp_path):
-    network, images = SmallCNN(blocks=2, convs_per_block=1, frequency=True).eval(), torch.rand(1, 3, 32, 32)
+@pytest.mark.parametrize("frequency", [True, "bands"])
+def test_it_exports_to_onnx_as_it_is(frequency, tmp_path):
+    network, images = networks()["rep_cnn"](frequency).eval(), torch.rand(1, 3, 32, 32)
     path = tmp_path / "m.onnx"
     torch.onnx.export(lambda_of(network), (images,), path, dynamo=True, external_data=False, verbose=False)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

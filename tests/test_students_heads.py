@@ -1,4 +1,4 @@
-"""Classical heads: what scikit-learn says, in torch, in ONNX Runtime and in OpenVINO."""
+"""Classical heads: what scikit-learn and LightGBM say, in torch, in ONNX Runtime and in OpenVINO."""
 
 from pathlib import Path
 
@@ -72,6 +72,8 @@ def _expected(fitted: Taught, embeddings: np.ndarray, *, num_logits: int) -> np.
     scaled = fitted.scaler_.transform(embeddings) if fitted.scaler_ else embeddings
     if hasattr(estimator, "decision_function"):
         return estimator.decision_function(scaled)
+    if hasattr(estimator, "booster_"):
+        return np.asarray(estimator.predict(scaled, raw_score=True))
     neighbours = hasattr(estimator, "n_neighbors")
     shares = estimator.predict(scaled) if neighbours else estimator.predict_proba(scaled)
     votes = shares * (estimator.n_neighbors if neighbours else estimator.n_estimators) + SMOOTHING
@@ -139,11 +141,12 @@ def test_a_tree_sends_a_float32_at_its_threshold_where_scikit_learn_does() -> No
     random = np.random.default_rng(0)
     embeddings = random.normal(size=(200, 1)).astype(np.float32)
     labels = random.integers(0, 2, 200)
-    for name in ("random_forest", "gradient_boosting"):
+    for name in ("random_forest", "gradient_boosting", "lightgbm"):
         fitted = CLASSIFIERS[name].make(0).fit(embeddings, labels, np.eye(2)[labels])
         head = HEADS[name](1, 1)
         head.hold(CLASSIFIERS[name].tensors(fitted, num_logits=1))
         at = head.threshold.numpy()
+        at = at[np.abs(at) > 1e-30]  # LightGBM reads what is nearer to zero as zero
         beside = np.concatenate([at, np.nextafter(at, np.float32(np.inf))])[:, None]
         with torch.no_grad():
             said = head(torch.from_numpy(beside)).squeeze(1).numpy()

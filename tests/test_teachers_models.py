@@ -201,3 +201,17 @@ def test_without_network_the_error_tells_the_way_out(name, monkeypatch):
         "timm model test_efficientnet: pretrained weights cannot be had (offline); "
         "give a local file with the option weights = '<file>.safetensors'"
     )
+
+
+def test_gradient_checkpoints_change_no_gradient_and_no_exported_graph():
+    torch.manual_seed(0)
+    plain = build_teacher("timm:test_vit", options={"image_size": 64})
+    kept = build_teacher("timm:test_vit", options={"image_size": 64, "grad_checkpointing": True})
+    kept.load_state_dict(plain.state_dict())
+    images = torch.rand(2, 3, 64, 64)
+    for network in (plain, kept):
+        network.train()(images).logits.sum().backward()
+    assert kept.network.grad_checkpointing and not plain.network.grad_checkpointing
+    for ours, theirs in zip(kept.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad)
+    assert not kept.eval().network.grad_checkpointing

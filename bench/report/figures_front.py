@@ -1,20 +1,21 @@
-"""The picture of the students' front: accuracy as INT8 against latency, and which of them none beats on both."""
+"""The picture of the students' front: accuracy as deployed against latency, and which of them none beats on both."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from bench.report.data import RunData
 from bench.report.figures_tradeoff import plain_log
+from bench.report.labels import box, place
 from bench.report.students import Candidate, candidates, front
 from bench.report.style import colour_of, marker_of, picture
 from distill.page.blocks import Picture
 from distill.page.charts import FAINT, axes, plain
 
-_LIFT = 7  # points between a marker and its name
+_MARKER, _LETTERS = 9.0, 8.5  # points
 
 
 def students_front(run: RunData) -> Picture | None:
-    """Every student in its fastest INT8 form with its interval; the line joins those that no other beats."""
+    """Every student in its fastest form with its interval; the line joins those that no other beats."""
     found = candidates(run)
     if len(found) < 2:
         return None
@@ -24,8 +25,8 @@ def students_front(run: RunData) -> Picture | None:
         pixels = f"{run.large}×{run.large}"
         ax = axes(
             figure,
-            x=f"Latency p50 of INT8 at {pixels}, ms (log scale)",
-            y=f"{run.measures.title} on test, INT8",
+            x=f"Latency p50 as deployed at {pixels}, ms (log scale)",
+            y=f"{run.measures.title} on test, as deployed",
         )
         ax.set_xscale("log")
         ax.step(
@@ -35,6 +36,8 @@ def students_front(run: RunData) -> Picture | None:
             _mark(ax, run, candidate, in_front=candidate in best)
         ax.margins(x=0.14, y=0.12)
         plain_log(ax)
+        figure.draw_without_rendering()  # settles the layout, so that names can be placed in pixels
+        _write_names(ax, run, found)
 
     return picture("students_front", finding=_finding(best), draw=draw, width=7.4, height=4.6)
 
@@ -54,7 +57,18 @@ def _mark(ax: Any, run: RunData, candidate: Candidate, *, in_front: bool) -> Non
         candidate.p50, candidate.score, s=64, marker=marker_of(candidate.item), zorder=3, linewidths=1.5,
         facecolors=colour if in_front else "none", edgecolors=colour,
     )  # fmt: skip
-    ax.annotate(
-        plain(candidate.name), (candidate.p50, candidate.score), xytext=(_LIFT, _LIFT), textcoords="offset points",
-        fontsize=8.5, color=colour,
-    )  # fmt: skip
+
+
+def _write_names(ax: Any, run: RunData, found: Sequence[Candidate]) -> None:
+    """Each name beside its marker, where no marker or other name is."""
+    pixel = ax.figure.dpi / 72
+    markers = [box(ax.transData.transform((c.p50, c.score)), _MARKER * pixel, _MARKER * pixel) for c in found]
+    taken = list(markers)
+    for candidate, marker in zip(found, markers, strict=True):
+        width, height = 0.56 * _LETTERS * pixel * len(candidate.name), 1.3 * _LETTERS * pixel
+        spot = place(marker, width=width, height=height, taken=taken, frame=ax.get_window_extent().extents)
+        taken.append(spot)
+        ax.annotate(
+            plain(candidate.name), ((spot[0] + spot[2]) / 2, (spot[1] + spot[3]) / 2), xycoords="figure pixels",
+            ha="center", va="center", fontsize=_LETTERS, color=colour_of(run, candidate.name),
+        )  # fmt: skip

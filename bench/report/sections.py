@@ -30,7 +30,7 @@ from bench.report.methods import methods
 from bench.report.opening import opening
 from bench.report.published import published
 from bench.report.stopped import stopped_by_audit
-from bench.report.students import students
+from bench.report.students import left_out, students
 from bench.report.style import colour_of
 from bench.report.teacher_cost import teacher_cost
 from bench.report.thresholds import rates, verdicts
@@ -130,8 +130,13 @@ def _speed(run: RunData, verdict: Verdict) -> Section:
 
 def _students(run: RunData, verdict: Verdict) -> Section:
     found = students(run)
+    told = left_out(run)
     blocks = _filled(
-        run, *([found] if found else []), *gallery(lambda: students_front(run)), files=("accuracy.json",)
+        run,
+        *([found] if found else []),
+        *gallery(lambda: students_front(run)),
+        *told,
+        files=("accuracy.json",),
     )
     return _folded("Which student?", "all of them beside each other, and which none beats", blocks)
 

@@ -77,9 +77,9 @@ def _one_table(run: RunData, verdict: Verdict) -> "Table | str":
 
 def _students(run: RunData, found: PageTable) -> "Table":
     """The table of students with the columns that a terminal has room for."""
-    wanted = ("Student", "INT8 cost", "Runtime", "Input", "p50 ms", EAGER, "Beaten by")
+    wanted = ("Student", "INT8 cost", "Form", "p50 ms", EAGER, "Training s", "Beaten by")
     places = [
-        i for i, column in enumerate(found.columns) if column.title in wanted or "INT8 [" in column.title
+        i for i, column in enumerate(found.columns) if column.title in wanted or "deployed [" in column.title
     ]
     return _some_columns(found, places, simulated=run.simulated)
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from deploy.float_parts import is_marked
 from deploy.macs import IR_COMPUTE, ir_macs
 from deploy.openvino_ir import openvino_core, save_openvino
 from deploy.quantization_record import FloatLayer
@@ -133,6 +134,7 @@ def _options(
 ) -> dict[str, Any]:
     layers = _layers(model)
     ignored = {*_tail(model), *(layers[position].get_friendly_name() for position in float_layers)}
+    ignored |= {name for node in model.get_ordered_ops() if is_marked(name := node.get_friendly_name())}
     return {
         "preset": nncf.QuantizationPreset(settings.preset),
         "subset_size": min(settings.subset_size or len(images), len(images)),

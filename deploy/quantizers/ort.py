@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from deploy.float_parts import MARK, is_marked
 from deploy.macs import ONNX_COMPUTE, onnx_macs
 from deploy.quantization_record import FloatLayer, FormRecord
 from deploy.quantizers.base import BackendSettings, Images, Quantizer
@@ -98,6 +99,7 @@ class _Builder:
         model = onnx.load(self.prepared)
         layers = _layers(model)
         excluded = {layers[position].name for position in self.float_layers} | set(float_nodes(model, form))
+        excluded |= {node.name for node in model.graph.node if is_marked(node.name)}
         source, output = self.folder / f"{form}-float.onnx", self.folder / f"{form}.onnx"
         if form == "expand":
             expand_constants(model)
@@ -170,7 +172,7 @@ def _prepare(source: Path, path: Path) -> Any:
     quant_pre_process(source, path, skip_symbolic_shape=True)  # the shape is static: nothing symbolic
     model = onnx.load(path)
     for number, node in enumerate(model.graph.node):
-        node.name = f"{node.op_type}_{number}"
+        node.name = f"{MARK if is_marked(node.name) else ''}{node.op_type}_{number}"
     onnx.save(model, path)
     return model
 

@@ -1,6 +1,7 @@
 """``edgeproof run`` and the verbs that do a part of it; :func:`run` is the same for programs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,7 @@ import typer
 
 from distill.cli.options import JsonOption, OutOption, RecipeArgument, SeedsOption, SetOption
 from distill.cli.terminate import stopped
-from distill.errors import EdgeproofError, MistakesError
+from distill.errors import EdgeproofError, GateFailedError, MistakesError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,7 +95,8 @@ def run(
         GateFailedError: a gate failed; everything was written all the same.
     """
     resolved, folder = _resolve(recipe, out=out, overrides=overrides, seeds=seeds)
-    _execute(resolved, folder, _checked_stages(resolved, verb=verb), resume=resume, reporter=reporter)
+    resolved, stages = _checked(resolved, verb=verb)
+    _execute(resolved, folder, stages, resume=resume, reporter=reporter, again=partial(stages_of, verb=verb))
     return folder
 
 
@@ -104,16 +106,32 @@ def run_verb(recipe: "str | Recipe", *, out: Path | None, overrides: Sequence[st
 
 
 def _execute(
-    recipe: "Recipe", folder: Path, stages: "list[Stage]", *, resume: bool, reporter: "Reporter | None"
+    recipe: "Recipe",
+    folder: Path,
+    stages: "list[Stage]",
+    *,
+    resume: bool,
+    reporter: "Reporter | None",
+    again: "Callable[[Recipe], list[Stage]] | None" = None,
 ) -> None:
+    """Run the stages; ``again`` lists those of the recipe without an optional student that could not be made."""
+    from distill.cli.left_out import after
     from distill.pipeline.runner import run_stages
     from distill.pipeline.stage import Run
     from distill.training.precision import process_count
 
     processes = process_count(recipe.training)
-    run_stages(
-        Run(folder=folder, recipe=recipe), stages, resume=resume, reporter=reporter, processes=processes
-    )
+    while True:
+        try:
+            run_stages(Run(folder, recipe), stages, resume=resume, reporter=reporter, processes=processes)
+            return
+        except GateFailedError:
+            raise
+        except EdgeproofError as error:
+            if again is None:
+                raise
+            recipe = after(recipe, error)
+            stages, resume = again(recipe), True
 
 
 def roster_for(recipe: "Recipe") -> "Roster":
@@ -177,7 +195,7 @@ def _add_distill(app: typer.Typer, verb: str, text: str) -> None:
     ) -> None:
         resolved, folder = _resolve(recipe, out=out, overrides=overrides or [], seeds=seeds)
         _run(resolved, folder, resume=True, dry_run=False, verb=verb)
-        _print_arms(resolved, folder, as_json=as_json)
+        _print_arms(folder, as_json=as_json)
 
     command.__doc__ = f"{text} Stages that are whole are kept; what distillation gave is printed."
     app.command(name=verb)(command)
@@ -200,7 +218,7 @@ def _add_compare(app: typer.Typer) -> None:
                 "for each lesson to compare"
             )
         _run(resolved, folder, resume=True, dry_run=False, verb=COMPARE)
-        _print_arms(resolved, folder, as_json=as_json)
+        _print_arms(folder, as_json=as_json)
         if not as_json:
             _print_report(folder)
 
@@ -216,7 +234,7 @@ def _run(
 ) -> None:
     from distill.cli.outlook import listed, reckon, told, warnings_about
 
-    stages, console = _checked_stages(resolved, verb=verb), _told_on()
+    (resolved, stages), console = _checked(resolved, verb=verb), _told_on()
     dataset = listed(resolved)
     for warning in warnings_about(resolved, dataset):
         console.print(f"edgeproof: warning: {warning}", highlight=False, markup=False, soft_wrap=True)
@@ -231,7 +249,10 @@ def _run(
         stages, expected_s = list(found.stages), found.seconds
         console.print(f"edgeproof: {told(found)}", highlight=False, soft_wrap=True)
     try:
-        carry_out(resolved, folder, stages, resume=resume, expected_s=expected_s, progress=progress)
+        again = partial(stages_of, verb=verb)
+        carry_out(
+            resolved, folder, stages, resume=resume, expected_s=expected_s, progress=progress, again=again
+        )
     finally:
         if (folder / "report.html").is_file() and verb == "report":
             _print_result(folder)
@@ -245,6 +266,7 @@ def carry_out(
     resume: bool = True,
     expected_s: float | None = None,
     progress: Path | None = None,
+    again: "Callable[[Recipe], list[Stage]] | None" = None,
 ) -> None:
     """Run stages and show how far they are, on standard error, and in the file ``progress`` where one is given."""
     from distill.pipeline.console import ConsoleReporter
@@ -253,7 +275,7 @@ def carry_out(
         with ConsoleReporter(
             _told_on(), expected_s=expected_s, folder=folder, progress_file=progress
         ) as reporter:
-            _execute(recipe, folder, stages, resume=resume, reporter=reporter)
+            _execute(recipe, folder, stages, resume=resume, reporter=reporter, again=again)
     except KeyboardInterrupt:
         raise stopped(f"; what was finished in {folder} is whole, --resume goes on there") from None
 
@@ -286,13 +308,14 @@ def _resolve(
     return recipe if seeds is None else with_seeds(recipe, seeds), Path(out or folder)
 
 
-def _checked_stages(recipe: "Recipe", *, verb: str) -> list["Stage"]:
-    """The verb's stages, after everything that can be checked before any work."""
+def _checked(recipe: "Recipe", *, verb: str) -> tuple["Recipe", list["Stage"]]:
+    """The recipe and the verb's stages, after everything that can be checked before any work."""
+    from distill.cli.left_out import without_unfit
     from distill.data.layouts import find_layout
     from distill.task import find_task
 
     _require_training()
-    _check_names(recipe)
+    recipe = without_unfit(recipe, check=_check_names)
     if verb == "quantize" and not recipe.quantization:
         raise EdgeproofError(
             "quantization: found no quantizer, expected one at least (edgeproof list quantizers)"
@@ -302,7 +325,7 @@ def _checked_stages(recipe: "Recipe", *, verb: str) -> list["Stage"]:
         labels = find_task(recipe.task).classes
         data = recipe.data
         find_layout(Path(data.path).expanduser(), layout=data.layout, labels=labels, columns=data.columns)
-    return stages
+    return recipe, stages
 
 
 def _check_names(recipe: "Recipe") -> None:
@@ -344,13 +367,15 @@ def _print_report(folder: Path) -> None:
     wide_console().print(f"report: {(folder / 'report.html').resolve()}", highlight=False, soft_wrap=True)
 
 
-def _print_arms(recipe: "Recipe", folder: Path, *, as_json: bool) -> None:
-    """What distillation gave every student: on standard output, where progress has left no mark."""
+def _print_arms(folder: Path, *, as_json: bool) -> None:
+    """What distillation gave every student of a run: on standard output, where progress has left no mark."""
     from bench.report.terminal import arms_tables
     from bench.seeds import compare_all
     from distill.pipeline.stage import Run
+    from distill.recipe import load_recipe
     from distill.roster import roster_of
 
+    recipe = load_recipe(str(folder / "recipe.toml"))  # without the students that were left out
     found = compare_all(Run(folder=folder, recipe=recipe), roster_of(recipe))
     if as_json:
         typer.echo(found.model_dump_json(indent=2))

@@ -136,9 +136,12 @@ class _Job:
 
     @contextmanager
     def _naming(self, stage: Stage) -> Iterator[None]:
-        """Turn what the system refuses into an error that names the stage."""
+        """Turn what the system refuses into an error that names the stage; of any other, note whose stage it ended."""
         try:
             yield
+        except EdgeproofError as error:
+            error.student = stage.student
+            raise
         except OSError as error:
             raise EdgeproofError(
                 f"stage {stage.name}: {error.strerror or error} ({error.filename or self.run.folder})"

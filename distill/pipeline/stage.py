@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from distill.recipe import Recipe
+from distill.roster import Model
 
 Progress = Callable[[int, int], None]
 
@@ -61,6 +62,12 @@ class Stage:
     alone: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
     state: Callable[[Recipe], Any] | None = None
+
+    @property
+    def student(self) -> str:
+        """Name of the student that the work is about; empty if it is about none."""
+        about = (getattr(value, "model", value) for value in self.arguments.values())
+        return next((each.name for each in about if isinstance(each, Model) and not each.is_teacher), "")
 
     def run(self, run: Run, progress: Progress) -> None:
         """Do the work."""

@@ -5,7 +5,7 @@ from functools import partial
 from distill.pipeline.runfolder import AUDIT, SAMPLES, SCAN, SUMMARY, WEIGHTS
 from distill.pipeline.stage import Stage
 from distill.recipe import DISTILLED, ModelSettings, Recipe
-from distill.roster import TEACHER, Model, Roster
+from distill.roster import TEACHER, Model, Roster, settings_of
 from distill.stages.controls import check_pool
 from distill.stages.cost import COST, measure_cost
 from distill.stages.data import audit_data, data_state, make_data
@@ -22,7 +22,8 @@ _TRAINING = ("loss", "task", "augmentation")  # the input size comes with the mo
 _ELSEWHERE = {"seeds", "processes", "accelerator", "views"}  # inert, or in the stages' arguments
 _KNOBS = tuple(name for name in TrainingSettings.model_fields if name not in _ELSEWHERE)
 _POOL = "pool"
-_SCHEDULE = tuple(ModelSettings.model_fields)
+_RARE = ("layer_decay", "loss")
+_SCHEDULE = tuple(name for name in ModelSettings.model_fields if name not in _RARE)
 
 
 def distill_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
@@ -92,7 +93,8 @@ def teacher_stages(recipe: Recipe, roster: Roster, teacher: Model) -> list[Stage
             arguments={"model": teacher, **lesson},
             reads=(
                 *_TRAINING, *_fields("training", _KNOBS), "seed",
-                *_fields(teacher.section, (*_SCHEDULE, "weights", "fine_tune", "generated_class", "predictions", "box_weight")),
+                *_of_network(recipe, teacher),
+                *_fields(teacher.section, ("weights", "fine_tune", "generated_class", "predictions", "box_weight")),
                 *(
                     (*_fields("distillation", ("label_weight", "methods")), f"{teacher.section}.learns_from")
                     if learns else ()
@@ -141,7 +143,7 @@ def cost_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
             "distillation-cost", "bench", measure_cost,
             arguments={"model": model, "sources": sources, "views": views},
             reads=(
-                *_TRAINING, *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE), "distillation.methods",
+                *_TRAINING, *_fields("training", _KNOBS), *_of_network(recipe, model), "distillation.methods",
             ),
             needs=("audit", *_heard(sources), _training_name(model)),  # its number format is read
             outputs=(COST,),
@@ -168,8 +170,7 @@ def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...]
         arguments={"model": model, "sources": sources, "views": views},
         reads=(
             *(name for name in _TRAINING if model.arm != "plain" or name != "augmentation"),
-            *_fields("training", _KNOBS), *_fields(model.section, _SCHEDULE),
-            *_lesson(model),
+            *_fields("training", _KNOBS), *_of_network(recipe, model), *_lesson(model),
         ),
         needs=("audit", *([_POOL] if model.arm == "pool" else _heard(sources))),
         outputs=(*_in(model, TRAINED), model.logits),
@@ -184,6 +185,14 @@ def _lesson(model: Model) -> tuple[str, ...]:
     if model.arm == DISTILLED:
         return _fields("distillation", ("label_weight", "methods"))
     return (f"distillation.variants.{model.arm}",)
+
+
+def _of_network(recipe: Recipe, model: Model) -> tuple[str, ...]:
+    """What a training reads of its network's section; what few have only where they have it, so that older runs stay whole."""
+    settings = settings_of(recipe, model)
+    fields = type(settings).model_fields
+    rare = (name for name in _RARE if name in fields and getattr(settings, name) != fields[name].default)
+    return _fields(model.section, (*_SCHEDULE, *rare))
 
 
 def _heard(sources: tuple[Source, ...]) -> list[str]:

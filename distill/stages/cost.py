@@ -106,7 +106,7 @@ class Turns:
         self.module = Trainable(
             network,
             task=find_task(recipe.task),
-            objectives=[ground_truth(run), *methods],
+            objectives=[ground_truth(run, learner=model), *methods],
             schedule=schedule,
             spec=spec,
             online=teachers.online,

@@ -22,9 +22,16 @@ FOLDER = "embeddings"  # in the run folder: shared by all that have the same bac
 
 
 def fit_student(
-    run: Run, progress: Progress, *, network: Any, model: Model, sources: tuple[Source, ...], pixels: Any
+    run: Run,
+    progress: Progress,
+    *,
+    network: Any,
+    model: Model,
+    sources: tuple[Source, ...],
+    pixels: Any,
+    started: float,
 ) -> None:
-    """Fit the head of ``network`` to ``pixels``, and leave what a training leaves.
+    """Fit the head of ``network`` to ``pixels``, and leave what a training leaves; ``started`` is when its work began.
 
     Raises:
         EdgeproofError: too few images or groups of a class for the head, in the words of the student's section.
@@ -32,7 +39,7 @@ def fit_student(
     from distill.training.fitting import Lesson, fit_head
     from distill.training.precision import training_threads
 
-    task, started = find_task(run.recipe.task), time.monotonic()
+    task = find_task(run.recipe.task)
     network = on_device(run, network)
     lesson = Lesson(
         embeddings=_embeddings(run, network, model, pixels, progress=progress),

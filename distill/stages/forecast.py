@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from distill.data.samples import UNLABELLED_SPLIT, Dataset
 from distill.pipeline.stage import Stage
@@ -13,6 +14,9 @@ from distill.stages.data import make_data
 from distill.stages.sources import Source
 from distill.stages.student import train_student
 from distill.stages.teacher import cache_outputs, train_teacher
+
+if TYPE_CHECKING:
+    from students.embed import Embed
 
 StepSeconds = Callable[[Recipe, Model], float]
 """Seconds of one training step of a network here, forward and backward."""
@@ -153,8 +157,11 @@ def _training_cost(recipe: Recipe, model: Model, images: Images, step: float) ->
     shown = images.train + (
         0 if model.is_teacher else images.unlabelled
     )  # every arm of a student has as many steps
-    if _is_fitted(recipe, model):  # each image is embedded once; its step has no backward pass
-        return (shown + images.judged) / settings.batch_size * step * _OVERHEAD + _FIT_S
+    head = _fitted(recipe, model)
+    if head:  # each image is embedded once
+        once = (shown + images.judged) / settings.batch_size * step * _OVERHEAD + _FIT_S
+        steps = head.fine_tune_epochs * shown / settings.batch_size
+        return once + steps * step / _FORWARD * _OVERHEAD
     judging = images.judged / settings.batch_size * step * _FORWARD * _OVERHEAD
     if model.is_teacher and recipe.all_teachers[model.name].finished:
         return judging
@@ -162,10 +169,10 @@ def _training_cost(recipe: Recipe, model: Model, images: Images, step: float) ->
     return epochs + judging * (1 + settings.epochs / 3)  # the validation split after every epoch
 
 
-def _is_fitted(recipe: Recipe, model: Model) -> bool:
+def _fitted(recipe: Recipe, model: Model) -> "Embed | None":
     from distill.check_fitted import fitted_student
 
-    return fitted_student(recipe, model) is not None
+    return fitted_student(recipe, model)
 
 
 def _pixels_mb(recipe: Recipe, roster: Roster, images: Images) -> float:

@@ -1,5 +1,6 @@
 """The work of a student's stages: one training each."""
 
+import time
 from typing import Any
 
 from distill.data.samples import UNLABELLED_SPLIT
@@ -8,6 +9,7 @@ from distill.pipeline.runfolder import load_samples
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Model
 from distill.stages.controls import pool_pixels
+from distill.stages.fine_tuned import tune_backbone
 from distill.stages.fitted import fit_student
 from distill.stages.listening import open_sources
 from distill.stages.sources import Source, methods_for
@@ -19,6 +21,7 @@ from distill.stages.training import (
     train,
 )
 from distill.task import find_task
+from distill.training.settings import Schedule
 from distill.training.views import Views
 
 
@@ -31,27 +34,35 @@ def train_student(
     from distill.models import make_model
     from students.embed import Embed
 
+    started = time.monotonic()
     torch.manual_seed(model.seed or 0)
     network = make_model(run.recipe, model)
     pixels = shown_pixels(run, model, taught=bool(sources))
-    if isinstance(network, Embed):
-        fit_student(run, progress, network=network, model=model, sources=sources, pixels=pixels)
+
+    def by_gradients(trained: Any, place: Model, schedule: Schedule) -> None:
+        train(
+            run,
+            trained,
+            model=place,
+            objectives=objectives_of(run, model, sources=sources, pixels=pixels),
+            schedule=schedule,
+            progress=progress,
+            views=views,
+            teachers=open_sources(run, sources, student=model),
+            pixels=pixels,
+            augmentation=AugmentationSettings() if model.arm == "plain" else None,
+            # whatever an arm sees of them: equal budget
+            images=len(load_samples(run.folder).split("train", UNLABELLED_SPLIT)),
+        )
+
+    schedule = run.recipe.students[model.name]
+    if not isinstance(network, Embed):
+        by_gradients(network, model, schedule)
+        logits_of_splits(run, model)
         return
-    train(
-        run,
-        network,
-        model=model,
-        objectives=objectives_of(run, model, sources=sources, pixels=pixels),
-        schedule=run.recipe.students[model.name],
-        progress=progress,
-        views=views,
-        teachers=open_sources(run, sources, student=model),
-        pixels=pixels,
-        augmentation=AugmentationSettings() if model.arm == "plain" else None,
-        # whatever an arm sees of them: equal budget
-        images=len(load_samples(run.folder).split("train", UNLABELLED_SPLIT)),
-    )
-    logits_of_splits(run, model)
+    if network.fine_tune_epochs:
+        tune_backbone(run, network, model=model, schedule=schedule, by_gradients=by_gradients)
+    fit_student(run, progress, network=network, model=model, sources=sources, pixels=pixels, started=started)
 
 
 def shown_pixels(run: Run, model: Model, *, taught: bool) -> Any:
@@ -66,6 +77,8 @@ def shown_pixels(run: Run, model: Model, *, taught: bool) -> Any:
 def objectives_of(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
     """What a student minimises in its arm: the labels, and where it is taught the methods of its lesson."""
     if model.is_control:
-        return [ground_truth(run, labels=find_task(run.recipe.task).targets(pixels.samples))]
+        labels = find_task(run.recipe.task).targets(pixels.samples)
+        return [ground_truth(run, learner=model, labels=labels)]
     taught = methods_for(run.recipe, model, [source.teacher for source in sources])
-    return [ground_truth(run, weight=run.recipe.distillation.lesson(model.arm).label_weight), *taught]
+    weight = run.recipe.distillation.lesson(model.arm).label_weight
+    return [ground_truth(run, learner=model, weight=weight), *taught]

@@ -82,10 +82,13 @@ def train_teacher(
 def _lessons(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any) -> list[Any]:
     """What a teacher learns: the labels, and what an assistant hears from the teacher before it."""
     if not sources:
-        return [ground_truth(run, owner=model)]
+        return [ground_truth(run, learner=model, owner=model)]
     labels = np.array([sample.label for sample in pixels.samples])
     taught = methods_for(run.recipe, model, [source.teacher for source in sources])
-    return [ground_truth(run, weight=run.recipe.distillation.label_weight, labels=labels), *taught]
+    return [
+        ground_truth(run, learner=model, weight=run.recipe.distillation.label_weight, labels=labels),
+        *taught,
+    ]
 
 
 def weights_state(recipe: Recipe, *, model: Model) -> str:

@@ -153,12 +153,14 @@ def choose(run: Run, progress: Progress, *, model: Model, candidates: Sequence[M
     ).write(run.folder / model.choice)
 
 
-def ground_truth(run: Run, *, weight: float = 1.0, owner: Model | None = None, labels: Any = None) -> Any:
-    """The recipe's loss against the targets ``[N]``, those of the training split unless given."""
+def ground_truth(
+    run: Run, *, learner: Model, weight: float = 1.0, owner: Model | None = None, labels: Any = None
+) -> Any:
+    """The learner's loss against the targets ``[N]``, those of the training split (of ``owner``) unless given."""
     task = find_task(run.recipe.task)
     if labels is None:
         labels = task.targets(load_samples(home_of(run, owner).folder).split("train"))
-    return task.ground_truth(run.recipe.loss, labels=labels, weight=weight)
+    return task.ground_truth(run.recipe.loss_of(learner.name), labels=labels, weight=weight)
 
 
 def taught_pixels(run: Run, *, spec: PreprocessSpec) -> Any:

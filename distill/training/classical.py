@@ -1,4 +1,4 @@
-"""scikit-learn's classifiers for the heads of :class:`students.embed.Embed`: fitted to shares of classes, read out as tensors.
+"""What fits the heads of :class:`students.embed.Embed`: scikit-learn's classifiers and LightGBM's, read out as tensors.
 
 What a teacher says of an image is a share for every class. A classifier that takes labels alone sees the image once for every
 class, weighted with its share; the nearest neighbours vote with their shares.
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -19,7 +18,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from torch import Tensor
 
-Numbers = npt.NDArray[Any]
+from distill.optional import require
+from distill.training.classical_trees import Numbers, boosted, columns_of, forest, lightgbm_trees, shares_of
+
 _LEAST_SHARE = 1e-3  # a class of a smaller share is left out
 _LEAST = 1e-6  # probability, for its logarithm
 
@@ -76,11 +77,13 @@ class Classifier:
         make: seed → the classifier.
         search: hyper-parameter → values to choose from by default; those with one value may be searched if asked for.
         read: a fitted classifier and the number of logits → the head's tensors.
+        package: that only some users install.
     """
 
     make: Callable[[int], Taught]
     search: Mapping[str, tuple[Any, ...]]
     read: Read
+    package: str = ""
 
     def tensors(self, fitted: Taught, *, num_logits: int) -> dict[str, Tensor]:
         """The tensors of the head: float32, indices int64."""
@@ -98,7 +101,7 @@ def _linear(fitted: Taught, num_logits: int) -> dict[str, Numbers]:
     estimator, scaler = fitted.estimator_, fitted.scaler_
     weight = estimator.coef_ / scaler.scale_
     bias = estimator.intercept_ - weight @ scaler.mean_
-    return {"weight": _columns(weight.T, num_logits).T, "bias": _columns(bias, num_logits)}
+    return {"weight": columns_of(weight.T, num_logits).T, "bias": columns_of(bias, num_logits)}
 
 
 def _rbf(fitted: Taught, num_logits: int) -> dict[str, Numbers]:
@@ -132,7 +135,7 @@ def _neighbours(fitted: Taught, num_logits: int) -> dict[str, Numbers]:
     neighbours = fitted.estimator_
     return {
         **_points(fitted, neighbours._fit_X),
-        "votes": _shares(neighbours._y, num_logits),
+        "votes": shares_of(neighbours._y, num_logits),
         "ranks": np.ones(neighbours.n_neighbors),
     }
 
@@ -141,107 +144,6 @@ def _points(fitted: Taught, points: Numbers) -> dict[str, Numbers]:
     kept = points.astype(np.float32).astype(np.float64)
     scaler = fitted.scaler_
     return {"mean": scaler.mean_, "scale": scaler.scale_, "points": kept, "squares": (kept**2).sum(1)}
-
-
-def _forest(fitted: Taught, num_logits: int) -> dict[str, Numbers]:
-    trees = [tree.tree_ for tree in fitted.estimator_.estimators_]
-    return _table(
-        [
-            _Tree(
-                feature=tree.feature,
-                threshold=tree.threshold,
-                left=tree.children_left,
-                right=tree.children_right,
-                leaf=tree.children_left < 0,
-                value=_shares(tree.value[:, 0, :], num_logits),
-            )
-            for tree in trees
-        ]
-    )
-
-
-def _boosted(fitted: Taught, num_logits: int) -> dict[str, Numbers]:
-    boosting = fitted.estimator_
-    columns = boosting.n_trees_per_iteration_
-    trees = []
-    for iteration in boosting._predictors:
-        for column, predictor in enumerate(iteration):
-            nodes = predictor.nodes
-            leaf = nodes["is_leaf"].astype(bool)
-            value = np.zeros((len(nodes), columns))
-            value[leaf, column] = nodes["value"][leaf]
-            trees.append(
-                _Tree(
-                    feature=nodes["feature_idx"],
-                    threshold=nodes["num_threshold"],
-                    left=nodes["left"].astype(np.int64),
-                    right=nodes["right"].astype(np.int64),
-                    leaf=leaf,
-                    value=_columns(value, num_logits),
-                )
-            )
-    start = np.asarray(boosting._baseline_prediction, dtype=np.float64).reshape(-1)
-    return {**_table(trees), "start": _columns(start, num_logits)}
-
-
-@dataclass(frozen=True)
-class _Tree:
-    """Nodes of one tree, M of them, the root first."""
-
-    feature: Numbers
-    threshold: Numbers
-    left: Numbers
-    right: Numbers
-    leaf: Numbers
-    value: Numbers
-
-
-def _table(trees: list[_Tree]) -> dict[str, Numbers]:
-    """All trees in one table, see :class:`students.heads.Trees`."""
-    starts = np.cumsum([0, *(len(tree.leaf) for tree in trees)])
-    parts: dict[str, list[Numbers]] = {
-        name: [] for name in ("feature", "threshold", "left", "right", "value")
-    }
-    for tree, start in zip(trees, starts, strict=False):
-        own = np.arange(len(tree.leaf))
-        parts["feature"].append(np.where(tree.leaf, 0, tree.feature))
-        parts["threshold"].append(_rounded_down(np.where(tree.leaf, 0.0, tree.threshold)))
-        for name, child in (("left", tree.left), ("right", tree.right)):
-            parts[name].append(start + np.where(tree.leaf, own, child))
-        parts["value"].append(tree.value)
-    return {
-        **{name: np.concatenate(values) for name, values in parts.items()},
-        "roots": starts[:-1],
-        "levels": np.ones(max(map(_depth, trees))),
-    }
-
-
-def _depth(tree: _Tree) -> int:
-    reached, level = np.zeros(1, dtype=np.int64), 0
-    while len(reached := reached[~tree.leaf[reached]]):
-        reached = np.concatenate([tree.left[reached], tree.right[reached]]).astype(np.int64)
-        level += 1
-    return level
-
-
-def _rounded_down(thresholds: Numbers) -> Numbers:
-    """As float32, by which every float32 falls on the side where it was: ``x <= t`` for the largest of them up to t."""
-    rounded = thresholds.astype(np.float32)
-    return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
-
-
-def _columns(values: Numbers, num_logits: int) -> Numbers:
-    """One column of log-odds ``[..., 1]`` as the logits of two classes where the task has two; any other as it is."""
-    return (
-        np.concatenate([values / -2, values / 2], axis=-1)
-        if (num_logits, values.shape[-1]) == (2, 1)
-        else values
-    )
-
-
-def _shares(values: Numbers, num_logits: int) -> Numbers:
-    """Of two classes with one logit, the share of the second, ``[..., 1]``."""
-    return values[..., 1:] if num_logits == 1 else values
 
 
 CLASSIFIERS: Final[dict[str, Classifier]] = {
@@ -268,7 +170,7 @@ CLASSIFIERS: Final[dict[str, Classifier]] = {
     "random_forest": Classifier(
         make=lambda seed: Taught(RandomForestClassifier(random_state=seed)),
         search={"n_estimators": (100,), "max_depth": (12,), "min_samples_leaf": (1, 5), "max_features": ("sqrt",)},
-        read=_forest,
+        read=forest,
     ),
     "gradient_boosting": Classifier(
         make=lambda seed: Taught(HistGradientBoostingClassifier(early_stopping=False, random_state=seed)),
@@ -276,6 +178,17 @@ CLASSIFIERS: Final[dict[str, Classifier]] = {
             "max_iter": (100,), "learning_rate": (0.1,), "max_leaf_nodes": (7, 31), "min_samples_leaf": (20,),
             "l2_regularization": (0.0,),
         },
-        read=_boosted,
+        read=boosted,
+    ),
+    "lightgbm": Classifier(
+        make=lambda seed: Taught(
+            require("lightgbm").LGBMClassifier(random_state=seed, n_jobs=1, deterministic=True, verbosity=-1)
+        ),
+        search={
+            "n_estimators": (100,), "learning_rate": (0.1,), "num_leaves": (7, 31), "min_child_samples": (20,),
+            "reg_lambda": (0.0,),
+        },
+        read=lightgbm_trees,
+        package="lightgbm",
     ),
 }  # fmt: skip

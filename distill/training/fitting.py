@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from distill.errors import EdgeproofError, unknown_name
+from distill.optional import require
 from distill.task import Task
 from distill.training.classical import CLASSIFIERS, Taught
 from students.embed import Embed
@@ -57,9 +58,16 @@ def grid_of(student: Embed) -> dict[str, tuple[Any, ...]]:
     """Hyper-parameter → the values to choose from: the head's own, where the recipe gives none.
 
     Raises:
-        EdgeproofError: a name that the head has not, no value, or one that scikit-learn refuses.
+        EdgeproofError: a name that the head has not, no value, one that scikit-learn refuses, or a package that is missing.
     """
     classifier = CLASSIFIERS[student.head_name]
+    if classifier.package:
+        try:
+            require(classifier.package)
+        except EdgeproofError as error:
+            raise EdgeproofError(
+                f"options.head: {student.head_name} needs what is not there: {error}"
+            ) from None
     for name, values in student.search.items():
         if name not in classifier.search:
             kind = f"hyper-parameter of {student.head_name}"
@@ -74,6 +82,12 @@ def grid_of(student: Embed) -> dict[str, tuple[Any, ...]]:
 
 
 def _check_value(estimator: Any, name: str, value: Any) -> None:
+    if not hasattr(estimator, "_parameter_constraints"):  # not scikit-learn's own
+        if isinstance(value, bool | str) or value < 0:
+            raise EdgeproofError(
+                f"options.search.{name}: found {value!r}, expected a number that is not negative"
+            )
+        return
     try:
         estimator.set_params(**{name: value})._validate_params()
     except ValueError as error:

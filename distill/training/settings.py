@@ -25,6 +25,7 @@ class Schedule(Section):
         patience: epochs without a better validation score after which a training ends; 0 = never.
         frozen_epochs: epochs at the start in which the head alone trains.
         mixup: alpha of mixup (Zhang et al. 2018, arXiv 1710.09412); 0 = none.
+        layer_decay: factor on the learning rate from each layer to the one before it (networks of timm); 1 = the same for all.
     """
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
@@ -40,6 +41,7 @@ class Schedule(Section):
     patience: Natural = 0
     frozen_epochs: Natural = 0
     mixup: NonNegative = 0.0
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
 
 
 class LossSettings(Section):
@@ -73,7 +75,7 @@ class LossSettings(Section):
     def remedies(self) -> list[str]:
         """The keys with which this loss makes up for imbalanced classes."""
         active = {
-            "loss.pos_weight": self.pos_weight != "none", "loss.logit_adjustment": self.logit_adjustment > 0
+            "pos_weight": self.pos_weight != "none", "logit_adjustment": self.logit_adjustment > 0
         }  # fmt: skip
         return [name for name, is_on in active.items() if is_on]
 

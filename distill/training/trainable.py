@@ -19,6 +19,7 @@ from distill.training.average import Average
 from distill.training.compiled import Compiled
 from distill.training.finite import Bad, FiniteWatch
 from distill.training.head import Backbone
+from distill.training.layer_decay import layer_scales
 from distill.training.mixup import draw_mix, mix_batch
 from distill.training.normalize import normalize
 from distill.training.optimizer import make_optimizer, rate
@@ -147,7 +148,9 @@ class Trainable(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Optimizer and learning rate by the schedule."""
-        optimizer = make_optimizer(self.parameters(), schedule=self.schedule)
+        decay = self.schedule.layer_decay
+        scales = layer_scales(self.model, decay=decay) if decay < 1 else {}
+        optimizer = make_optimizer(self.parameters(), schedule=self.schedule, scales=scales)
         total = self.total_steps = int(self.trainer.estimated_stepping_batches)
         scheduler = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: rate(step, total=total, schedule=self.schedule)

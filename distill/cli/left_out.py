@@ -1,0 +1,59 @@
+"""Students that a run may do without (``optional``): one that cannot be made is told of, and the others go on."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import typer
+
+from distill.errors import EdgeproofError
+
+if TYPE_CHECKING:
+    from distill.recipe import Recipe
+
+
+def without_unfit(recipe: "Recipe", *, check: Callable[["Recipe"], None]) -> "Recipe":
+    """The recipe without the optional students that ``check`` refuses.
+
+    Raises:
+        EdgeproofError: what it says of the rest, or of all where nothing would be left.
+    """
+    for name, settings in recipe.students.items():
+        others = [other for other in recipe.students if other != name]
+        if not settings.optional or not others:
+            continue
+        try:
+            check(recipe.model_copy(update={"students": {name: settings}}))
+        except EdgeproofError as error:
+            if _fits(recipe, others, check):
+                return without_unfit(_without(recipe, name, error), check=check)
+    check(recipe)
+    return recipe
+
+
+def _fits(recipe: "Recipe", names: list[str], check: Callable[["Recipe"], None]) -> bool:
+    """Whether any of these students alone is not refused: then it is not the rest of the recipe that is wrong."""
+    for name in names:
+        try:
+            check(recipe.model_copy(update={"students": {name: recipe.students[name]}}))
+        except EdgeproofError:
+            continue
+        return True
+    return False
+
+
+def after(recipe: "Recipe", error: EdgeproofError) -> "Recipe":
+    """The recipe to go on with after a stage of an optional student has failed.
+
+    Raises:
+        EdgeproofError: ``error`` itself, where it was no such stage, or no other student is left.
+    """
+    settings = recipe.students.get(error.student)
+    if settings is None or not settings.optional or len(recipe.students) == 1:
+        raise error
+    return _without(recipe, error.student, error)
+
+
+def _without(recipe: "Recipe", name: str, error: EdgeproofError) -> "Recipe":
+    reason = str(error).partition("\n")[0]
+    typer.echo(f"edgeproof: warning: left out, since the recipe calls it optional: {reason}", err=True)
+    return recipe.without(name, reason=reason)
