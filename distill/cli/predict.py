@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from distill.cli.options import JsonOption
 from distill.cli.verbosity import is_quiet, is_verbose
 from distill.errors import EdgeproofError
 
+if TYPE_CHECKING:
+    from deploy.video.frames import Sampling
+
 _LOOK_EVERY_S = 0.5
 
 
@@ -19,9 +22,9 @@ def predict(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[ARTIFACT] PHOTO...",
+            metavar="[ARTIFACT] PHOTO|CLIP...",
             help="An artifact's folder or the name of a shipped one (edgeproof list artifacts; default: photos-128), "
-            "then photos or folders of photos.",
+            "then photos, videos, or folders of them.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -44,11 +47,20 @@ def predict(
         bool, typer.Option("--provenance", help="Tell beside it what the file says of its own origin.")
     ] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder for OpenVINO's compiled models.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="Of a video: frames, in bursts of eight evenly over it (default: 64).")
+    ] = None,
+    every: Annotated[int | None, typer.Option(help="Of a video: every n-th frame instead.")] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(help="Folder for a picture, a CSV and a JSON of each video over time.")
+    ] = None,
 ) -> None:
-    """Say of each photo whether it is real or generated. Needs no torch."""
+    """Say of each photo or video whether it is real or generated. Needs no torch."""
     from deploy.predict import Form, answers_for, check_csv, summary, tell, warn
     from deploy.runtime import Detector
+    from deploy.video.answer import clip_answers
 
+    sampling = _sampling(frames, every)
     if csv:
         check_csv(csv)
     _still_warnings()
@@ -58,7 +70,8 @@ def predict(
     if detector.caution:
         warn(f"caution: {detector.caution}")
     extra = _provenance if provenance else None
-    answers = answers_for(detector, photos, policy=policy, extra=extra)  # type: ignore[arg-type]
+    clips = clip_answers(detector, sampling=sampling, policy=policy, out=timeline)  # type: ignore[arg-type]
+    answers = answers_for(detector, photos, policy=policy, extra=extra, clips=clips)  # type: ignore[arg-type]
     form: Form = "lines" if stdin or watch else "json" if as_json else "text"
     classes = detector.manifest.labels if detector.manifest.task == "multiclass" else ()
     told = tell(answers, form=form, csv=csv, classes=classes)
@@ -96,6 +109,14 @@ def _artifact_and_photos(paths: list[Path]) -> tuple[Path | str, list[Path]]:
     return DEFAULT, paths
 
 
+def _sampling(frames: int | None, every: int | None) -> "Sampling":
+    from deploy.video.frames import Sampling
+
+    if frames is not None and every is not None:
+        raise EdgeproofError("--frames and --every were given, expected one of them")
+    return Sampling(every=every) if frames is None else Sampling(frames=frames)
+
+
 def _still_warnings() -> None:
     """What a library has to say of a photo's odd metadata is nothing that a user can mend."""
     import warnings
@@ -113,6 +134,9 @@ def _provenance(photo: Path) -> dict[str, Any]:
 
 
 def _photos(images: list[Path], *, stdin: bool, watch: Path | None) -> Iterable[Path]:
+    from importlib.util import find_spec
+
+    from deploy.video.suffixes import VIDEO_SUFFIXES
     from deploy.watch import new_photos, paths_from, photos_in
 
     if bool(images) + stdin + (watch is not None) != 1:
@@ -121,7 +145,8 @@ def _photos(images: list[Path], *, stdin: bool, watch: Path | None) -> Iterable[
         return paths_from(open(0, "rb", buffering=0, closefd=False))  # noqa: PTH123, SIM115
     if watch:
         return new_photos(watch, pause=_pause)
-    return [photo for path in images for photo in photos_in(path)]
+    also = VIDEO_SUFFIXES if find_spec("av") else frozenset()  # without it a folder's clips are passed over
+    return [photo for path in images for photo in photos_in(path, also=also)]
 
 
 def _pause() -> bool:
