@@ -356,7 +356,7 @@ def test_cifake_asks_for_its_folder():
 
 def test_an_unknown_name_lists_the_shipped_ones():
     assert failure("dmeo").startswith(
-        "unknown recipe 'dmeo'; choose one of: cifake, classical, compare-methods, demo"
+        "unknown recipe 'dmeo'; choose one of: attribution, cifake, classical, compare-methods, demo"
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from distill.cli import run
+from distill.cli.attribute import attribute
 from distill.cli.bench import bench
 from distill.cli.cross import cross
 from distill.cli.data import data_app
@@ -81,6 +82,7 @@ app.command()(sensitivity)
 app.command()(search)
 app.command()(cross)
 app.command()(explain)
+app.command()(attribute)
 app.command(name="list")(list_names)
 app.command()(doctor)
 app.add_typer(data_app, name="data")
