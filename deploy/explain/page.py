@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deploy.explain.record import Explained, ExplainRecord, Looked, Scores
-from distill.page.blocks import Block, Gallery, Page, Picture, Points, Section, Table, Terms, Text, columns
+from distill.page.blocks import Block, Gallery, Page, Picture, Points, Section, Table, Terms, columns
 from distill.page.formats import correlation, fixed, with_interval
 
 _WORDS = {
@@ -25,8 +25,6 @@ def page_of(record: ExplainRecord, *, folder: Path) -> Page:
     """Scores in a table, and every picture with its answers; ``folder`` holds them."""
     names = ", ".join(record.models)
     opening: list[Block] = [Terms([(method, _WORDS[method]) for method in _methods(record)])]
-    if len(record.scores) == 1:
-        opening.append(Text(told(record.scores[0])))
     if record.cautions:
         opening.append(Points(record.cautions, bad=True))
     sections = []
