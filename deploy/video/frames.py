@@ -4,7 +4,7 @@ Frames are chosen by their time stamps, never by a frame rate, so that a variabl
 turns or mirrors is turned or mirrored.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ from distill.preprocess import Pixels
 
 _SEEK_S = 2.0  # a gap that is rather jumped over than decoded through
 _ODD = 1e-3  # s: what rounding does to time stamps
+_PLACES = 4  # at least
 _MISSING_S = 1.0  # less than the header promises
 
 
@@ -27,7 +28,7 @@ class Sampling:
 
     Attributes:
         frames: how many, in bursts that lie evenly over the clip.
-        burst: neighbours in a burst: what flickers shows between neighbours alone.
+        burst: neighbours in a burst, about: what flickers shows between neighbours alone.
         every: every n-th frame from first to last instead.
     """
 
@@ -93,7 +94,7 @@ class Clip:
     def _bursts(self, sampling: Sampling) -> Iterator[Frame]:
         """So many frames from each of the places on; a place that the last burst has passed goes on from there."""
         decoded, now = self._decoded(), -np.inf
-        for number, place in enumerate(burst_times(sampling, self.duration_s)):
+        for number, (place, size) in enumerate(bursts_of(sampling, self.duration_s)):
             if number and place - now > _SEEK_S and self._seek(place):
                 decoded = self._decoded()
             taken = 0
@@ -102,7 +103,7 @@ class Clip:
                     continue
                 now, taken = time_s, taken + 1
                 yield Frame(time_s, number, _upright(frame))
-                if taken == min(sampling.burst, sampling.frames):
+                if taken == size:
                     break
 
     def _decoded(self) -> Iterator[tuple[float, Any]]:
@@ -129,12 +130,16 @@ class Clip:
         return True
 
 
-def burst_times(sampling: Sampling, duration_s: float) -> Sequence[float]:
-    """Where bursts begin, in seconds: in the middle of equal parts of the clip, the first at its start if there is one."""
-    count = max(1, sampling.frames // sampling.burst)
-    if count == 1 or duration_s <= 0:
-        return (0.0,)
-    return tuple(duration_s * number / count for number in range(count))
+def bursts_of(sampling: Sampling, duration_s: float) -> list[tuple[float, int]]:
+    """Where every burst begins, in seconds, and of how many frames it is: evenly from the clip's start on.
+
+    A few frames are spread over four places rather than kept in one.
+    """
+    count = max(min(_PLACES, sampling.frames), round(sampling.frames / sampling.burst))
+    if duration_s <= 0:
+        count = 1
+    size, more = divmod(sampling.frames, count)
+    return [(duration_s * number / count, size + (number < more)) for number in range(count)]
 
 
 class open_clip:  # noqa: N801 - used like a function
