@@ -14,6 +14,7 @@ from deploy.artifact import Manifest
 from deploy.cautions import SIMULATED
 from deploy.in_order import in_order
 from deploy.prediction import Prediction
+from deploy.video.suffixes import is_clip
 from distill.errors import EdgeproofError
 from distill.files import atomic_path, check_output
 from distill.plain import plain
@@ -52,6 +53,7 @@ def answers_for(
     *,
     policy: Policy | None = None,
     extra: Callable[[Path], Mapping[str, Any]] | None = None,
+    clips: Callable[[Path], Answer] | None = None,
 ) -> Iterator[Answer]:
     """One answer a photo, in their order; a bad photo gets an ``error``, the others go on.
 
@@ -60,6 +62,7 @@ def answers_for(
         photos: may be endless; a few are held at once.
         policy: see :meth:`Detector.predict`.
         extra: what else is told of a photo that could be read.
+        clips: answers videos (see :func:`deploy.video.answer.clip_answers`); None takes every file for a photo.
 
     Raises:
         EdgeproofError: no such policy.
@@ -68,6 +71,8 @@ def answers_for(
 
     def answer(photo: Path) -> Answer:
         try:
+            if clips and is_clip(photo):
+                return clips(photo)
             found = _answer(photo, detector.predict(photo, policy=policy), detector=detector)
             return {**found, **(extra(photo) if extra else {})}
         except EdgeproofError as error:

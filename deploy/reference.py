@@ -3,7 +3,7 @@
 A checkpoint alone needs torch, which is imported when it is asked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from deploy.limits import Probabilities
 from deploy.runtime import Detector
 from distill.errors import EdgeproofError
 from distill.preprocess import Pixels, PreprocessSpec
-from distill.task import Families, MultiClass, Task, task_of_labels
+from distill.task import Families, MultiClass, Task, find_task, task_of_labels
+from distill.task_settings import TaskSettings
 
 Judge = Callable[[Pixels], Probabilities]
 _BATCH = 32
@@ -46,12 +47,16 @@ class Reference:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network with its weights (an ``nn.Module``), its task and input, and the digest of its file."""
+    """A network with its weights (an ``nn.Module``), its task and input, and the digest of its file.
+
+    ``data`` is what it learned from, as an artifact's manifest says it; empty where nobody wrote it down.
+    """
 
     network: Any
     task: Task
     spec: PreprocessSpec
     digest: str
+    data: str = ""
 
 
 def open_reference(path: Path, *, manifest: Manifest, threads: int) -> Reference:
@@ -92,14 +97,23 @@ def _checkpoint(path: Path, manifest: Manifest) -> Reference:
     )  # fmt: skip
 
 
-def read_checkpoint(path: Path, *, manifest: Manifest) -> Checkpoint:
-    """The network that an artifact was made from, of a ``.safetensors`` file and its sidecar. Needs torch.
+def read_checkpoint(
+    path: Path, *, manifest: Manifest | None = None, layers: Sequence[str] = ()
+) -> Checkpoint:
+    """The network of a ``.safetensors`` file and its sidecar. Needs torch.
+
+    Args:
+        path: the file.
+        manifest: of the artifact that was made from it, whose task it must have; None takes the sidecar's.
+        layers: submodules whose outputs become features, where the network has none of its own.
 
     Raises:
-        EdgeproofError: a damaged file, a sidecar that does not describe a network, or a network of another task.
+        EdgeproofError: a damaged file, a sidecar that does not describe a network, a network of another task, or no such
+            layer.
     """
     from distill.training.checkpoint import load_weights, read_sidecar
     from distill.wrapped import wrap
+    from students.options import OptionError
 
     about = read_sidecar(path)
     try:
@@ -111,13 +125,19 @@ def read_checkpoint(path: Path, *, manifest: Manifest) -> Checkpoint:
             f"{path.with_suffix('.json')}: not the sidecar of a network ({error}), expected architecture, options, task "
             "and preprocess"
         ) from None
-    network = wrap(network, image_size=spec.size)  # as it was when it was saved
+    own = hasattr(network, "feature_channels")
+    try:  # wrapped as it was when it was saved
+        network = wrap(network, layers=() if own else layers, image_size=spec.size)
+    except OptionError as error:
+        raise EdgeproofError(f"{path}: {error}") from None
     load_weights(network, path)
-    return Checkpoint(network.eval(), task, spec, digest=about["sha256"])
+    return Checkpoint(network.eval(), task, spec, digest=about["sha256"], data=about.get("data", ""))
 
 
-def _task(described: Any, manifest: Manifest, *, path: Path) -> Task:
+def _task(described: Any, manifest: Manifest | None, *, path: Path) -> Task:
     """Of a sidecar; a network of generator families has more logits than its artifact."""
+    if manifest is None:
+        return find_task(TaskSettings.model_validate(described))
     if described == manifest.task == "binary":
         return task_of_labels(manifest.task, manifest.labels)
     labels = tuple(described["labels"]) if isinstance(described, dict) else ()

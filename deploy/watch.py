@@ -11,15 +11,16 @@ from distill.preprocess import SUFFIXES
 _State = tuple[int, int]  # bytes, and when it was last changed
 
 
-def photos_in(path: Path) -> list[Path]:
-    """The photos in a folder and the folders below it; a file is itself.
+def photos_in(path: Path, *, also: frozenset[str] = frozenset()) -> list[Path]:
+    """The photos in a folder and the folders below it, and files with the suffixes ``also``; a file is itself.
 
     Raises:
         EdgeproofError: a folder without photos.
     """
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    wanted = SUFFIXES | also
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in wanted and file.is_file())
     if not found:
         raise EdgeproofError(
             f"{path}: holds no photos, expected files ending in {', '.join(sorted(SUFFIXES))}"

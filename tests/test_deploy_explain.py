@@ -9,9 +9,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from deploy.explain import METHODS, energy_inside, explain, pointing_game, squares
-from deploy.explain_images import side_by_side
-from deploy.explain_page import told
-from deploy.explain_record import ExplainRecord, Scores
+from deploy.explain.marks import agreement
+from deploy.explain.page import told
+from deploy.explain.picture import CAPTION, GAP, Panel, sheet
+from deploy.explain.picture import SIDE as SHOWN
+from deploy.explain.record import ExplainRecord, Scores
 from distill.cli.app import app
 from distill.data.simulate.settings import SceneCounts, SimulationSettings
 from distill.data.simulate.writer import simulate
@@ -73,15 +75,24 @@ def test_scores_of_a_map_that_is_known():
         explain(stripes_in_place, np.zeros((SIDE, SIDE, 3), np.uint8), method="lime")
 
 
-def test_the_picture_is_red_where_it_speaks_for_generated():
-    heat = np.zeros((16, 16), np.float32)
-    heat[:8], heat[8:] = 1.0, -1.0
-    shown = np.asarray(
-        Image.open(io.BytesIO(side_by_side(np.full((16, 16, 3), 128, np.uint8), heat))), np.int64
-    )
-    right = shown[:, shown.shape[1] // 2 + 8 :]
-    top, bottom = right[: len(right) // 3].mean(axis=(0, 1)), right[-len(right) // 3 :].mean(axis=(0, 1))
+def test_maps_agree_with_themselves_and_not_with_their_opposite():
+    heat = np.random.default_rng(0).random((8, 8)).astype(np.float32)
+    assert agreement(heat, 3 * heat + 1) == pytest.approx(1) and agreement(heat, -heat) == pytest.approx(-1)
+    assert agreement(heat, np.ones((8, 8), np.float32)) == 0.0
+
+
+def test_the_picture_is_red_where_it_speaks_for_generated_and_what_was_altered_is_outlined():
+    heat, mask = np.zeros((16, 16), np.float32), np.zeros((16, 16), np.uint8)
+    heat[:8], heat[8:], mask[4:12, 4:12] = 1.0, -1.0, 255
+    grey = np.full((16, 16, 3), 128, np.uint8)
+    png = sheet([Panel(grey, ("a photo",), mask=mask), Panel(grey, ("a model", "generated 0.9"), heat)])
+    shown = np.asarray(Image.open(io.BytesIO(png)), np.int64)
+    assert shown.shape == (SHOWN + CAPTION, 2 * SHOWN + GAP, 3)
+    left, right = shown[CAPTION:, :SHOWN], shown[CAPTION:, SHOWN + GAP :]
+    top, bottom = right[: SHOWN // 3].mean(axis=(0, 1)), right[-SHOWN // 3 :].mean(axis=(0, 1))
     assert top[0] > top[2] and bottom[2] > bottom[0]
+    yellow = (left == (255, 214, 0)).all(axis=2)
+    assert yellow[SHOWN // 4 + 1, SHOWN // 2] and not yellow[SHOWN // 2, SHOWN // 2]
 
 
 def test_the_command_explains_photos_and_scores_maps_of_simulated_blends(tmp_path):
@@ -108,21 +119,33 @@ def test_the_command_explains_photos_and_scores_maps_of_simulated_blends(tmp_pat
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     record = ExplainRecord.read(out / "explain.json")
-    [found] = record.images
+    found, *masked = record.images
+    assert len(masked) == 4 and all(image.image.startswith("test/") for image in masked)
     with Image.open(out / found.picture) as picture:
-        assert picture.size == (2 * 320 + 8, 320)
-    assert f"strongest at {found.peak[0]}, {found.peak[1]}" in result.stdout
-    assert record.scores.images == 5 and record.scores.groups == 5 and 0 < record.scores.chance < 1
-    assert told(record.scores) in result.stdout
+        assert picture.size == (2 * SHOWN + GAP, SHOWN + CAPTION)
+    [look] = found.maps
+    assert look.method == "occlusion" and f"strongest at {look.peak[0]}, {look.peak[1]}" in result.stdout
+    [scores] = record.scores
+    assert scores.images == 5 and scores.groups == 5 and 0 < scores.chance < 1
+    assert scores.gain is None and told(scores) in result.stdout
     page = (out / "explain.html").read_text()
     assert "photo.png" in page and "data:image/png;base64," in page and "simulated images only" in page
     as_json = CliRunner().invoke(app, ["explain", "simulated-64", str(photo), "--json"])
-    assert json.loads(as_json.stdout)["images"][0]["peak"] == list(found.peak)
+    assert json.loads(as_json.stdout)["images"][0]["maps"][0]["peak"] == list(look.peak)
 
 
 def test_a_peak_no_better_than_chance_is_called_so():
     scores = Scores(
-        images=60, groups=60, pointing=0.2, pointing_ci=(0.1, 0.3), energy=0.2, energy_ci=None, chance=0.25
+        model="a",
+        form="torch fp32",
+        method="rise",
+        images=60,
+        groups=60,
+        pointing=0.2,
+        pointing_ci=(0.1, 0.3),
+        energy=0.2,
+        energy_ci=None,
+        chance=0.25,
     )
     assert scores.beats_chance is False and "not shown to be better than chance" in told(scores)
     assert scores.model_copy(update={"pointing_ci": None}).beats_chance is None
@@ -135,6 +158,8 @@ def test_wrong_values_are_one_line(tmp_path):
         Image.new("RGB", (70, 70)).save(tmp_path / kind / "a.png")
     for given, said in (
         ([], "neither photos nor --data"),
+        ([str(tmp_path / "real" / "a.png"), "--method", "gradcam"], "others need a checkpoint"),
+        ([str(tmp_path / "real" / "a.png"), "--with", "simulated-46"], "simulated-46: expected an artifact"),
         ([str(tmp_path / "none.png")], "none.png"),
         (["--data", str(tmp_path)], "no image with a mask"),
         ([str(tmp_path / "real" / "a.png"), "--method", "lime"], "method is 'lime'"),

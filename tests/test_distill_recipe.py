@@ -355,7 +355,9 @@ def test_cifake_asks_for_its_folder():
 
 
 def test_an_unknown_name_lists_the_shipped_ones():
-    assert failure("dmeo").startswith("unknown recipe 'dmeo'; choose one of: cifake, compare-methods, demo")
+    assert failure("dmeo").startswith(
+        "unknown recipe 'dmeo'; choose one of: attribution, cifake, compare-methods, demo"
+    )
 
 
 @pytest.mark.parametrize("source", ["nowhere.toml", "runs/nowhere"])

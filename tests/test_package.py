@@ -17,10 +17,11 @@ PACKAGES = {"teachers", "students", "distill", "deploy", "bench"}
 TORCH_FREE = """
     bench.accuracy bench.card bench.contestants.artifact bench.degradations bench.latency
     bench.records.accuracy bench.records.distillation bench.records.latency
-    bench.report.terminal bench.report.write bench.seeds bench.stages
+    bench.attribution.collect bench.attribution.page bench.report.terminal bench.report.write bench.seeds bench.stages
     deploy.artifact deploy.auto deploy.card deploy.hub deploy.metadata deploy.parity deploy.predict deploy.runtime deploy.selftest
     deploy.timing deploy.variants
     deploy.evaluate deploy.evaluate_page deploy.evaluate_text deploy.service.app
+    deploy.explain.images deploy.explain.page deploy.explain.scores deploy.video.answer
     deploy.stages.degradations distill.__main__ distill.cli.doctor distill.data.explore.inspect
     distill.data.explore.report distill.data.layouts distill.data.scan distill.data.shards.pack
     distill.data.transforms.augment distill.data.transforms.degradations distill.data.unlabelled

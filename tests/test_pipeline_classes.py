@@ -11,6 +11,7 @@ from cli import edgeproof, one_line_error
 from digits_fixture import NAMES, write_digits
 from filelock import FileLock
 
+from bench.attribution.record import AttributionRecord
 from bench.records.accuracy import AccuracyRecord
 from deploy.artifact import verify
 from deploy.runtime import Detector
@@ -223,3 +224,18 @@ def test_families_train_on_the_number_of_the_family(families_run: Path) -> None:
     }  # fmt: skip
     sidecar = json.loads((families_run / "students/small_cnn/weights.json").read_text())
     assert sidecar["task"] == {"kind": "families", "labels": ["real", "vae8", "blend"]}
+
+
+def test_a_run_of_families_says_who_made_an_image(families_run, tmp_path):
+    done = edgeproof("attribute", families_run, "--out", tmp_path, "--artifact", tmp_path / "named")
+    assert done.returncode == 0, done.stderr
+    record = AttributionRecord.read(tmp_path / "attribution.json")
+    assert record.classes == ("real", "vae8", "blend") and record.rows[3:] == ("bilinear",)
+    assert {"teacher", "small_cnn distilled", "small_cnn alone", "nearest fingerprint"} == {
+        found.model for found in record.models
+    }
+    test = load_samples(families_run).split("test")
+    assert all(sum(map(sum, found.matrix[:3])) == len(test) for found in record.models)
+    assert "nearest fingerprint" in (tmp_path / "attribution.html").read_text()
+    named = Detector.load(tmp_path / "named")
+    assert named.manifest.labels == record.classes and named.manifest.task == "multiclass"

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from distill.cli import run
+from distill.cli.attribute import attribute
 from distill.cli.bench import bench
 from distill.cli.cross import cross
 from distill.cli.data import data_app
@@ -85,6 +86,7 @@ app.command()(sensitivity)
 app.command()(search)
 app.command()(cross)
 app.command()(explain)
+app.command()(attribute)
 app.command()(score)
 app.command()(serve)
 app.command(name="list")(list_names)

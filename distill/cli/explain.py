@@ -1,5 +1,6 @@
-"""``edgeproof explain``: where in a photo an artifact's answer comes from. Needs no torch."""
+"""``edgeproof explain``: where in a photo a model's answer comes from. An artifact needs no torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,20 +10,49 @@ from distill.cli.options import JsonOption
 from distill.errors import EdgeproofError
 
 if TYPE_CHECKING:
-    from deploy.explain_record import ExplainRecord
+    from deploy.explain.images import Shown
+    from deploy.explain.record import ExplainRecord
+    from deploy.explain.subject import View
+    from distill.data.samples import Dataset
 
 
 def explain(
-    artifact: Annotated[str, typer.Argument(help="An artifact's folder, or the name of a shipped one.")],
-    images: Annotated[list[Path] | None, typer.Argument(help="Photos.", metavar="[IMAGE]...")] = None,
-    method: Annotated[
-        str, typer.Option(help="occlusion (64 to 225 answers a photo) or rise (400).")
-    ] = "occlusion",
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[MODEL] [PHOTO]...",
+            help="An artifact's folder, a checkpoint (.safetensors) or its folder, or the name of a shipped one; then photos.",
+        ),
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="MODEL", help="Another model beside it (repeatable)."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="A run folder instead of a model: teacher, student alone, distilled and INT8 beside each other."
+        ),
+    ] = None,
+    student: Annotated[str | None, typer.Option(help="Of --run (default: its first).")] = None,
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--method",
+            help="occlusion (64 to 225 answers a photo) or rise (400); of a checkpoint gradcam, gradcam++, hirescam, xgradcam, "
+            "layercam, eigengradcam, and attention where it has some (repeatable).",
+        ),
+    ] = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option("--layer", help="Of a checkpoint: feature map for gradcam and its like (repeatable)."),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(help="A simulated set, to score maps against its masks of what was altered."),
     ] = None,
     samples: Annotated[int, typer.Option(help="Images of it, at most.", min=1)] = 100,
+    show: Annotated[int, typer.Option(help="Images of it that are drawn.", min=0)] = 4,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for pictures, explain.html and explain.json.")
     ] = None,
@@ -31,46 +61,103 @@ def explain(
         str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
     ] = None,
 ) -> None:
-    """Show what in a photo an artifact's answer hangs on, by hiding parts of it; needs no torch."""
-    from deploy.explain_images import explain_photos, score_maps
-    from deploy.explain_page import told
-    from deploy.explain_record import ExplainRecord
-    from deploy.runtime import Detector
-    from deploy.shipped import find_artifact
-    from distill.cli.progress import bar
-    from distill.data.layouts import load_dataset
+    """Show what in a photo an answer hangs on: by hiding parts of it, or from the inside of a network."""
+    from deploy.explain.subject import views_of
+    from distill.cli.explain_models import models_named, models_of_run
 
-    if not images and data is None:
+    given = list(paths or [])
+    subjects, reference = (
+        models_of_run(run, student, layers=layers or [])
+        if run
+        else models_named(given[:1], beside or [], layers=layers or [], runtime=runtime)
+    )
+    dataset = _dataset(data, run)
+    photos = given if run else given[1:]
+    if not photos and dataset is None:
         raise EdgeproofError("explain: neither photos nor --data were given, expected one of them")
-    detector = Detector.load(find_artifact(artifact, runtime=runtime), runtime=runtime)
+    views = views_of(subjects, methods or [])
     folder = None if as_json and out is None else out or Path("explained")
-    dataset = load_dataset(data) if data else None
-    with bar("explaining") as progress:
-        found = explain_photos(detector, images or [], method=method, out=folder, progress=progress)
-        scores = (
-            score_maps(detector, dataset, method=method, samples=samples, progress=progress)
-            if dataset
-            else None
-        )
-    manifest = detector.manifest
-    record = ExplainRecord(
-        artifact=manifest.name, runtime=detector.runtime, precision=detector.precision, method=method,
-        images=tuple(found), scores=scores, cautions=(detector.caution,) if detector.caution else (),
-    )  # fmt: skip
-    if as_json:
-        typer.echo(record.model_dump_json(indent=2))
-    else:
-        for item in found:
-            typer.echo(f"{item.image}: {item.answer}, strongest at {item.peak[0]}, {item.peak[1]}")
-        if scores:
-            typer.echo(told(scores))
+    record = _record(
+        views, _images(photos, dataset, show=show), dataset, samples=samples, reference=reference, out=folder
+    )
+    _tell(record, as_json=as_json)
     if folder:
         typer.echo(f"written: {_write(record, folder)}", err=True)
 
 
+def _dataset(data: Path | None, run: Path | None) -> "Dataset | None":
+    """The one that was named, or a run's own where it has masks."""
+    from deploy.explain.scores import masked_samples
+    from distill.data.layouts import load_dataset
+    from distill.pipeline.runfolder import load_samples
+
+    if data is not None:
+        return load_dataset(data)
+    if run is None:
+        return None
+    own = load_samples(run)
+    return own if masked_samples(own, most=1) else None
+
+
+def _images(photos: Sequence[Path], dataset: "Dataset | None", *, show: int) -> "list[Shown]":
+    from deploy.explain.images import image_of, photo
+    from deploy.explain.scores import masked_samples
+
+    shown = masked_samples(dataset, most=show) if dataset and show else []
+    return [*map(photo, photos), *(image_of(dataset, sample) for sample in shown if dataset)]
+
+
+def _record(
+    views: "Sequence[View]",
+    images: "Sequence[Shown]",
+    dataset: "Dataset | None",
+    *,
+    samples: int,
+    reference: str,
+    out: Path | None,
+) -> "ExplainRecord":
+    from deploy.explain.images import explain_images
+    from deploy.explain.record import ExplainRecord
+    from deploy.explain.scores import score_maps
+    from distill.cli.progress import bar
+
+    subjects = {view.subject.name: view.subject for view in views}
+    with bar("explaining") as progress:
+        scores = (
+            score_maps(views, dataset, samples=samples, reference=reference, progress=progress)
+            if dataset
+            else []
+        )
+        found = explain_images(views, images, out=out, progress=progress)
+    cautions = dict.fromkeys(subject.caution for subject in subjects.values() if subject.caution)
+    return ExplainRecord(
+        models=tuple(subjects),
+        reference=reference,
+        images=tuple(found),
+        scores=tuple(scores),
+        cautions=tuple(cautions),
+    )
+
+
+def _tell(record: "ExplainRecord", *, as_json: bool) -> None:
+    from deploy.explain.page import said, table, told
+    from distill.page.terminal import console, drawn
+
+    if as_json:
+        typer.echo(record.model_dump_json(indent=2))
+        return
+    for image in record.images:
+        for look in image.maps:
+            typer.echo(f"{image.image}: {said(look)}")
+    if len(record.scores) == 1:
+        typer.echo(told(record.scores[0]))
+    elif record.scores:
+        console().print(drawn(table(record)))
+
+
 def _write(record: "ExplainRecord", folder: Path) -> Path:
-    from deploy.explain_page import page_of
-    from deploy.explain_record import RECORD
+    from deploy.explain.page import page_of
+    from deploy.explain.record import RECORD
     from distill.files import write_text
     from distill.page import html
 

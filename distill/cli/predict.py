@@ -1,7 +1,7 @@
 """``edgeproof predict``: an artifact's word on photos. Needs no torch."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ from distill.errors import EdgeproofError
 if TYPE_CHECKING:
     from deploy.bounded import BoundedDetector
     from deploy.runtime import Detector
+    from deploy.video.frames import Sampling
 
 _LOOK_EVERY_S = 0.5
 
@@ -25,9 +26,9 @@ def predict(
     paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="[ARTIFACT] PHOTO...",
+            metavar="[ARTIFACT] PHOTO|CLIP...",
             help="An artifact's folder or the name of a shipped one (edgeproof list artifacts; default: photos-128), "
-            "then photos or folders of photos.",
+            "then photos, videos, or folders of them.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -57,10 +58,18 @@ def predict(
         bool, typer.Option("--provenance", help="Tell beside it what the file says of its own origin.")
     ] = False,
     cache: Annotated[Path | None, typer.Option(help="Folder for OpenVINO's compiled models.")] = None,
+    frames: Annotated[
+        int | None, typer.Option(help="Of a video: frames, in bursts of eight evenly over it (default: 64).")
+    ] = None,
+    every: Annotated[int | None, typer.Option(help="Of a video: every n-th frame instead.")] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(help="Folder for a picture, a CSV and a JSON of each video over time.")
+    ] = None,
 ) -> None:
-    """Say of each photo whether it is real or generated. Needs no torch."""
+    """Say of each photo or video whether it is real or generated. Needs no torch."""
     from deploy.predict import Form, answers_for, check_csv, summary, tell, warn
 
+    sampling = _sampling(frames, every)
     if csv:
         check_csv(csv)
     artifact, images = _artifact_and_photos(paths or [])
@@ -70,7 +79,9 @@ def predict(
     with quiet_libraries(), _detector(artifact, timeout=timeout, options=options) as detector:
         if detector.caution:
             warn(f"caution: {detector.caution}")
-        answers = answers_for(detector, photos, policy=policy, extra=_provenance if provenance else None)  # type: ignore[arg-type]
+        clips = _clips(detector, sampling=sampling, out=timeline, policy=policy)
+        extra = _provenance if provenance else None
+        answers = answers_for(detector, photos, policy=policy, extra=extra, clips=clips)  # type: ignore[arg-type]
         classes = detector.manifest.labels if detector.manifest.task == "multiclass" else ()
         told = tell(answers, form=form, csv=csv, classes=classes)
     if (told.counts.total() != 1 or stdin or watch) and not is_quiet():
@@ -119,6 +130,30 @@ def _artifact_and_photos(paths: list[Path]) -> tuple[Path | str, list[Path]]:
     return DEFAULT, paths
 
 
+def _sampling(frames: int | None, every: int | None) -> "Sampling":
+    from deploy.video.frames import Sampling
+
+    if frames is not None and every is not None:
+        raise EdgeproofError("--frames and --every were given, expected one of them")
+    return Sampling(every=every) if frames is None else Sampling(frames=frames)
+
+
+def _clips(
+    detector: "Detector | BoundedDetector", *, sampling: "Sampling", out: Path | None, policy: Any
+) -> Callable[[Path], dict[str, Any]]:
+    """What answers videos: frame by frame in this process, which cannot be ended."""
+    from deploy.runtime import Detector
+    from deploy.video.answer import clip_answers
+
+    if isinstance(detector, Detector):
+        return clip_answers(detector, sampling=sampling, policy=policy, out=out)
+
+    def refuse(clip: Path) -> dict[str, Any]:
+        raise EdgeproofError(f"{clip}: --timeout is for photos, expected none with a video")
+
+    return refuse
+
+
 def _provenance(photo: Path) -> dict[str, Any]:
     from dataclasses import asdict
 
@@ -128,6 +163,9 @@ def _provenance(photo: Path) -> dict[str, Any]:
 
 
 def _photos(images: list[Path], *, stdin: bool, watch: Path | None) -> Iterable[Path]:
+    from importlib.util import find_spec
+
+    from deploy.video.suffixes import VIDEO_SUFFIXES
     from deploy.watch import new_photos, paths_from, photos_in
 
     if bool(images) + stdin + (watch is not None) != 1:
@@ -136,7 +174,8 @@ def _photos(images: list[Path], *, stdin: bool, watch: Path | None) -> Iterable[
         return paths_from(open(0, "rb", buffering=0, closefd=False))  # noqa: PTH123, SIM115
     if watch:
         return new_photos(watch, pause=_pause)
-    return [photo for path in images for photo in photos_in(path)]
+    also = VIDEO_SUFFIXES if find_spec("av") else frozenset()  # without it a folder's clips are passed over
+    return [photo for path in images for photo in photos_in(path, also=also)]
 
 
 def _pause() -> bool:

@@ -1,12 +1,12 @@
-"""What in an image an artifact's answer hangs on: hide a part, ask again. Torch-free; any model will do.
+"""What in an image a model's answer hangs on: hide a part, ask again. Torch-free; any model will do.
 
 Occlusion (Zeiler & Fergus 2014, arXiv 1311.2901) hides one square after the other; RISE (Petsiuk et al. 2018,
 arXiv 1806.07421) hides random halves and averages. A hidden pixel becomes what surrounds it, blurred: black would be an edge
-that no photograph has. A map is scored against a mask of what was altered by the pointing game (Zhang et al. 2016,
-arXiv 1608.00507), whether its peak lies inside, and by the share of its energy inside.
+that no photograph has.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,14 @@ from distill.preprocess import Pixels
 
 Map = npt.NDArray[np.float32]
 Ask = Callable[[Pixels], npt.NDArray[Any]]
-"""uint8 ``[1, S, S, 3]`` → logits ``[1]`` or ``[1, K]``, as ``Detector.run``."""
+"""uint8 ``[N, S, S, 3]`` → logits ``[N]`` or ``[N, K]``, as ``Detector.run``."""
+
+Score = Callable[[Pixels], npt.NDArray[Any]]
 
 METHODS = ("occlusion", "rise")
 _CELLS = 8  # hidden squares along a side
 _MASKS = 400
+_BATCH = 32  # pictures that are asked about at once
 _BLUR = 16  # of an image's side: the radius of what a hidden pixel becomes
 
 
@@ -39,14 +42,12 @@ def explain(ask: Ask, pixels: Pixels, *, method: str = "occlusion", seed: int = 
     whole = ask(pixels[None])[0]
     kind = int(np.argmax(whole)) if np.ndim(whole) else None
 
-    def score(changed: Pixels) -> float:
-        found = ask(changed[None])[0]
-        return float(found if kind is None else found[kind])
+    def score(changed: Pixels) -> npt.NDArray[Any]:
+        found = ask(changed)
+        return found if kind is None else found[:, kind]
 
-    hidden = _hidden(pixels)
-    if method == "occlusion":
-        return _occlusion(score, pixels, hidden)
-    return _rise(score, pixels, hidden, seed=seed)
+    hide = _occlusion if method == "occlusion" else partial(_rise, seed=seed)
+    return hide(score, pixels, _hidden(pixels))
 
 
 def _hidden(pixels: Pixels) -> Pixels:
@@ -54,17 +55,24 @@ def _hidden(pixels: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(pixels.shape[0] / _BLUR)))
 
 
-def _occlusion(score: Callable[[Pixels], float], pixels: Pixels, hidden: Pixels) -> Map:
+def _occlusion(score: Score, pixels: Pixels, hidden: Pixels) -> Map:
     """The mean fall of the score over all squares, half a square apart, that cover a place."""
-    side, whole = pixels.shape[0], score(pixels)
+    side, whole = pixels.shape[0], float(score(pixels[None])[0])
     total, times = np.zeros((side, side), np.float32), np.zeros((side, side), np.float32)
-    for top, left, size in squares(side):
-        place = np.s_[top : top + size, left : left + size]
-        changed = pixels.copy()
-        changed[place] = hidden[place]
-        total[place] += whole - score(changed)
-        times[place] += 1
+    for part in _parts(list(squares(side))):
+        places = [np.s_[top : top + size, left : left + size] for top, left, size in part]
+        changed = np.repeat(pixels[None], len(part), axis=0)
+        for picture, place in zip(changed, places, strict=True):
+            picture[place] = hidden[place]
+        for found, place in zip(score(changed), places, strict=True):
+            total[place] += whole - float(found)
+            times[place] += 1
     return total / times
+
+
+def _parts(items: list[Any]) -> Iterator[list[Any]]:
+    """A few at a time, which bounds memory."""
+    yield from (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
 
 
 def squares(side: int) -> Iterator[tuple[int, int, int]]:
@@ -75,19 +83,21 @@ def squares(side: int) -> Iterator[tuple[int, int, int]]:
         yield from ((top, left, size) for left in starts)
 
 
-def _rise(score: Callable[[Pixels], float], pixels: Pixels, hidden: Pixels, *, seed: int) -> Map:
+def _rise(score: Score, pixels: Pixels, hidden: Pixels, *, seed: int) -> Map:
     """The score with a place shown minus that with it hidden, over random masks."""
     side, rng = pixels.shape[0], np.random.default_rng(seed)
-    shown, scores = np.empty((_MASKS, side, side), np.float32), np.empty(_MASKS, np.float32)
-    for number in range(_MASKS):
-        shown[number] = _random_mask(side, rng)
-        weight = shown[number][..., None]
-        mixed = np.rint(weight * pixels + (1 - weight) * hidden)
-        scores[number] = score(mixed.astype(np.uint8))
+    shown = np.stack([_random_mask(side, rng) for _ in range(_MASKS)])
+    scores = np.concatenate([score(_mixed(pixels, hidden, part)) for part in _parts(list(shown))])
     with_it = np.tensordot(scores, shown, axes=1) / shown.sum(axis=0)
     without = np.tensordot(scores, 1 - shown, axes=1) / (1 - shown).sum(axis=0)
     found: Map = (with_it - without).astype(np.float32)
     return found
+
+
+def _mixed(pixels: Pixels, hidden: Pixels, masks: list[Map]) -> Pixels:
+    """The picture where each of the masks shows it, and what is hidden elsewhere: ``[N, S, S, 3]``."""
+    weights = np.stack(masks)[..., None]
+    return np.rint(weights * pixels + (1 - weights) * hidden).astype(np.uint8)
 
 
 def _random_mask(side: int, rng: np.random.Generator) -> Map:
@@ -97,21 +107,3 @@ def _random_mask(side: int, rng: np.random.Generator) -> Map:
     wide = np.asarray(coarse.resize(((_CELLS + 1) * cell,) * 2, Image.Resampling.BILINEAR))
     top, left = rng.integers(0, cell, 2)
     return wide[top : top + side, left : left + side]
-
-
-def pointing_game(found: Map, mask: npt.NDArray[Any]) -> bool:
-    """Whether the map's peak lies inside the mask (``[S, S]``, true or above a half where it was altered)."""
-    return bool(_inside(mask).flat[int(np.argmax(found))])
-
-
-def energy_inside(found: Map, mask: npt.NDArray[Any]) -> float:
-    """The share of the map's positive part that lies inside the mask; 0 where nothing is positive."""
-    energy = np.clip(found, 0, None)
-    total = float(energy.sum())
-    return float(energy[_inside(mask)].sum()) / total if total else 0.0
-
-
-def _inside(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    limit = 127 if mask.dtype == np.uint8 else 0.5
-    found: npt.NDArray[np.bool_] = mask > limit
-    return found

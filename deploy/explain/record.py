@@ -1,0 +1,70 @@
+"""What was explained: ``explain.json``. Torch-free."""
+
+from distill.record import Frozen, Record
+
+RECORD = "explain.json"
+Interval = tuple[float, float]
+
+
+class Looked(Frozen):
+    """One model's answer for an image, and its map by one method.
+
+    ``peak`` is where the map is strongest (x, y), ``box`` the localiser's face (x1, y1, x2, y2), both in pixels of the
+    model's input.
+    """
+
+    model: str
+    form: str
+    method: str
+    answer: str
+    probability: float
+    peak: tuple[int, int]
+    strongest: float
+    box: tuple[float, float, float, float] | None = None
+    box_confidence: float | None = None
+
+
+class Explained(Frozen):
+    """One image: every map of it, and the picture that shows them all."""
+
+    image: str
+    maps: tuple[Looked, ...]
+    picture: str = ""
+
+
+class Scores(Frozen):
+    """Maps of simulated images against the masks of what was altered, over ``groups`` scenes, with 95 % intervals.
+
+    ``chance`` is the mean share of the picture that masks cover: what a random peak would hit. Of several models,
+    ``agreement`` is the mean correlation with the reference's maps by the same method, and ``gain`` what the pointing game
+    has more than the reference's, paired; the reference itself has neither.
+    """
+
+    model: str
+    form: str
+    method: str
+    images: int
+    groups: int
+    pointing: float
+    pointing_ci: Interval | None
+    energy: float
+    energy_ci: Interval | None
+    chance: float
+    agreement: float | None = None
+    gain: float | None = None
+    gain_ci: Interval | None = None
+
+    @property
+    def beats_chance(self) -> bool | None:
+        """Whether the pointing game's whole interval lies above chance; None without one."""
+        return None if self.pointing_ci is None else self.pointing_ci[0] > self.chance
+
+
+class ExplainRecord(Record):
+    """All images that were named, and the scores where masks were; ``models`` in the order of every table."""
+
+    models: tuple[str, ...]
+    reference: str
+    images: tuple[Explained, ...] = ()
+    scores: tuple[Scores, ...] = ()
+    cautions: tuple[str, ...] = ()
