@@ -21,7 +21,7 @@ inside() { chroot "$root" /usr/bin/env -i PATH=/opt/edgeproof/bin:/usr/sbin:/usr
     ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} PIP_CERT=/etc/ssl/certs/ca-certificates.crt "$@"; }
 
 inside id edgeproof >/dev/null 2>&1 ||
-    inside useradd --system --uid 10001 --home-dir /var/lib/edgeproof --create-home edgeproof
+    inside useradd --uid 10001 --home-dir /var/lib/edgeproof --create-home edgeproof
 inside sh /src/packaging/install.sh /src serve /opt/edgeproof
 used=$(du -sm "$root/opt/edgeproof" | cut -f1)
 echo "packages: $used MB"

@@ -145,7 +145,7 @@ def test_what_nobody_foresaw_is_500_and_the_service_stays_up(
         patched.setattr(catalogue, "artifact_folders", fail)
         failed = client.get("/models")
         assert "RuntimeError" in problem(failed, 500) and "secret" not in failed.text
-        patched.setattr(judge, "explain", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full")))
+        patched.setattr(judge, "explain_answer", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full")))
         assert "disk is full" in problem(client.post("/predict?explain=1", content=jpeg()), 507)
     assert any("secret detail" in str(record.exc_info) for record in caplog.records)
     assert client.get("/models").status_code == 200

@@ -8,6 +8,7 @@ import typer
 
 from distill.cli import run
 from distill.cli.bench import bench
+from distill.cli.bot import bot
 from distill.cli.cross import cross
 from distill.cli.data import data_app
 from distill.cli.doctor import doctor
@@ -83,6 +84,7 @@ app.command()(search)
 app.command()(cross)
 app.command()(explain)
 app.command()(serve)
+app.command()(bot)
 app.command(name="list")(list_names)
 app.command()(doctor)
 app.add_typer(data_app, name="data")
