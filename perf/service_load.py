@@ -23,11 +23,11 @@ from threading import Event, Thread
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 
 from distill import machine
 from distill.files import write_json
+from distill.optional import require
 
 RESULT = Path(__file__).parent / "results" / "service-load.json"
 SIDE, CLIENTS = 256, 8
@@ -81,7 +81,7 @@ def form_of(image: bytes) -> bytes:
 
 
 @contextmanager
-def service(folder: Path, options: Sequence[str]) -> Iterator[tuple[str, psutil.Process]]:
+def service(folder: Path, options: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """A service of its own, its address and its first process."""
     command = [
         sys.executable,
@@ -98,7 +98,7 @@ def service(folder: Path, options: Sequence[str]) -> Iterator[tuple[str, psutil.
     with log.open("w") as written:
         process = subprocess.Popen(command, stderr=written, stdout=subprocess.DEVNULL)
     try:
-        yield _address(log), psutil.Process(process.pid)
+        yield _address(log), require("psutil").Process(process.pid)
     finally:
         process.terminate()
         process.wait(timeout=60)
@@ -149,7 +149,7 @@ class Memory:
 
 
 @contextmanager
-def watched(process: psutil.Process) -> Iterator[Memory]:
+def watched(process: Any) -> Iterator[Memory]:
     """Read memory until the block ends."""
     memory, over = Memory([]), Event()
 
