@@ -31,7 +31,7 @@ from distill.optional import require
 
 RESULT = Path(__file__).parent / "results" / "service-load.json"
 SIDE, CLIENTS = 256, 8
-_BOUNDARY = "edgeproof-load"
+BOUNDARY = "edgeproof-load"
 _MIB = 2**20
 _START_S = 60.0
 
@@ -74,10 +74,10 @@ def photo() -> bytes:
 def form_of(image: bytes) -> bytes:
     """What ``curl -F file=@photo.jpg`` sends."""
     head = (
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n"
     )
-    return head.encode() + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
+    return head.encode() + image + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def load(
 ) -> dict[str, Any]:
     """Ask for so many seconds, or so many times, at most at ``rate`` a second; rates, percentiles in ms, failures."""
     command = [hey, "-o", "csv", "-c", str(CLIENTS), "-m", "POST", "-D", str(body)]
-    command += ["-T", f"multipart/form-data; boundary={_BOUNDARY}"]
+    command += ["-T", f"multipart/form-data; boundary={BOUNDARY}"]
     command += ["-z", f"{seconds}s"] if seconds else ["-n", str(requests)]
     command += ["-q", f"{rate / CLIENTS:.3f}"] if rate else []
     started = time.monotonic()
