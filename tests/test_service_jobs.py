@@ -277,7 +277,8 @@ def test_a_run_goes_on_after_a_restart_and_what_it_leaves_answers(
         assert "no run" in problem(client.get("/report/nix"), 404)
         name = "fit-1.small_cnn-onnxruntime-int8-ort"
         page = client.get(f"/models/{name}").json()
-        assert page["bench"] and all(row["status"] == "ok" for row in page["bench"])
+        assert [row["scope"] for row in page["bench"]] == ["model", "end_to_end"]
+        assert all((row["runtime"], row["quantizer"]) == ("onnxruntime", "ort") for row in page["bench"])
         client.post("/set", json={"model": name})
         assert client.post("/predict", content=jpeg()).json()["model"]["name"] == name
         assert "is done already" in problem(client.delete("/jobs/fit-1"), 409)

@@ -135,7 +135,11 @@ def build(
     Raises:
         EdgeproofError: no such model.
     """
-    for name in ("httpx", "httpcore", "telegram"):  # they tell addresses, and of a wrong token the token itself
+    for name in (
+        "httpx",
+        "httpcore",
+        "telegram",
+    ):  # they tell addresses, and of a wrong token the token itself
         logging.getLogger(name).setLevel(logging.CRITICAL)
     builder = ApplicationBuilder().token(token).base_url(f"{api}/bot").base_file_url(f"{api}/file/bot")
     with warnings.catch_warnings():
