@@ -11,6 +11,7 @@ EXTRAS = {
     "c2pa": "provenance", "defusedxml": "provenance", "neural_compressor": "inc",
     "scipy": "train", "matplotlib": "bench", "optuna": "search",
     "fastapi": "serve", "uvicorn": "serve", "python_multipart": "serve", "prometheus_client": "serve",
+    "telegram": "bot",
     "av": "video", "pytorch_grad_cam": "cam", "open_clip": "clip", "lightgbm": "boosting",
 }  # fmt: skip
 

@@ -21,20 +21,21 @@ inside() { chroot "$root" /usr/bin/env -i PATH=/opt/edgeproof/bin:/usr/sbin:/usr
     ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} PIP_CERT=/etc/ssl/certs/ca-certificates.crt "$@"; }
 
 inside id edgeproof >/dev/null 2>&1 ||
-    inside useradd --system --uid 10001 --home-dir /var/lib/edgeproof --create-home edgeproof
+    inside useradd --uid 10001 --home-dir /var/lib/edgeproof --create-home edgeproof
 inside sh /src/packaging/install.sh /src serve /opt/edgeproof
 used=$(du -sm "$root/opt/edgeproof" | cut -f1)
 echo "packages: $used MB"
 [ "$used" -lt "$limit_mb" ] || { echo "more than $limit_mb MB" >&2; exit 1; }
 ! inside /opt/edgeproof/bin/python -c 'import torch' 2>/dev/null || { echo "torch is installed" >&2; exit 1; }
 
+mount -t proc proc "$root/proc" 2>/dev/null || true # where the runtime reads which processor it has
 inside /opt/edgeproof/bin/python -c "
 from PIL import Image
 Image.effect_noise((256, 256), 60).convert('RGB').save('/tmp/photo.jpg')"
 chroot --userspec=edgeproof "$root" /usr/bin/env -i HOME=/var/lib/edgeproof OMP_NUM_THREADS=1 \
     /opt/edgeproof/bin/edgeproof serve --host 127.0.0.1 --port "$port" --state /var/lib/edgeproof/state &
 service=$!
-trap 'kill "$service" 2>/dev/null; wait "$service" 2>/dev/null || true' EXIT
+trap 'kill "$service" 2>/dev/null || true; umount "$root/proc" 2>/dev/null || true' EXIT
 inside /opt/edgeproof/bin/python - "$port" <<'PYTHON'
 import json, sys, time, urllib.request
 

@@ -23,15 +23,15 @@ from threading import Event, Thread
 from typing import Any
 
 import numpy as np
-import psutil
 from PIL import Image
 
 from distill import machine
 from distill.files import write_json
+from distill.optional import require
 
 RESULT = Path(__file__).parent / "results" / "service-load.json"
 SIDE, CLIENTS = 256, 8
-_BOUNDARY = "edgeproof-load"
+BOUNDARY = "edgeproof-load"
 _MIB = 2**20
 _START_S = 60.0
 
@@ -74,14 +74,14 @@ def photo() -> bytes:
 def form_of(image: bytes) -> bytes:
     """What ``curl -F file=@photo.jpg`` sends."""
     head = (
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="photo.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n"
     )
-    return head.encode() + image + f"\r\n--{_BOUNDARY}--\r\n".encode()
+    return head.encode() + image + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 @contextmanager
-def service(folder: Path, options: Sequence[str]) -> Iterator[tuple[str, psutil.Process]]:
+def service(folder: Path, options: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """A service of its own, its address and its first process."""
     command = [
         sys.executable,
@@ -98,7 +98,7 @@ def service(folder: Path, options: Sequence[str]) -> Iterator[tuple[str, psutil.
     with log.open("w") as written:
         process = subprocess.Popen(command, stderr=written, stdout=subprocess.DEVNULL)
     try:
-        yield _address(log), psutil.Process(process.pid)
+        yield _address(log), require("psutil").Process(process.pid)
     finally:
         process.terminate()
         process.wait(timeout=60)
@@ -120,7 +120,7 @@ def load(
 ) -> dict[str, Any]:
     """Ask for so many seconds, or so many times, at most at ``rate`` a second; rates, percentiles in ms, failures."""
     command = [hey, "-o", "csv", "-c", str(CLIENTS), "-m", "POST", "-D", str(body)]
-    command += ["-T", f"multipart/form-data; boundary={_BOUNDARY}"]
+    command += ["-T", f"multipart/form-data; boundary={BOUNDARY}"]
     command += ["-z", f"{seconds}s"] if seconds else ["-n", str(requests)]
     command += ["-q", f"{rate / CLIENTS:.3f}"] if rate else []
     started = time.monotonic()
@@ -149,7 +149,7 @@ class Memory:
 
 
 @contextmanager
-def watched(process: psutil.Process) -> Iterator[Memory]:
+def watched(process: Any) -> Iterator[Memory]:
     """Read memory until the block ends."""
     memory, over = Memory([]), Event()
 

@@ -20,7 +20,9 @@ from service_fixture import jpeg, problem, running, settings_in
 from deploy.runtime import Detector
 from deploy.service import catalogue, judge
 from deploy.service.protocol import ImpatientProtocol
+from deploy.service.server import serve
 from deploy.service.settings import Settings
+from distill.errors import EdgeproofError
 
 KEY = "correct-horse-battery"
 
@@ -102,7 +104,9 @@ def test_an_answer_that_takes_too_long_is_given_up(client: httpx.Client, held: t
     assert client.post("/predict", content=jpeg()).status_code == 200
 
 
-def test_slow_clients_and_those_that_hang_up_hold_nothing(client: httpx.Client) -> None:
+def test_slow_clients_and_those_that_hang_up_hold_nothing(
+    client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
     address = (client.base_url.host, client.base_url.port)
     head = f"POST /predict HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\nContent-Length: 100\r\n\r\n".encode()
     with socket.create_connection(address, timeout=10) as silent:
@@ -113,6 +117,10 @@ def test_slow_clients_and_those_that_hang_up_hold_nothing(client: httpx.Client) 
         assert found.startswith(b"HTTP/1.1 408 ") and b"had not arrived" in found
     with socket.create_connection(address, timeout=10) as gone:
         gone.sendall(head + b"x")
+    with caplog.at_level(logging.INFO, logger="edgeproof.service"):
+        while not (told := [r for r in caplog.records if getattr(r, "path", "") == "/predict"]):
+            time.sleep(0.02)
+    assert vars(told[0])["status"] == 400 and told[0].levelno == logging.INFO
     assert client.post("/predict", content=jpeg()).status_code == 200
 
 
@@ -145,21 +153,30 @@ def test_what_nobody_foresaw_is_500_and_the_service_stays_up(
         patched.setattr(catalogue, "artifact_folders", fail)
         failed = client.get("/models")
         assert "RuntimeError" in problem(failed, 500) and "secret" not in failed.text
-        patched.setattr(judge, "explain", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full")))
+        patched.setattr(judge, "explain_answer", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "full")))
         assert "disk is full" in problem(client.post("/predict?explain=1", content=jpeg()), 507)
     assert any("secret detail" in str(record.exc_info) for record in caplog.records)
     assert client.get("/models").status_code == 200
 
 
-def test_a_short_key_and_a_missing_folder_are_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_what_does_not_fit_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEPROOF_SERVICE", "")  # which is set for the processes that answer
+
+    def refused(**given: object) -> str:
+        with pytest.raises(EdgeproofError) as told:
+            serve(settings_in(tmp_path, **given), host="127.0.0.1", port=0)
+        return str(told.value)
+
     (tmp_path / "key").write_text("short")
-    at = ("serve", "--state", tmp_path / "state", "--port", 0)
-    assert "a key of 5 characters" in one_line_error(edgeproof(*at, "--api-key-file", tmp_path / "key"))
-    assert "--data" in one_line_error(edgeproof(*at, "--data", tmp_path / "none"))
-    assert "unknown model 'nix'" in one_line_error(edgeproof(*at, "--model", "nix"))
+    assert "a key of 5 characters" in refused(api_key_file=tmp_path / "key")
+    assert "cannot be read" in refused(api_key_file=tmp_path / "none")
+    assert "--data" in refused(data=tmp_path / "none")
+    assert "unknown model 'nix'" in refused(model="nix")
     (tmp_path / "other").mkdir()
     (tmp_path / "other/service.sqlite").write_text("no database" * 100)
-    assert "service.sqlite" in one_line_error(edgeproof("serve", "--state", tmp_path / "other", "--port", 0))
+    assert "service.sqlite: cannot be opened" in refused(state=tmp_path / "other")
 
 
 def test_the_core_does_without_the_webs_packages() -> None:

@@ -87,6 +87,8 @@ def test_photographs_in_base64_are_answered_as_predict_does(client: httpx.Client
         ({"name": "encoded", "datatype": "BYTES", "shape": [1], "data": ["aGk="]}, "no known format"),
         ({"name": "encoded", "datatype": "BYTES", "shape": [1], "data": 3}, "0 photographs"),
         ({"shapes": [1]}, "shapes"),
+        ({"shape": [1, 0], "data": []}, "whole numbers"),
+        ({"shape": "x" * 1000}, "found 'xxx"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_the_protocols_form(

@@ -15,6 +15,7 @@ from service_fixture import jpeg, problem, running, settings_in
 from deploy.runtime import Detector
 from deploy.shipped import DEFAULT, shipped_artifacts
 from distill.files import sha256
+from perf import service_load
 
 ARTIFACT = shipped_artifacts()["simulated-64"]["onnxruntime"]
 
@@ -55,6 +56,14 @@ def test_raw_bytes_and_several_files_are_judged_alike(client: httpx.Client) -> N
     together = client.post("/predict", files=files).json()["images"]
     assert [image["probability"] for image in together] == raw and len({*raw}) == 3
     assert [image["name"] for image in together] == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+def test_what_the_load_is_measured_with_is_what_curl_sends(client: httpx.Client) -> None:
+    headers = {"content-type": f"multipart/form-data; boundary={service_load.BOUNDARY}"}
+    answer = client.post(
+        "/predict", content=service_load.form_of(service_load.photo()), headers=headers
+    ).json()
+    assert [image["name"] for image in answer["images"]] == ["photo.jpg"] and answer["images"][0]["verdict"]
 
 
 def test_a_policy_and_a_model_may_be_chosen_for_one_request(client: httpx.Client) -> None:

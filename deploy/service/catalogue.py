@@ -2,17 +2,16 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.artifact import MANIFEST_NAME, Manifest, read_manifest
 from deploy.runtime import Detector
+from deploy.service.places import artifact_folders, folder_of
 from deploy.service.problems import Problem
 from deploy.service.settings import Settings
-from deploy.shipped import find_artifact, shipped_artifacts
-from distill.errors import EdgeproofError, unknown_name
+from distill.errors import EdgeproofError
 from distill.files import sha256
 
 _MOST_LOADED = 8
@@ -103,33 +102,6 @@ class Catalogue:
         except EdgeproofError as error:
             raise Problem(500, f"model {name}: {error}") from error
         return folder, stamp, Loaded(name, sha256(folder / MANIFEST_NAME), detector)
-
-
-def artifact_folders(settings: Settings) -> dict[str, Path]:
-    """Name → folder of every artifact; one of a run is called ``RUN.ARTIFACT``."""
-    found = {name: find_artifact(name, runtime=settings.runtime) for name in shipped_artifacts()}
-    found |= {folder.name: folder for folder in _artifacts_in(settings.models)}
-    for run in sorted(settings.runs.glob("*/artifacts")):
-        found |= {f"{run.parent.name}.{folder.name}": folder for folder in _artifacts_in(run)}
-    return found
-
-
-def folder_of(settings: Settings, name: str) -> Path:
-    """Where an artifact lies: the name is looked up among those that are there, never made into a path.
-
-    Raises:
-        EdgeproofError: there is none of this name.
-    """
-    folders = artifact_folders(settings)
-    if name not in folders:
-        raise unknown_name(kind="model", given=name[:80], choices=folders)
-    return folders[name]
-
-
-def _artifacts_in(folder: Path | None) -> Iterator[Path]:
-    """Subfolders that hold a manifest."""
-    if folder is not None and folder.is_dir():
-        yield from (path for path in sorted(folder.iterdir()) if (path / MANIFEST_NAME).is_file())
 
 
 def _stamp(folder: Path) -> _Stamp:

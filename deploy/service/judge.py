@@ -7,8 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from deploy.explain import explain
-from deploy.explain_images import side_by_side
+from deploy.explain_answer import METHOD, explain_answer
 from deploy.prediction import Prediction
 from deploy.runtime import Detector
 from deploy.service.catalogue import Loaded
@@ -17,8 +16,6 @@ from deploy.service.metrics import Metrics
 from deploy.sessions import Logits
 from distill.errors import EdgeproofError
 from distill.preprocess import Pixels, Policy
-
-_METHOD = "occlusion"
 
 
 def judge(
@@ -75,12 +72,14 @@ def _told(name: str, prediction: Prediction, detector: Detector, explanation: Ex
 
 
 def _explain(detector: Detector, pixels: Pixels, logits: Logits) -> Explanation:
-    """Of several crops the one that speaks most for *generated*."""
-    crop = pixels[int(np.argmax(detector.generated(logits)))]
-    heat = explain(detector.run, crop, method=_METHOD)
+    heat, picture = explain_answer(detector, pixels, logits)
     y, x = np.unravel_index(int(np.argmax(heat)), heat.shape)
-    picture = base64.b64encode(side_by_side(crop, heat)).decode()
-    return Explanation(method=_METHOD, peak=(int(x), int(y)), strongest=float(heat.max()), png=picture)
+    return Explanation(
+        method=METHOD,
+        peak=(int(x), int(y)),
+        strongest=float(heat.max()),
+        png=base64.b64encode(picture).decode(),
+    )
 
 
 @contextmanager

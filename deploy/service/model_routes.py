@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from deploy.artifact import MANIFEST_NAME
+from deploy.artifact import MANIFEST_NAME, Manifest
 from deploy.service.desk import Desk, desk_of
 from deploy.service.forms import Choice, ModelName, ModelPage, ModelRow, Models
 from distill.errors import EdgeproofError
@@ -44,7 +44,7 @@ def model(name: str, desk: _DESK) -> ModelPage:
         sha256=sha256(folder / MANIFEST_NAME),
         manifest=manifest.model_dump(mode="json"),
         card=card.read_text(encoding="utf-8") if card.is_file() else None,
-        bench=tuple(_bench_rows(folder)),
+        bench=tuple(_bench_rows(folder, manifest)),
     )
 
 
@@ -59,9 +59,16 @@ def _row(desk: Desk, name: str, *, active: bool) -> ModelRow | None:
     )  # fmt: skip
 
 
-def _bench_rows(folder: Path) -> list[dict[str, Any]]:
-    """Of the run's ``bench.json``, which lies two folders above; its form is the bench's own business."""
+def _bench_rows(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
+    """What the run's ``bench.json``, two folders above, says of this artifact; its form is the bench's own business."""
     path = folder.parents[1] / _BENCH
     if folder.parent.name != "artifacts" or not path.is_file():
         return []
-    return [row for row in read_json(path).get("rows", []) if row.get("model") == folder.name]
+    own = {
+        "model": manifest.name,
+        "precision": manifest.precision,
+        "quantizer": manifest.quantizer.name if manifest.quantizer else None,
+        "input_size": manifest.preprocess.size,
+    }
+    rows = read_json(path).get("rows", [])
+    return [row for row in rows if row.get("runtime") in manifest.runtimes and own.items() <= row.items()]

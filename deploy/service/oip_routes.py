@@ -121,7 +121,7 @@ def _of_pixels(detector: Detector, tensor: Tensor) -> Logits:
         values = np.asarray(tensor.data).reshape(tensor.shape)  # nested or flat, as the protocol allows
     except (ValueError, TypeError):
         raise Problem(422, f"{_PIXELS}: the data do not fill the shape {list(tensor.shape)}") from None
-    if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
+    if not values.size or values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
         raise Problem(422, f"{_PIXELS}: expected whole numbers from 0 to 255")
     pixels: Pixels = values.astype(np.uint8)
     return detector.run(pixels)

@@ -10,11 +10,13 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from deploy.service.journal import current_request
 from distill.errors import EdgeproofError
 
 MEDIA_TYPE = "application/problem+json"
+_LONGEST = 80  # characters of a value that are told
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "What went wrong, as problem details (RFC 9457).",
@@ -75,7 +77,8 @@ def problem_of(error: Exception) -> Problem:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or (isinstance(error, sqlite3.OperationalError) and "full" in str(error)):
         return Problem(507, "the service's disk is full; nothing was changed")
-    return Problem(500, f"the service failed ({type(error).__name__}); its log has the rest")
+    told = f"the service failed ({type(error).__name__}); its log has the rest"
+    return Problem(500, told, headers={"Connection": "close"})  # as uvicorn does once it has seen the error
 
 
 def add_handlers(app: FastAPI) -> None:
@@ -90,11 +93,15 @@ def add_handlers(app: FastAPI) -> None:
         lines = [_mistake(item) for item in error.errors()]
         return problem_response(Problem(422, "; ".join(lines), errors=lines))
 
+    async def gone(_: Request, __: Exception) -> Response:
+        return problem_response(Problem(400, "the client hung up before its request was whole"))
+
     async def known(_: Request, error: Exception) -> Response:
         return problem_response(problem_of(error))
 
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(ClientDisconnect, gone)
     for kind in (EdgeproofError, OSError, sqlite3.OperationalError, Exception):
         app.add_exception_handler(kind, known)
 
@@ -102,4 +109,11 @@ def add_handlers(app: FastAPI) -> None:
 def _mistake(item: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in item["loc"] if part not in ("body", "query", "path"))
     message = item["msg"].removeprefix("Value error, ")
-    return f"{key}: found {item['input']!r:.80}, {message}" if key else f"body: {message}"
+    return f"{key}: found {_shown(item['input'])}, {message}" if key else f"body: {message}"
+
+
+def _shown(value: Any) -> str:
+    """In brief: of what may be a whole body only what it is, since writing it out would take seconds."""
+    if isinstance(value, str):
+        return repr(value[:_LONGEST])
+    return repr(value) if isinstance(value, (int, float, bool)) or value is None else type(value).__name__

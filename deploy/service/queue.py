@@ -111,8 +111,8 @@ class JobQueue:
 
     def _begin(self, row: JobRow) -> None:
         if row.starts >= _MOST_STARTS:
-            told = f"the service ended under it {row.starts} times"
-            self._store.end(row.id, state="failed", code=None, message=told)
+            reason = f"the service ended under it {row.starts} times"
+            self._store.end(row.id, state="failed", code=None, message=reason)
             return
         log_path, output_path = log_file(self._settings, row.id), output_file(self._settings, row.id)
         log_path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from deploy.runtime import Detector
+from deploy.service.places import folder_of
 from deploy.service.settings import Settings
 from distill.errors import EdgeproofError
 
@@ -79,7 +80,6 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 def _choose_model(settings: Settings) -> None:
     """Make the model that was asked for the active one, and see that the active one answers before anybody is told."""
-    from deploy.service.catalogue import folder_of
     from deploy.service.desk import active_model
     from deploy.service.store import Store
 

@@ -9,6 +9,7 @@ import typer
 from distill.cli import run
 from distill.cli.attribute import attribute
 from distill.cli.bench import bench
+from distill.cli.bot import bot
 from distill.cli.cross import cross
 from distill.cli.data import data_app
 from distill.cli.doctor import doctor
@@ -89,6 +90,7 @@ app.command()(explain)
 app.command()(attribute)
 app.command()(score)
 app.command()(serve)
+app.command()(bot)
 app.command(name="list")(list_names)
 app.command()(doctor)
 app.add_typer(data_app, name="data")
