@@ -31,7 +31,7 @@ _CODES = {"SIGTERM": 128 + signal.SIGTERM, "SIGINT": 128 + signal.SIGINT}
 
 def stop_runs(table: Table, *, count: int, rng: Random, root: Path) -> None:
     """Stop runs ``count`` times in all."""
-    warm_up()
+    warm_up(training=True)
     whole = root / "whole"
     started = time.monotonic()
     code, error = _finish(_Run(whole, processes=2, root=root))
