@@ -6,10 +6,14 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 HEADERS := .venv/include/onnxruntime/onnxruntime_c_api.h
 
-.PHONY: demo test lint setup clean
+.PHONY: demo serve test lint setup clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeproof run demo --resume
+
+# answers curl -F file=@photo.jpg localhost:8000/predict
+serve: $(INSTALLED)
+	$(BIN)/edgeproof serve
 
 test: $(INSTALLED) $(HEADERS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

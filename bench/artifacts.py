@@ -1,6 +1,9 @@
 """The bench of finished artifacts: what ``edgeproof bench ARTIFACT...`` does, without a recipe. Torch-free by import."""
 
-from collections.abc import Callable, Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +18,8 @@ from bench.records.latency import BenchRecord, Rules
 from distill.machine import cpu_identity, versions
 
 JOURNAL = "bench.journal"
-ROUNDS = 120  # so many only where little is undisturbed
+WORK = "resized"
+ROUNDS = 600  # so many only where little is undisturbed
 _FOR_DETAILS = 0.3  # of the seconds, where there is an end
 _RUNTIMES = ("torch", "onnxruntime", "openvino", "edgeproof")
 
@@ -71,6 +75,17 @@ def bench_artifacts(
         return record
     tell = progress or (lambda what, done, total, /: None)
     return add_details(record, folders_of(contestants), seconds=kept_s or SECONDS, progress=tell)
+
+
+@contextmanager
+def work_folder(out: Path | None) -> Iterator[Path]:
+    """A folder for what is timed and not kept; within ``out`` a bench that was stopped finds the same one again."""
+    if out is None:
+        with tempfile.TemporaryDirectory(prefix="edgeproof-") as temporary:
+            yield Path(temporary)
+        return
+    yield out / WORK
+    shutil.rmtree(out / WORK, ignore_errors=True)
 
 
 def finish(record: BenchRecord, out: Path, *, regressed: Mapping[str, str]) -> list[Path]:

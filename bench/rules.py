@@ -9,6 +9,7 @@ from bench.samples import Samples
 
 SAMPLES = 200  # undisturbed calls
 MOST = 4 * SAMPLES  # calls in all
+PATIENCE_S = 10.0  # of calls, for the machine to become calm
 NEAR = 0.02  # half the interval of the median, relative to it
 _FEWEST_CLEAN = 40  # undisturbed calls
 _FEWEST_ROUNDS = 10  # before the interval is believed, and what a short budget is shared out for
@@ -17,6 +18,8 @@ _FEWEST_ROUNDS = 10  # before the interval is believed, and what a short budget 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """Ours: 200 undisturbed calls, or fewer where the interval of their median is within 2 %; at most ``rounds`` visits.
+
+    Where most calls are spoiled it goes on until the machine was calm for ten visits, for ten seconds of calls at most.
 
     Attributes:
         rounds: visits of each at most.
@@ -29,7 +32,11 @@ class Rule:
 
     def done(self, samples: Samples) -> bool:
         """Whether it needs no further visit."""
-        if samples.rounds >= self.rounds or samples.clean >= SAMPLES or samples.size >= MOST:
+        if samples.rounds >= self.rounds:
+            return True
+        if samples.disturbed and samples.seconds < PATIENCE_S:
+            return False
+        if samples.clean >= SAMPLES or samples.size >= MOST:
             return True
         return (
             samples.clean >= _FEWEST_CLEAN

@@ -9,6 +9,8 @@ from bench.visits import Visit
 
 FEWEST_UNSPOILED = 0.25  # of all calls
 FEWEST_CLEAN, FEWEST_ROUNDS = 30, 5  # calls on an undisturbed core, and visits that they come from
+CALM = 0.2  # of a visit's calls, that may be spoiled
+FEWEST_CALM = 10  # visits
 
 
 @dataclass
@@ -16,8 +18,10 @@ class Samples:
     """Visits by the number of their round.
 
     Calls on an undisturbed core count where there are thirty of them from five visits, otherwise slowed ones too. Spoiled calls
-    are left out as long as a quarter of all is not spoiled: where fewer are, the model may do it to itself, and the few that got
-    through would flatter. All of them count then, as long as they took.
+    are left out as long as a quarter of all is not spoiled. Where more are, two causes look alike: a neighbour that comes in
+    spells, and a model that disturbs itself, of which the few calls that got through would flatter. A neighbour leaves calm
+    visits, of which hardly a call is spoiled: where there are ten of those, they count alone. Otherwise all calls count, as long
+    as they took.
     """
 
     visits: dict[int, Visit] = field(default_factory=dict)
@@ -61,7 +65,17 @@ class Samples:
     @property
     def mostly_spoiled(self) -> bool:
         """Whether spoiled calls have to count."""
+        return self._few_unspoiled and not self._calm_between
+
+    @property
+    def _few_unspoiled(self) -> bool:
         return self.clean + self.slowed < FEWEST_UNSPOILED * self.size
+
+    @property
+    def _calm_between(self) -> bool:
+        """Whether whoever spoiled calls left some visits alone."""
+        calm = [len(visit.clean) for visit in self.visits.values() if visit.clean and _is_calm(visit)]
+        return len(calm) >= FEWEST_CALM and sum(calm) >= FEWEST_CLEAN
 
     @property
     def mostly_slowed(self) -> bool:
@@ -86,13 +100,17 @@ class Samples:
     def _counting(self, visit: Visit) -> tuple[float, ...]:
         if not self.drops_spoiled:
             return _all(visit)
-        if self.mostly_spoiled:
-            return _all(visit)
+        if self._few_unspoiled:
+            return (visit.clean if _is_calm(visit) else ()) if self._calm_between else _all(visit)
         return (*visit.clean, *visit.slowed) if self.mostly_slowed else visit.clean
 
     def pooled(self) -> Floats:
         """The same of all rounds, ``[calls]`` in the order of the rounds."""
         return np.concatenate([np.empty(0), *self.by_round().values()])
+
+
+def _is_calm(visit: Visit) -> bool:
+    return len(visit.spoiled) <= CALM * len(_all(visit))
 
 
 def _all(visit: Visit) -> tuple[float, ...]:

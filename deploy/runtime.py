@@ -172,6 +172,36 @@ class Detector:
         parts = np.array_split(pixels, self._streams)
         return np.concatenate(list(in_order(self._infer, parts, workers=self._streams)))
 
+    def prepare(self, image: ImageLike, *, spec: PreprocessSpec, name: str) -> tuple[Pixels, tuple[str, ...]]:
+        """The first third of :meth:`predict`, for who times or keeps its parts: decode one image and cut its crops.
+
+        Args:
+            image: as :meth:`predict` takes it.
+            spec: of :meth:`preprocessing`.
+            name: of the image, in messages.
+
+        Returns:
+            What :meth:`run` takes, uint8 ``[N, S, S, 3]``, and cautions about the image.
+
+        Raises:
+            EdgeproofError: it cannot be read.
+        """
+        rgb, size = as_sized(image, smallest=spec.smallest_decoded, name=name)
+        pixels = spec.apply(rgb)
+        return pixels, cautions_about(spec, size=size, crops=len(pixels))
+
+    def conclude(self, logits: Logits, *, cautions: tuple[str, ...] = ()) -> Prediction:
+        """The last third of :meth:`predict`: logits of :meth:`run` for an image's crops, ``[N]`` or ``[N, K]``, in words.
+
+        Raises:
+            EdgeproofError: a logit that is no finite number.
+        """
+        if not np.isfinite(logits).all():
+            raise EdgeproofError(
+                f"{self._origin}: the model answers {logits.ravel().tolist()!r:.80}, expected finite numbers"
+            )
+        return self._prediction(logits.astype(np.float64), cautions=cautions)
+
     def preprocessing(self, policy: Policy | None = None) -> PreprocessSpec:
         """How an image becomes the model's input by ``policy``, the manifest's own unless given.
 
@@ -206,15 +236,8 @@ class Detector:
         return logits
 
     def _judge(self, image: ImageLike, *, spec: PreprocessSpec, name: str) -> Prediction:
-        rgb, size = as_sized(image, smallest=spec.smallest_decoded, name=name)
-        pixels = spec.apply(rgb)
-        cautions = cautions_about(spec, size=size, crops=len(pixels))
-        logits = self._infer(pixels).astype(np.float64)
-        if not np.isfinite(logits).all():
-            raise EdgeproofError(
-                f"{self._origin}: the model answers {logits.ravel().tolist()!r:.80}, expected finite numbers"
-            )
-        return self._prediction(logits, cautions=cautions)
+        pixels, cautions = self.prepare(image, spec=spec, name=name)
+        return self.conclude(self._infer(pixels), cautions=cautions)
 
     def _prediction(self, logits: npt.NDArray[np.float64], *, cautions: tuple[str, ...]) -> Prediction:
         """From the logits ``[N]`` or ``[N, K]`` of an image's crops."""

@@ -105,6 +105,12 @@ class BenchSettings(Section):
     max_seconds: Positive = 90.0
 
 
+class ReportSettings(Section):
+    """The report; ``images`` puts the most wrong test images into it, which photographs of people may forbid."""
+
+    images: bool = True
+
+
 class Recipe(Section):
     """The whole job, resolved."""
 
@@ -129,6 +135,7 @@ class Recipe(Section):
     degradations: DegradationSettings = DegradationSettings()
     gates: GateSettings = GateSettings()
     bench: BenchSettings = BenchSettings()
+    report: ReportSettings = ReportSettings()
 
     @model_validator(mode="before")
     @classmethod

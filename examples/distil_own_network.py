@@ -34,5 +34,5 @@ fp32 = deploy.export(
     found.student, spec, out=given.out / "fp32", calibration=found.calibration, threshold=found.threshold
 )
 int8 = deploy.quantize(fp32, given.data, out=given.out / "int8")
-for row in bench.compare([fp32, int8]).rows:
+for row in bench.compare([fp32, int8], rounds=10).rows:
     print(f"{row.model:24} {row.runtime:12} {row.precision}  {row.p50_ms:.3f} ms")

@@ -1,6 +1,6 @@
 """Does a bench say the same twice? Times one artifact again and again, each time from the start, and compares the p50.
 
-    python perf/reproduce.py [ARTIFACT] [--threads 1] [--times 2] [--load N]
+    python perf/reproduce.py [ARTIFACT] [--threads 1] [--input-size 224] [--times 2] [--load N]
 
 Every row of every bench is printed with the ratio of its p50 to the first bench's, and at the end the largest. The machine may
 be as noisy as it likes; its load is told, and ``--load N`` adds N processes that do nothing but compute. Without the
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from bench.artifacts import ROUNDS
+from bench.artifacts import ROUNDS, work_folder
 from bench.contestants.selection import Selection, find_artifacts, select
 from bench.latency import measure
 from bench.records.latency import Row
@@ -26,14 +26,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("artifact", nargs="?", default="simulated-64")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--input-size", type=int, nargs="*", default=(), help="pixels; by default the artifact's own"
+    )
     parser.add_argument("--times", type=int, default=2)
     parser.add_argument("--load", type=int, default=0)
     given = parser.parse_args()
     artifacts, problems = find_artifacts([given.artifact])
     if problems:
         raise EdgeproofError(problems[0])
-    contestants = [c for c in select(artifacts, Selection(threads=(given.threads,))) if not c.reference]
-    with busy(given.load):
+    selection = Selection(threads=(given.threads,), input_sizes=given.input_size)
+    with work_folder(None) as work, busy(given.load):
+        contestants = [c for c in select(artifacts, selection, work=work) if not c.reference]
         benches = []
         for number in range(given.times):
             load = f"{os.getloadavg()[0]:.1f}"
@@ -64,7 +68,7 @@ def show(benches: list[list[Row]]) -> None:
 
 def name(row: Row) -> str:
     """What a row is."""
-    return f"{row.model} {row.runtime} {row.precision} {row.scope}"
+    return f"{row.model} {row.runtime} {row.precision} {row.input_size}² {row.scope}"
 
 
 @contextlib.contextmanager

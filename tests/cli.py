@@ -1,25 +1,35 @@
-"""Run the command line as a user does: in a process of its own."""
+"""Run the command line as a user does: in a process of its own (see ``launcher.py``)."""
 
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+
+from launcher import Launcher
 
 
 def edgeproof(
-    *arguments: object, cwd: Path | None = None, timeout: float = 600, root: bool = False
+    *arguments: object, cwd: Path | None = None, timeout: float = 600, root: bool = False, fresh: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """``edgeproof ARGUMENTS``; standard output and error as text. ``root`` finds this checkout from any ``cwd``."""
+    """``edgeproof ARGUMENTS``; standard output and error as text.
+
+    ``root`` finds this checkout from any ``cwd``; ``fresh`` takes a new interpreter, where the launcher's fork will not do.
+    """
     path = {"PYTHONPATH": str(Path(__file__).parents[1])} if root else {}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **path}
+    told, place = list(map(str, arguments)), str(cwd or Path.cwd())
+    if not fresh and (launcher := _launcher(os.getpid())).usable:
+        return launcher.run(told, cwd=place, env=env, timeout=timeout)
     return subprocess.run(
-        [sys.executable, "-m", "distill", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        timeout=timeout,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **path},
-    )
+        [sys.executable, "-m", "distill", *told], capture_output=True, text=True, cwd=place, timeout=timeout, check=False,
+        env=env,
+    )  # fmt: skip
+
+
+@cache
+def _launcher(pid: int) -> Launcher:
+    return Launcher()
 
 
 def one_line_error(result: subprocess.CompletedProcess[str], *, code: int = 2) -> str:

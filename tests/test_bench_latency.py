@@ -1,4 +1,5 @@
 import gc
+import random
 from dataclasses import replace
 from itertools import pairwise
 
@@ -265,6 +266,35 @@ def test_where_most_short_calls_are_interrupted_all_of_them_count():
     assert (row.samples, row.spoiled) == (96, 96)
     assert row.p50_ms == pytest.approx(1.5)
     assert row.noisy and not row.speedup_claimed
+
+
+def test_where_a_neighbour_comes_in_spells_the_calm_visits_count_alone():
+    fake = FakeMachine()
+    interrupted = interrupt(fake, every=1, ms=1.0)
+
+    def in_spells(call):
+        if call % 700 < 600:  # longer than a visit, and most of the time
+            interrupted(call)
+
+    row = measure(
+        [fake.contestant("a", 0.5, spoil=in_spells)], rounds=400, iterations=4, timer=fake.timer()
+    ).rows[0]
+    assert row.p50_ms == pytest.approx(0.5) and row.p99_ms == pytest.approx(0.5)
+    assert row.samples >= 30 and row.spoiled > 3 * row.samples
+
+
+def test_a_model_that_disturbs_itself_is_not_flattered_by_its_lucky_calls():
+    fake = FakeMachine()
+    interrupted, lucky = interrupt(fake, every=1, ms=1.0), random.Random(0)
+
+    def itself(call):
+        if lucky.random() < 0.85:
+            interrupted(call)
+
+    row = measure(
+        [fake.contestant("a", 0.5, spoil=itself)], rounds=400, iterations=4, timer=fake.timer()
+    ).rows[0]
+    assert row.noisy and row.p50_ms == pytest.approx(1.5)
 
 
 def test_where_most_long_calls_waited_for_a_cpu_all_of_them_count_as_long_as_they_took():

@@ -46,6 +46,14 @@ def test_the_most_wrong_images_are_wrong_and_worst_first(run: RunData, chosen: E
         assert picture.png.startswith(b"\x89PNG")
 
 
+def test_a_recipe_may_leave_images_out(run: RunData, chosen: Entry) -> None:
+    assert run.recipe
+    settings = run.recipe.report.model_copy(update={"images": False})
+    recipe = run.recipe.model_copy(update={"report": settings})
+    [block] = most_wrong(replace(run, recipe=recipe), chosen)
+    assert isinstance(block, Text) and "report.images = false" in block.text
+
+
 def test_images_whose_verdict_int8_turned_tell_both_probabilities(
     tmp_path: Path, run: RunData, chosen: Entry
 ) -> None:

@@ -4,12 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli import edgeproof, one_line_error
 from deploy_fixture import Deployed, build_deployed
 
 from bench.contestants.selection import Selection, find_artifacts, select
 from bench.records.latency import BenchRecord
+from deploy import Detector
 from distill.errors import EdgeproofError
 
 
@@ -27,7 +29,7 @@ def benched(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Pat
         "--threads", "1,1000", "--batch", "1,3", "--seconds", "60", "--out", out,
     )  # fmt: skip
     assert "is no artifact, expected a folder with manifest.json" in result.stderr
-    assert "1 of what was asked for is no artifact" in one_line_error(result)
+    assert "1 of what was asked for could not be timed" in one_line_error(result)
     assert "32²" in result.stdout
     return out
 
@@ -130,12 +132,40 @@ def test_a_damaged_artifact_is_a_line_and_the_rest_goes_on(deployed: Deployed, t
     assert [one.name for one in found] == ["tiny"] and len(problems) == 1
 
 
-def test_another_input_size_is_a_skipped_row(deployed: Deployed) -> None:
-    found, _ = find_artifacts([str(deployed.folder / "int8")])
-    rows = select(found, Selection(threads=(1,), input_sizes=(224,)))
-    assert {row.skip_reason for row in rows} == {
-        "the artifact takes 32 × 32 pixels; export its network for 224 × 224"
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_another_input_size_is_the_network_reshaped(
+    deployed: Deployed, tmp_path: Path, precision: str
+) -> None:
+    found, _ = find_artifacts([str(deployed.folder / precision)])
+    rows = select(found, Selection(threads=(1,), input_sizes=(32, 48)), work=tmp_path)
+    ours = [row for row in rows if row.runtime in ("onnxruntime", "openvino") and row.scope == "model"]
+    assert {(row.runtime, row.input_size, row.skip_reason) for row in ours} == {
+        (runtime, size, None) for runtime in ("onnxruntime", "openvino") for size in (32, 48)
     }
+    assert {row.input_size for row in rows if row.reference} == {32, 48}
+    own, other = (Detector.load(folder) for folder in (deployed.folder / precision, tmp_path / "0" / "48"))
+    assert other.manifest.input.shape == (1, 48, 48, 3) and other.manifest.selftest is None
+    # A flat image has no edge but its border, so the size changes little where the weights are the same.
+    flat = [np.full((size, size, 3), 128, np.uint8) for size in (32, 48)]
+    assert other.predict(flat[1]).probability == pytest.approx(own.predict(flat[0]).probability, abs=0.05)
+    for row in ours:
+        row.make()()
+
+
+def test_a_size_that_cannot_be_had_is_a_skipped_row(deployed: Deployed, tmp_path: Path) -> None:
+    found, _ = find_artifacts([str(deployed.folder / "int8")])
+    rows = select(found, Selection(threads=(1,), input_sizes=(1,)), work=tmp_path)
+    assert rows and all(row.skip_reason and "found 1," in row.skip_reason for row in rows)
     assert not any(row.reference for row in rows)  # nothing is timed at that size
+
+
+def test_a_selection_of_nothing_is_refused(deployed: Deployed, tmp_path: Path) -> None:
+    found, _ = find_artifacts([str(deployed.folder / "int8")])
     with pytest.raises(EdgeproofError, match="--precision bf16: none of the artifacts has such a row"):
-        select(found, Selection(threads=(1,), precisions=("bf16",)))
+        select(found, Selection(threads=(1,), precisions=("bf16",)), work=tmp_path)
+
+
+def test_a_tampered_artifact_is_told_at_once(deployed: Deployed, tmp_path: Path) -> None:
+    bad = Path(shutil.copytree(deployed.folder / "int8", tmp_path / "bad"))
+    (bad / "model.onnx").write_bytes(b"other")
+    assert "model.onnx" in one_line_error(edgeproof("bench", bad))

@@ -20,7 +20,7 @@ TORCH_FREE = """
     bench.report.terminal bench.report.write bench.seeds bench.stages
     deploy.artifact deploy.auto deploy.card deploy.hub deploy.metadata deploy.parity deploy.predict deploy.runtime deploy.selftest
     deploy.timing deploy.variants
-    deploy.evaluate deploy.evaluate_page deploy.evaluate_text
+    deploy.evaluate deploy.evaluate_page deploy.evaluate_text deploy.service.app
     deploy.stages.degradations distill.__main__ distill.cli.doctor distill.data.explore.inspect
     distill.data.explore.report distill.data.layouts distill.data.scan distill.data.shards.pack
     distill.data.transforms.augment distill.data.transforms.degradations distill.data.unlabelled

@@ -8,8 +8,9 @@ from pathlib import Path
 from bench.contestant import Contestant
 from bench.contestants.artifact import artifact_contestants
 from bench.contestants.reference import references_for
+from bench.contestants.resized import resized_or_why
 from bench.contestants.source import sample_jpeg
-from deploy.artifact import MANIFEST_NAME, read_manifest
+from deploy.artifact import MANIFEST_NAME, verify
 from deploy.shipped import shipped_artifacts
 from distill.errors import EdgeproofError
 from distill.forms import Precision, Runtime
@@ -24,7 +25,7 @@ class Selection:
         batches: images of one call.
         runtimes: of artifacts; PyTorch's reference is there all the same.
         precisions: of rows.
-        input_sizes: in pixels. An artifact takes one size, so another is a skipped row.
+        input_sizes: in pixels; by default an artifact's own.
     """
 
     threads: Sequence[int]
@@ -36,10 +37,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class Named:
-    """An artifact, and what its rows call it."""
+    """An artifact, and what its rows call it; ``unsized`` is a size that it cannot be had in, and why."""
 
     name: str
     folder: Path
+    unsized: tuple[int, str] | None = None
 
 
 def find_artifacts(given: Sequence[str]) -> tuple[list[Named], list[str]]:
@@ -71,19 +73,30 @@ def find_artifacts(given: Sequence[str]) -> tuple[list[Named], list[str]]:
 
 
 def select(
-    artifacts: Sequence[Named], selection: Selection, *, images: Sequence[bytes] = ()
+    artifacts: Sequence[Named], selection: Selection, *, work: Path, images: Sequence[bytes] = ()
 ) -> list[Contestant]:
     """Every row that is wanted, each after the reference that it is compared with.
+
+    Args:
+        artifacts: of :func:`find_artifacts`.
+        selection: what is wanted of them.
+        work: folder for artifacts of other sizes than their own, needed as long as they are timed.
+        images: JPEG files' bytes; one made-up photo by default.
 
     Raises:
         EdgeproofError: nothing is left to be timed.
     """
     photos = images or (sample_jpeg(),)
+    sized = [
+        found
+        for number, artifact in enumerate(artifacts)
+        for found in _at_sizes(artifact, selection, work=work / str(number))
+    ]
     found = [
         contestant
         for threads in selection.threads
         for batch in selection.batches
-        for artifact in artifacts
+        for artifact in sized
         for contestant in _wanted(artifact, selection, threads=threads, batch=batch, photos=photos)
     ]
     if not found:
@@ -95,10 +108,21 @@ def select(
 
 def _named(folder: Path, name: str | None) -> tuple[Named, object]:
     """An artifact, and all that its rows would tell of it."""
-    manifest = read_manifest(folder)
+    manifest = verify(folder)  # before the rest is timed for minutes
     named = Named(name or manifest.name, folder)
     quantizer = manifest.quantizer.name if manifest.quantizer else None
     return named, (named.name, manifest.runtimes, manifest.precision, quantizer, manifest.preprocess.size)
+
+
+def _at_sizes(artifact: Named, selection: Selection, *, work: Path) -> Iterator[Named]:
+    for size in selection.input_sizes:
+        found = resized_or_why(artifact.folder, size, out=work / str(size))
+        if isinstance(found, str):
+            yield replace(artifact, unsized=(size, found))
+        else:
+            yield replace(artifact, folder=found)
+    if not selection.input_sizes:
+        yield artifact
 
 
 def _wanted(
@@ -109,14 +133,10 @@ def _wanted(
     ):
         runs = not selection.runtimes or contestant.runtime in selection.runtimes
         if runs and (not selection.precisions or contestant.precision in selection.precisions):
-            yield from _sized(contestant, selection.input_sizes)
+            yield from _skipped(contestant, artifact.unsized) if artifact.unsized else [contestant]
 
 
-def _sized(contestant: Contestant, sizes: Sequence[int]) -> Iterator[Contestant]:
-    if not sizes or contestant.input_size in sizes:
-        yield contestant
-    own = contestant.input_size
-    for size in sizes:
-        if size != own and contestant.scope == "model":  # one row says it
-            reason = f"the artifact takes {own} × {own} pixels; export its network for {size} × {size}"
-            yield replace(contestant, input_size=size, source=None, skip_reason=reason)
+def _skipped(contestant: Contestant, unsized: tuple[int, str]) -> Iterator[Contestant]:
+    size, reason = unsized
+    if contestant.scope == "model":  # one row says it
+        yield replace(contestant, input_size=size, source=None, skip_reason=reason)

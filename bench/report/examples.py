@@ -115,6 +115,8 @@ def _told(run: RunData, said: _Said, index: int, *, turned: bool = False) -> tup
 
 
 def _shown(run: RunData, title: str, images: Sequence[tuple[Sample, tuple[str, str]]]) -> list[Block]:
+    if run.recipe and not run.recipe.report.images:
+        return [Text(f"{title}: images are left out of this report (report.images = false).", muted=True)]
     try:
         return [Maps(title, list(_pictures(run, images)), side=_SIDE)]
     except _UNREADABLE:

@@ -21,6 +21,7 @@ from distill.cli.report import report
 from distill.cli.search import search
 from distill.cli.selftest import selftest
 from distill.cli.sensitivity import sensitivity
+from distill.cli.serve import serve
 from distill.cli.terminate import BY_CTRL_C, stop_code
 from distill.cli.verbosity import set_verbosity, show_traceback
 from distill.cli.verify import verify
@@ -83,6 +84,7 @@ app.command()(sensitivity)
 app.command()(search)
 app.command()(cross)
 app.command()(explain)
+app.command()(serve)
 app.command(name="list")(list_names)
 app.command()(doctor)
 app.add_typer(data_app, name="data")

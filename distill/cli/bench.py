@@ -40,7 +40,11 @@ PrecisionOption = Annotated[
 ]
 SizeOption = Annotated[
     str | None,
-    typer.Option("--input-size", metavar="N,...", help="Rows of these sides in pixels (default: all)."),
+    typer.Option(
+        "--input-size",
+        metavar="N,...",
+        help="Sides in pixels; the network is reshaped for another than its own, to be timed alone (default: its own).",
+    ),
 ]
 SecondsOption = Annotated[
     float | None, typer.Option(help="Time limit of everything (default: until each row is known).", min=1)
@@ -110,7 +114,7 @@ def _bench(
     limit: str,
     as_json: bool,
 ) -> None:
-    from bench.artifacts import bench_artifacts, finish
+    from bench.artifacts import bench_artifacts, finish, work_folder
     from bench.baseline import compare_to, parse_limit
     from bench.contestants.selection import find_artifacts, select
     from bench.records.latency import BenchRecord
@@ -124,11 +128,10 @@ def _bench(
         raise MistakesError(*problems)
     for problem in problems:
         _say(f"{problem}; left out")
-    contestants = select(artifacts, selection)
     try:
-        with bar("timing") as progress:
+        with work_folder(out) as work, bar("timing") as progress:
             record = bench_artifacts(
-                contestants,
+                select(artifacts, selection, work=work),
                 how,
                 out=out,
                 spent_s=time.perf_counter() - started,
@@ -143,7 +146,22 @@ def _bench(
     if out:
         for path in finish(record, out, regressed=compared.regressed if compared else {}):
             typer.echo(f"written: {path}", err=True)
-    _judge(compared, baseline, problems)
+    untimed = _untimed(record)
+    for line in untimed:
+        _say(line)
+    _judge(compared, baseline, missing=len(problems) + len(untimed))
+
+
+def _untimed(record: "BenchRecord") -> list[str]:
+    """A line for each artifact of which every row failed: a damaged one, or one that no runtime takes."""
+    by_model: dict[str, list[Any]] = {}
+    for row in record.rows:
+        by_model.setdefault(row.model, []).append(row)
+    return [
+        f"{model}: not timed ({rows[0].reason})"
+        for model, rows in by_model.items()
+        if all(row.status == "failed" for row in rows)
+    ]
 
 
 def _show(record: "BenchRecord", *, as_json: bool) -> None:
@@ -160,7 +178,7 @@ def _show(record: "BenchRecord", *, as_json: bool) -> None:
     console.print(bench_table(record), highlight=False, markup=False)
 
 
-def _judge(compared: "Compared | None", baseline: Path | None, problems: Sequence[str]) -> None:
+def _judge(compared: "Compared | None", baseline: Path | None, *, missing: int) -> None:
     """End with what failed: a regression before a mistake in what was asked for."""
     if compared is not None:
         for note in compared.notes:
@@ -171,10 +189,8 @@ def _judge(compared: "Compared | None", baseline: Path | None, problems: Sequenc
         if not compared.rows:
             raise GateFailedError(f"{baseline}: not checked, none of its rows was timed again")
         _say(f"{compared.rows} rows compared with {baseline}, none is slower beyond the limit and the noise")
-    if problems:
-        raise EdgeproofError(
-            f"{len(problems)} of what was asked for {'is' if len(problems) == 1 else 'are'} no artifact"
-        )
+    if missing:
+        raise EdgeproofError(f"{missing} of what was asked for could not be timed, as told above")
 
 
 def _how(*, seconds: float | None, rules: str | None, isolated: bool | None) -> Any:

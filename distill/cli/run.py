@@ -32,6 +32,9 @@ _ENDS = {COMPARE: ("evaluate", "report")}  # nothing is timed: the methods leave
 _TRAINING = ("torch", "torchvision", "timm", "lightning", "safetensors", "onnx")
 
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on in a folder that already holds a run.")]
+ProgressOption = Annotated[
+    Path | None, typer.Option("--progress", help="Keep a JSON file of how far the run is, for programs.")
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Check the recipe, list the stages, do nothing.")
 ]
@@ -48,10 +51,11 @@ def add_to(app: typer.Typer, *, own: Mapping[str, Callable[..., None]]) -> None:
         seeds: SeedsOption = None,
         resume: ResumeOption = False,
         dry_run: DryRunOption = False,
+        progress: ProgressOption = None,
     ) -> None:
         """Do the whole job: data, teacher, students, INT8, proof, report."""
         resolved = _resolve(recipe, out=out, overrides=overrides or [], seeds=seeds)
-        _run(*resolved, resume=resume, dry_run=dry_run, verb="report")
+        _run(*resolved, resume=resume, dry_run=dry_run, verb="report", progress=progress)
 
     for verb, text in VERBS.items():
         if verb in own:
@@ -201,7 +205,15 @@ def _add_compare(app: typer.Typer) -> None:
             _print_report(folder)
 
 
-def _run(resolved: "Recipe", folder: Path, *, resume: bool, dry_run: bool, verb: str) -> None:
+def _run(
+    resolved: "Recipe",
+    folder: Path,
+    *,
+    resume: bool,
+    dry_run: bool,
+    verb: str,
+    progress: Path | None = None,
+) -> None:
     from distill.cli.outlook import listed, reckon, told, warnings_about
 
     stages, console = _checked_stages(resolved, verb=verb), _told_on()
@@ -219,7 +231,7 @@ def _run(resolved: "Recipe", folder: Path, *, resume: bool, dry_run: bool, verb:
         stages, expected_s = list(found.stages), found.seconds
         console.print(f"edgeproof: {told(found)}", highlight=False, soft_wrap=True)
     try:
-        carry_out(resolved, folder, stages, resume=resume, expected_s=expected_s)
+        carry_out(resolved, folder, stages, resume=resume, expected_s=expected_s, progress=progress)
     finally:
         if (folder / "report.html").is_file() and verb == "report":
             _print_result(folder)
@@ -232,12 +244,15 @@ def carry_out(
     *,
     resume: bool = True,
     expected_s: float | None = None,
+    progress: Path | None = None,
 ) -> None:
-    """Run stages and show how far they are, on standard error."""
+    """Run stages and show how far they are, on standard error, and in the file ``progress`` where one is given."""
     from distill.pipeline.console import ConsoleReporter
 
     try:
-        with ConsoleReporter(_told_on(), expected_s=expected_s, folder=folder) as reporter:
+        with ConsoleReporter(
+            _told_on(), expected_s=expected_s, folder=folder, progress_file=progress
+        ) as reporter:
             _execute(recipe, folder, stages, resume=resume, reporter=reporter)
     except KeyboardInterrupt:
         raise stopped(f"; what was finished in {folder} is whole, --resume goes on there") from None

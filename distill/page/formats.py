@@ -51,9 +51,11 @@ def square(pixels: int | None) -> str:
 
 
 def size(value: float | None) -> str:
-    """Bytes in decimal kB or MB."""
+    """Bytes in decimal B, kB or MB."""
     if value is None:
         return NONE
+    if value < 1e3:
+        return f"{value:,.0f} B"
     return f"{value / 1e6:,.1f} MB" if value >= 1e6 else f"{value / 1e3:,.0f} kB"
 
 

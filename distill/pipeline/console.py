@@ -15,6 +15,7 @@ from rich.progress import (
 )
 
 from distill.errors import EdgeproofError
+from distill.pipeline.progress_record import ProgressRecord
 from distill.pipeline.stage import Stage
 from distill.training.history import EPOCHS, HISTORY, History
 
@@ -31,12 +32,19 @@ class ConsoleReporter:
         console: where to.
         expected_s: what the whole run was reckoned to take; from that the estimate starts.
         folder: the run's, where trainings leave their epochs.
+        progress_file: where :class:`ProgressRecord` is kept up to date, if anywhere.
     """
 
     def __init__(
-        self, console: Console, *, expected_s: float | None = None, folder: Path | None = None
+        self,
+        console: Console,
+        *,
+        expected_s: float | None = None,
+        folder: Path | None = None,
+        progress_file: Path | None = None,
     ) -> None:
         self.console, self.expected_s, self.folder = console, expected_s, folder
+        self.progress_file, self.last_written = progress_file, float("-inf")
         self.histories: dict[str, Path] = {}  # stage → where its training's history will be
         self.learned: dict[str, tuple[float, str]] = {}  # stage → when it was looked at, and what was seen
         self.done = 0.0
@@ -118,16 +126,25 @@ class ConsoleReporter:
                 self.task, description=self._at_work() or "done", total=sum(self.costs.values()),
                 completed=self._completed(), left=self._left().removeprefix(", "),
             )  # fmt: skip
+        if self.progress_file and time.monotonic() - self.last_written > _LOOK_EVERY_S:
+            self.last_written = time.monotonic()
+            share = self._completed() / max(sum(self.costs.values()), 1e-9)
+            record = ProgressRecord(
+                share=min(share, 1.0), seconds_left=self._seconds_left(), at_work=self._at_work()
+            )
+            record.write(self.progress_file)
 
     def _left(self) -> str:
+        seconds = self._seconds_left()
+        return "" if seconds is None else f", about {seconds / 60:.1f} min left"
+
+    def _seconds_left(self) -> float | None:
         """From what was seen; where the run was reckoned beforehand, that counts as a quarter of it."""
         completed, total = self._completed(), sum(self.costs.values())
         elapsed, done = time.monotonic() - self.started, completed
         if self.expected_s is not None:
             elapsed, done = elapsed + _TRUST * self.expected_s, done + _TRUST * self.reckoned
-        if done <= 0:
-            return ""
-        return f", about {elapsed * (total - completed) / done / 60:.1f} min left"
+        return elapsed * (total - completed) / done if done > 0 else None
 
     def _at_work(self) -> str:
         return ", ".join(name + self._learned(name) for name in self.shares)

@@ -1,0 +1,1 @@
+"""The HTTP service: thin doors to artifacts, runs and reports. Needs the extra ``serve``; torch only to train."""

@@ -1,0 +1,137 @@
+"""The artifacts that a service can answer with, by name, and those that are loaded."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.artifact import MANIFEST_NAME, Manifest, read_manifest
+from deploy.runtime import Detector
+from deploy.service.problems import Problem
+from deploy.service.settings import Settings
+from deploy.shipped import find_artifact, shipped_artifacts
+from distill.errors import EdgeproofError, unknown_name
+from distill.files import sha256
+
+_MOST_LOADED = 8
+_Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that answers.
+
+    Attributes:
+        name: in the catalogue.
+        digest: SHA-256 of its manifest, which holds that of every other file.
+        detector: shared by all threads; each call has buffers of its own.
+    """
+
+    name: str
+    digest: str
+    detector: Detector
+
+
+class Catalogue:
+    """Shipped artifacts, those in the folder of models, and those that finished runs left.
+
+    Args:
+        settings: where they are, and how they run.
+        executor: where models are loaded.
+    """
+
+    def __init__(self, settings: Settings, *, executor: Executor) -> None:
+        self._settings, self._executor = settings, executor
+        self._loaded: OrderedDict[str, tuple[_Stamp, Loaded]] = OrderedDict()
+        self._places: dict[str, Path] = {}
+        self._lock = asyncio.Lock()
+
+    def folders(self) -> dict[str, Path]:
+        """Name → folder of every artifact."""
+        return artifact_folders(self._settings)
+
+    def manifest(self, name: str) -> Manifest:
+        """What the artifact says of itself; raises :class:`Problem` 404, or :class:`EdgeproofError` if it is damaged."""
+        return read_manifest(self.folder(name))
+
+    def folder(self, name: str) -> Path:
+        """Where it lies; raises :class:`Problem` 404 with the names that there are."""
+        try:
+            return folder_of(self._settings, name)
+        except EdgeproofError as error:
+            raise Problem(404, str(error)) from None
+
+    async def load(self, name: str) -> Loaded:
+        """The model, loaded if it is not yet, or not as it is now.
+
+        Raises:
+            Problem: 404, no such model; 500, it is damaged or does not fit what is installed.
+        """
+        if (found := self._ready(name)) is not None:
+            return found
+        async with self._lock:  # whoever waited finds it loaded
+            if (found := self._ready(name)) is not None:
+                return found
+            loop = asyncio.get_running_loop()
+            folder, stamp, loaded = await loop.run_in_executor(self._executor, self._open, name)
+            self._places[name] = folder
+            self._loaded[name] = (stamp, loaded)
+            while len(self._loaded) > _MOST_LOADED:
+                self._loaded.popitem(last=False)
+            return loaded
+
+    def _ready(self, name: str) -> Loaded | None:
+        """The loaded model, unless its manifest has changed since."""
+        if name not in self._loaded:
+            return None
+        stamp, loaded = self._loaded[name]
+        try:
+            if _stamp(self._places[name]) != stamp:
+                return None
+        except OSError:  # the folder is gone: what is in memory is whole
+            pass
+        self._loaded.move_to_end(name)
+        return loaded
+
+    def _open(self, name: str) -> tuple[Path, _Stamp, Loaded]:
+        folder, threads = self.folder(name), self._settings.threads
+        stamp = _stamp(folder)
+        try:
+            detector = Detector.load(folder, runtime=self._settings.runtime, threads=threads, workers=threads)
+        except EdgeproofError as error:
+            raise Problem(500, f"model {name}: {error}") from error
+        return folder, stamp, Loaded(name, sha256(folder / MANIFEST_NAME), detector)
+
+
+def artifact_folders(settings: Settings) -> dict[str, Path]:
+    """Name → folder of every artifact; one of a run is called ``RUN.ARTIFACT``."""
+    found = {name: find_artifact(name, runtime=settings.runtime) for name in shipped_artifacts()}
+    found |= {folder.name: folder for folder in _artifacts_in(settings.models)}
+    for run in sorted(settings.runs.glob("*/artifacts")):
+        found |= {f"{run.parent.name}.{folder.name}": folder for folder in _artifacts_in(run)}
+    return found
+
+
+def folder_of(settings: Settings, name: str) -> Path:
+    """Where an artifact lies: the name is looked up among those that are there, never made into a path.
+
+    Raises:
+        EdgeproofError: there is none of this name.
+    """
+    folders = artifact_folders(settings)
+    if name not in folders:
+        raise unknown_name(kind="model", given=name[:80], choices=folders)
+    return folders[name]
+
+
+def _artifacts_in(folder: Path | None) -> Iterator[Path]:
+    """Subfolders that hold a manifest."""
+    if folder is not None and folder.is_dir():
+        yield from (path for path in sorted(folder.iterdir()) if (path / MANIFEST_NAME).is_file())
+
+
+def _stamp(folder: Path) -> _Stamp:
+    status = (folder / MANIFEST_NAME).stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns

@@ -1,0 +1,1 @@
+"""Scripts that measure this project itself; not in the wheel."""
