@@ -125,7 +125,7 @@ from distill import pool
 signal.signal(signal.SIGINT, signal.default_int_handler)
 done = []
 try:
-    with pool._holding_interrupts():
+    with pool.holding_interrupts():
         if sys.argv[1] == "unblocked":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         os.kill(os.getpid(), signal.SIGINT)

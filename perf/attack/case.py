@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-MOST_S = 5.0
+MOST_S = 5.0  # of the processor
+LONGEST_S = 60.0  # of the clock: on a busy machine a process waits for its turn
 MOST_BYTES = 1_500_000_000
 LONGEST_LINE = 20_000
 
@@ -17,7 +18,7 @@ class Case:
         area: for the table.
         inputs: how many damaged inputs these are.
         write: puts them into an empty folder, and returns the command's arguments.
-        seconds: the limit; more inputs may take longer.
+        seconds: of the processor, at most; more inputs may take longer.
         alone: gives the same case for each input by itself, to find the one that is to blame.
     """
 
@@ -34,7 +35,7 @@ class Outcome:
 
     Attributes:
         code: exit code; negative: the signal that ended it.
-        seconds: it took.
+        seconds: of the processor; of one that was ended, of the clock.
         peak_bytes: resident memory at most.
         error: standard error.
         left: temporary files that it left behind.

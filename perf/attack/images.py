@@ -12,7 +12,7 @@ from PIL import Image
 from perf.attack.case import Case
 from perf.attack.mutate import damage_bytes
 
-TOGETHER = 20  # photos of a command
+TOGETHER = 50  # photos of a command
 _MODES = {
     "JPEG": ("RGB", "L", "CMYK"), "PNG": ("RGB", "RGBA", "L", "LA", "P", "1", "I;16"), "BMP": ("RGB", "L", "P", "1"),
     "GIF": ("RGB", "P", "L"), "WEBP": ("RGB", "RGBA"), "AVIF": ("RGB", "RGBA"), "PPM": ("RGB", "L", "1"),
@@ -102,4 +102,4 @@ def _case(photos: Sequence[tuple[str, bytes]], *, verb: str) -> Case:
     def alone() -> Sequence[Case]:
         return [_case([photo], verb=verb) for photo in photos] if len(photos) > 1 else ()
 
-    return Case("images", len(photos), write, seconds=max(5.0, 2.0 * len(photos)), alone=alone)
+    return Case("images", len(photos), write, seconds=max(5.0, 0.5 * len(photos)), alone=alone)

@@ -25,27 +25,29 @@ _SETTINGS = (
 _MARK = "EDGEPROOF_ATTACK"
 _END_S = 5.0  # a stop must have ended the run, and all its processes, by then
 _LONGEST_S = 900.0
+_MOST_IN_ONE = 14  # stops of one run before it may go on to its end
+_LATEST_S = 12.0  # after which a run is stopped
 _KINDS = {"kill -9": 5, "SIGTERM": 1, "SIGINT": 1, "full disk": 1}
 _CODES = {"SIGTERM": 128 + signal.SIGTERM, "SIGINT": 128 + signal.SIGINT}
 
 
 def stop_runs(table: Table, *, count: int, rng: Random, root: Path) -> None:
     """Stop runs ``count`` times in all."""
-    warm_up()
+    warm_up(training=True)
     whole = root / "whole"
-    started = time.monotonic()
     code, error = _finish(_Run(whole, processes=2, root=root))
     if code != 0:
         table.find("stops", f"the run that nobody touched ended with {code}: {error[-500:]}")
         return
-    usual_s = time.monotonic() - started
     lineage, stops = 0, 0
     while stops < count:
         lineage += 1
-        stops += _lineage(table, root / f"run{lineage}", whole, most=count - stops, rng=rng, usual_s=usual_s)
+        stops += _lineage(
+            table, root / f"run{lineage}", whole, most=min(_MOST_IN_ONE, count - stops), rng=rng
+        )
 
 
-def _lineage(table: Table, folder: Path, whole: Path, *, most: int, rng: Random, usual_s: float) -> int:
+def _lineage(table: Table, folder: Path, whole: Path, *, most: int, rng: Random) -> int:
     """One run folder: stopped until it is whole; how many stops there were."""
     stops = 0
     processes = rng.choice((1, 2))
@@ -57,7 +59,7 @@ def _lineage(table: Table, folder: Path, whole: Path, *, most: int, rng: Random,
             root=folder.parent,
             most_bytes=_room(rng) if kind == "full disk" else None,
         )
-        after_s = _LONGEST_S if kind == "full disk" else rng.uniform(0.1, max(2.0, usual_s / 3))
+        after_s = _LONGEST_S if kind == "full disk" else rng.uniform(0.2, _LATEST_S)
         ended = _wait(run, seconds=after_s)
         if ended is not None and kind != "full disk":
             if ended != 0:

@@ -42,7 +42,7 @@ class Table:
         row.commands += 1
         row.tried += case.inputs
         row.survived += case.inputs - bool(outcome.finding)
-        row.slowest_s = max(row.slowest_s, outcome.seconds / max(1.0, case.inputs / 2))
+        row.slowest_s = max(row.slowest_s, outcome.seconds / case.inputs)
         row.peak_mb = max(row.peak_mb, outcome.peak_bytes / 1e6)
         row.seconds += outcome.seconds
         if outcome.finding:

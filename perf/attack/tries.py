@@ -4,11 +4,14 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
-from perf.attack.case import Case
+from perf.attack.case import Case, Outcome
 from perf.attack.table import Table
-from perf.attack.warm import run_case
+from perf.attack.warm import run_cases
+
+_TOGETHER = 10  # commands of a fork
 
 
 def attack(
@@ -21,33 +24,28 @@ def attack(
         left = [name for name in areas if most is None or table.tried(name) < most]
         if not left:
             return
-        name = min(left, key=table.seconds_of)
-        case = next(areas[name])
-        _try(case, table, root=root, keep=keep)
+        name = min(left, key=table.tried)
+        first = next(areas[name])
+        several = 1 if first.alone else _TOGETHER if most is None else min(_TOGETHER, most)
+        cases = [first, *islice(areas[name], several - 1)]
+        for case, outcome in zip(cases, run_cases(cases, root=root), strict=True):
+            _note(case, outcome, table, root=root, keep=keep)
 
 
-def _try(case: Case, table: Table, *, root: Path, keep: Path | None) -> None:
-    outcome = run_case(case, root=root)
-    blamed = list(case.alone()) if outcome.finding and case.alone else []
-    if not blamed:
-        table.add(case, outcome)
-        if outcome.finding:
-            _tell(case, outcome.finding, outcome.error, table=table, root=root, keep=keep)
-        return
-    found = [(one, run_case(one, root=root)) for one in blamed]
-    if not any(alone.finding for _, alone in found):  # only together
-        table.add(case, outcome)
-        _tell(case, outcome.finding, outcome.error, table=table, root=root, keep=keep)
-        return
-    for one, alone in found:
-        table.add(one, alone)
-        if alone.finding:
-            _tell(one, alone.finding, alone.error, table=table, root=root, keep=keep)
+def _note(case: Case, outcome: Outcome, table: Table, *, root: Path, keep: Path | None) -> None:
+    """Count it; of several inputs each is tried by itself, to find the one that is to blame."""
+    found = [(case, outcome)]
+    if outcome.finding and case.alone and (single := case.alone()):
+        alone = list(zip(single, [run_cases([one], root=root)[0] for one in single], strict=True))
+        found = alone if any(one.finding for _, one in alone) else found  # else only together
+    for one, said in found:
+        table.add(one, said)
+        if said.finding:
+            _tell(one, said, number=len(table.findings), keep=keep)
 
 
-def _tell(case: Case, finding: str, error: str, *, table: Table, root: Path, keep: Path | None) -> None:
-    number = len(table.findings)
-    print(f"{number}: {case.area}: {finding}", file=sys.stderr, flush=True)
+def _tell(case: Case, outcome: Outcome, *, number: int, keep: Path | None) -> None:
+    print(f"{number}: {case.area}: {outcome.finding}", file=sys.stderr, flush=True)
     if keep is None:
         return
     folder = keep / f"{number:04}"
@@ -55,4 +53,6 @@ def _tell(case: Case, finding: str, error: str, *, table: Table, root: Path, kee
     folder.mkdir(parents=True)
     arguments = case.write(folder)
     (folder / "command.txt").write_text("\n".join(map(str, arguments)), errors="backslashreplace")
-    (folder / "error.txt").write_text(f"{finding}\n{error[-20_000:]}", errors="backslashreplace")
+    (folder / "error.txt").write_text(
+        f"{outcome.finding}\n{outcome.error[-20_000:]}", errors="backslashreplace"
+    )

@@ -86,6 +86,11 @@ def claim_folder(out: Path, header: Header) -> dict[str, Shard]:
     return {shard.name: shard for shard in shards if _is_whole(out, shard)}
 
 
+def disclaim_folder(out: Path) -> None:
+    """Leave nothing of ours in a folder that got no shards."""
+    shutil.rmtree(out / PARTS, ignore_errors=True)
+
+
 def note_shard(out: Path, shard: Shard) -> None:
     """Write down that a shard is finished, for a run that goes on from here."""
     write_text(out / PARTS / f"{shard.name}.json", shard.model_dump_json())

@@ -11,7 +11,16 @@ from typing import Any
 from distill.data.layouts.vocabulary import SUFFIXES
 from distill.data.layouts.walk import one_line
 from distill.data.samples import GENERATED, REAL, Dataset, Sample
-from distill.data.shards.index import Header, Index, LeftOut, Shard, claim_folder, note_shard, write_index
+from distill.data.shards.index import (
+    Header,
+    Index,
+    LeftOut,
+    Shard,
+    claim_folder,
+    disclaim_folder,
+    note_shard,
+    write_index,
+)
 from distill.data.shards.writer import ShardWriter
 from distill.data.storage import read_bytes
 from distill.errors import EdgeproofError, cause
@@ -174,6 +183,9 @@ def _meta(sample: Sample) -> dict[str, Any]:
 
 def _check_some(out: Path, shards: Sequence[Shard]) -> None:
     if not any(shard.real or shard.generated for shard in shards):
+        for shard in shards:
+            (out / shard.name).unlink(missing_ok=True)
+        disclaim_folder(out)
         first = next((item for shard in shards for item in shard.skipped), None)
         why = f", the first: {first.path!r} {first.reason}" if first else ""
         raise EdgeproofError(f"{one_line(out)}: none of the data set's images can be read{why}")
