@@ -20,7 +20,7 @@ from telegram.ext import (
 from deploy.artifact import read_manifest
 from deploy.bot import words
 from deploy.bot.patience import Patience
-from deploy.explain_answer import explain_answer
+from deploy.explain.answer import explain_answer
 from deploy.prediction import Prediction
 from deploy.runtime import Detector
 from deploy.service.places import artifact_folders, folder_of

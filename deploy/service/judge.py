@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from deploy.explain_answer import METHOD, explain_answer
+from deploy.explain.answer import METHOD, explain_answer
 from deploy.prediction import Prediction
 from deploy.runtime import Detector
 from deploy.service.catalogue import Loaded

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from deploy.explain import Map, explain
-from deploy.explain_images import side_by_side
+from deploy.explain.hide import Map, explain
+from deploy.explain.picture import Panel, sheet
 from deploy.runtime import Detector
 from deploy.sessions import Logits
 from distill.preprocess import Pixels
@@ -25,4 +25,4 @@ def explain_answer(detector: Detector, pixels: Pixels, logits: Logits) -> tuple[
     scores = logits if logits.ndim == 1 else logits[:, int(logits.mean(axis=0).argmax())]
     crop = pixels[int(np.argmax(scores))]
     heat = explain(detector.run, crop, method=METHOD)
-    return heat, side_by_side(crop, heat)
+    return heat, sheet([Panel(crop), Panel(crop, heat=heat)])
