@@ -6,12 +6,15 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 HEADERS := .venv/include/onnxruntime/onnxruntime_c_api.h
 
-.PHONY: demo serve test lint setup clean
+.PHONY: app demo serve test lint setup clean
 
 demo: $(INSTALLED)
 	$(BIN)/edgeproof run demo --resume
 
 # answers curl -F file=@photo.jpg localhost:8000/predict
+app: $(INSTALLED)
+	$(BIN)/edgeproof app
+
 serve: $(INSTALLED)
 	$(BIN)/edgeproof serve
 

@@ -189,7 +189,7 @@ def _table(path: Path, classes: tuple[str, ...]) -> Iterator[Callable[[Answer], 
             scores = answer.get("probabilities") or {}
             cells = {**answer, "path": _path_cell(answer["path"])}
             cells |= {names[name]: score for name, score in scores.items()}
-            writer.writerow({key: _cell(value) for key, value in cells.items()})
+            writer.writerow({key: safe_cell(value) for key, value in cells.items()})
 
         yield keep
 
@@ -199,7 +199,7 @@ def _path_cell(path: str) -> str:
     return f"./{path}" if path.startswith(_FORMULA) else path
 
 
-def _cell(value: Any) -> Any:
+def safe_cell(value: Any) -> Any:
     """Numbers as they are; text that is visible, in one line, and no formula."""
     if not isinstance(value, str):
         return value

@@ -12,7 +12,7 @@ EXTRAS = {
     "scipy": "train", "matplotlib": "bench", "optuna": "search",
     "fastapi": "serve", "uvicorn": "serve", "python_multipart": "serve", "prometheus_client": "serve",
     "telegram": "bot",
-    "av": "video", "pytorch_grad_cam": "cam", "open_clip": "clip", "lightgbm": "boosting",
+    "streamlit": "app", "av": "video", "pytorch_grad_cam": "cam", "open_clip": "clip", "lightgbm": "boosting",
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ def benched(deployed: Deployed, tmp_path_factory: pytest.TempPathFactory) -> Pat
     out = tmp_path_factory.mktemp("benched") / "out"
     result = edgeproof(
         "bench", deployed.folder / "int8", deployed.folder / "none",
-        "--threads", "1,1000", "--batch", "1,3", "--seconds", "60", "--out", out,
+        "--threads", "1,1000", "--batch", "1,3", "--seconds", "25", "--out", out,
     )  # fmt: skip
     assert "is no artifact, expected a folder with manifest.json" in result.stderr
     assert "1 of what was asked for could not be timed" in one_line_error(result)
@@ -65,7 +65,7 @@ def test_the_gate_fails_with_the_rows_that_are_slower(
         row["p50_ci_ms"] = row["p50_ms"] and [row["p50_ms"] * 0.9, row["p50_ms"] * 1.1]
     baseline = tmp_path / "quick.json"
     baseline.write_text(json.dumps(value))
-    common = ("bench", deployed.folder / "int8", "--threads", "1", "--seconds", "60", "--baseline", baseline)
+    common = ("bench", deployed.folder / "int8", "--threads", "1", "--seconds", "25", "--baseline", baseline)
     result = edgeproof(*common, "--out", tmp_path / "out")
     error = one_line_error(result, code=1)
     assert "slower than" in error and "tiny openvino int8" in error and "tiny onnxruntime" not in error

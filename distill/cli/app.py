@@ -17,6 +17,7 @@ from distill.cli.evaluate import evaluate
 from distill.cli.explain import explain
 from distill.cli.export import export
 from distill.cli.names import list_names
+from distill.cli.page import app as page
 from distill.cli.predict import predict
 from distill.cli.quantize import quantize
 from distill.cli.report import report
@@ -90,6 +91,7 @@ app.command()(explain)
 app.command()(attribute)
 app.command()(score)
 app.command()(serve)
+app.command(name="app")(page)
 app.command()(bot)
 app.command(name="list")(list_names)
 app.command()(doctor)
