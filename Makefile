@@ -11,10 +11,10 @@ HEADERS := .venv/include/onnxruntime/onnxruntime_c_api.h
 demo: $(INSTALLED)
 	$(BIN)/edgeproof run demo --resume
 
-# answers curl -F file=@photo.jpg localhost:8000/predict
 app: $(INSTALLED)
 	$(BIN)/edgeproof app
 
+# answers curl -F file=@photo.jpg localhost:8000/predict
 serve: $(INSTALLED)
 	$(BIN)/edgeproof serve
 

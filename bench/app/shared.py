@@ -18,11 +18,13 @@ def settings() -> Settings:
 def model_choice(label: str, *, key: str, none: str | None = None) -> str | None:
     """A box with every artifact; with ``none`` its first entry is nothing."""
     names = list(artifact_folders(settings()))
+    found: str
     if none is not None:
         found = st.selectbox(label, [none, *names], key=key)
         return None if found == none else found
     first = settings().model or "photos-128"
-    return st.selectbox(label, names, index=names.index(first) if first in names else 0, key=key)
+    found = st.selectbox(label, names, index=names.index(first) if first in names else 0, key=key)
+    return found
 
 
 @st.cache_resource(max_entries=4, show_spinner="Loading the model")
