@@ -10,6 +10,7 @@ first frame, with 95 % intervals over scenes. The generators' weights are those 
 import argparse
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +24,8 @@ from distill.data.simulate.camera import draw_noise, make_camera, photograph
 from distill.data.simulate.generators import model_loader, reconstruct
 from distill.data.simulate.scenes import render_scene
 from distill.data.simulate.textures import Plane
-from distill.evaluation.statistics import bootstrap_cis
+from distill.evaluation.metrics import roc_auc
+from distill.evaluation.statistics import bootstrap_ci
 from distill.files import write_json
 from distill.optional import require
 from distill.preprocess import Pixels
@@ -34,7 +36,10 @@ KINDS: tuple[Kind, ...] = ("photographed", "frame by frame", "in one piece")
 FAMILIES, INSTANCES = ("transposed", "nearest", "vae8"), 3
 SIZE, SPAN, FRAMES = 64, 80, 24  # pixels of a frame, of the sensor's window, and frames of a clip
 MEASURES = ("deviation", "step", "flicker", "detail")
-CODECS = {"lossless": ("ffv1", "bgr0", {}), "H.264 at CRF 23": ("libx264", "yuv420p", {"crf": "23"})}
+CODECS: dict[str, tuple[str, str, dict[str, str]]] = {
+    "lossless": ("ffv1", "bgr0", {}),
+    "H.264 at CRF 23": ("libx264", "yuv420p", {"crf": "23"}),
+}
 
 
 def windows(scene: Plane) -> Iterator[Plane]:
@@ -44,12 +49,17 @@ def windows(scene: Plane) -> Iterator[Plane]:
         yield np.ascontiguousarray(scene[:, top : top + SPAN, left : left + SPAN])
 
 
+@cache
+def _loader(root: Path) -> Any:
+    return model_loader(root)
+
+
 def clip_of(kind: Kind, root: Path, *, number: int) -> list[Pixels]:
     """The frames uint8 ``[64, 64, 3]`` of one scene's clip; all three kinds show the same scene by the same camera."""
     rng = np.random.default_rng([number, 1])
     scene = render_scene(rng, size=SPAN + FRAMES).pixels
     camera, noise = make_camera(rng, name="pan", size=SPAN), draw_noise(rng)
-    family, load = FAMILIES[number % len(FAMILIES)], model_loader(root)
+    family, load = FAMILIES[number % len(FAMILIES)], _loader(root)
     own = np.random.default_rng([number, 2, KINDS.index(kind)])
     frames = []
     for window in windows(scene):
@@ -99,11 +109,8 @@ def _auc(positive: list[float], negative: list[float]) -> dict[str, Any]:
     """Of two kinds of clips of the same scenes, which are the groups."""
     labels = [1] * len(positive) + [0] * len(negative)
     groups = [*range(len(positive)), *range(len(negative))]
-    from distill.evaluation.metrics import roc_auc
-
     scores = [*positive, *negative]
-    interval = bootstrap_cis(labels, scores, groups, statistics=("auc",))["auc"]
-    return {"auc": roc_auc(np.array(labels), np.array(scores)), "ci": interval}
+    return {"auc": roc_auc(labels, scores), "ci": bootstrap_ci(labels, scores, groups)}
 
 
 def summary(kinds: dict[Kind, list[ClipRecord]]) -> dict[str, Any]:

@@ -74,8 +74,8 @@ def _matrix(
     classes = scores.test.shape[1]
     counts = np.zeros((classes + unlearned.generators, classes + 1), dtype=np.int64)
     for found, rows in ((scores.test, test.numbers), (scores.unlearned, classes + unlearned.numbers)):
-        named = np.where(found.max(axis=1) >= threshold, found.argmax(axis=1), classes) if len(found) else []
-        np.add.at(counts, (rows, np.asarray(named, dtype=np.int64)), 1)
+        named = np.where(found.max(axis=1) >= threshold, found.argmax(axis=1), classes)
+        np.add.at(counts, (rows, named), 1)
     return tuple(tuple(map(int, row)) for row in counts)
 
 

@@ -161,8 +161,9 @@ def _cam(
         cam.activations_and_grads.release()
         cam.activations_and_grads = _Features(network, task, layers)
         cam.compute_input_gradient = True  # the weights have none
-        found = cam(input_tensor=_images(pixels[None], spec), targets=[_likeliest])[0]
-    return np.clip(found, 0.0, 1.0).astype(np.float32)
+        heat = cam(input_tensor=_images(pixels[None], spec), targets=[_likeliest])[0]
+    found: Map = np.clip(heat, 0.0, 1.0).astype(np.float32)
+    return found
 
 
 def _likeliest(answer: Tensor) -> Tensor:

@@ -6,7 +6,6 @@ that no photograph has.
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,10 +43,12 @@ def explain(ask: Ask, pixels: Pixels, *, method: str = "occlusion", seed: int = 
 
     def score(changed: Pixels) -> npt.NDArray[Any]:
         found = ask(changed)
-        return found if kind is None else found[:, kind]
+        kept: npt.NDArray[Any] = found if kind is None else found[:, kind]
+        return kept
 
-    hide = _occlusion if method == "occlusion" else partial(_rise, seed=seed)
-    return hide(score, pixels, _hidden(pixels))
+    if method == "occlusion":
+        return _occlusion(score, pixels, _hidden(pixels))
+    return _rise(score, pixels, _hidden(pixels), seed=seed)
 
 
 def _hidden(pixels: Pixels) -> Pixels:
@@ -97,7 +98,8 @@ def _rise(score: Score, pixels: Pixels, hidden: Pixels, *, seed: int) -> Map:
 def _mixed(pixels: Pixels, hidden: Pixels, masks: list[Map]) -> Pixels:
     """The picture where each of the masks shows it, and what is hidden elsewhere: ``[N, S, S, 3]``."""
     weights = np.stack(masks)[..., None]
-    return np.rint(weights * pixels + (1 - weights) * hidden).astype(np.uint8)
+    found: Pixels = np.rint(weights * pixels + (1 - weights) * hidden).astype(np.uint8)
+    return found
 
 
 def _random_mask(side: int, rng: np.random.Generator) -> Map:

@@ -78,10 +78,9 @@ class Subject:
 
     def strongest_crop(self, crops: Pixels) -> Pixels:
         """Of crops ``[N, S, S, 3]`` of one image the one that speaks most for *generated*, or for any of K classes."""
-        if len(crops) == 1:
-            return crops[0]
-        logits = self.ask(crops)
-        return crops[int(np.argmax(logits if logits.ndim == 1 else logits.max(axis=1)))]
+        logits = self.ask(crops) if len(crops) > 1 else np.zeros(1)
+        found: Pixels = crops[int(np.argmax(logits if logits.ndim == 1 else logits.max(axis=1)))]
+        return found
 
 
 @dataclass(frozen=True)
