@@ -53,7 +53,7 @@ class Worker:
         """
         process = self._process or self._begin()
         late = Event()
-        limit = Timer(self.longest_s, lambda: (late.set(), process.kill()))
+        limit = Timer(self.longest_s, _end_late, args=(process, late))
         limit.daemon = True
         limit.start()
         try:
@@ -137,6 +137,11 @@ class WorkerSeat:
         if self._generation == self._worker.generation:
             with contextlib.suppress(EdgeproofError):
                 self._worker.ask({"do": "free", "number": self._number})
+
+
+def _end_late(process: "subprocess.Popen[str]", late: Event) -> None:
+    late.set()
+    process.kill()
 
 
 def _end(process: "subprocess.Popen[str]") -> int:

@@ -89,7 +89,7 @@ class OnnxRuntimeSession:
             )
         ort = require("onnxruntime")
         settings = ort.SessionOptions()
-        settings.log_severity_level = 3
+        settings.log_severity_level = 4  # what goes wrong is raised, too; it would be told twice, in colours
         settings.inter_op_num_threads = 1
         settings.intra_op_num_threads = _share(options)
         settings.add_session_config_entry("session.force_spinning_stop", "1")

@@ -11,6 +11,7 @@ from distill.check_task import task_problems
 from distill.data.layouts import LAYOUTS, load_dataset
 from distill.data.predictions import answers_of, read_predictions
 from distill.errors import EdgeproofError, MistakesError, unknown_name
+from distill.files import at_home
 from distill.methods import METHODS, Pair, build_method, heard_by
 from distill.models import make_model, parts_of, skeleton_of
 from distill.parts import find_part
@@ -210,7 +211,7 @@ def _cached_for_mixup(recipe: Recipe) -> Iterator[EdgeproofError]:
 def _missing_weights(recipe: Recipe, model: Model) -> Iterator[EdgeproofError]:
     settings = settings_of(recipe, model)
     backbone = settings.options.get("weights")
-    if backbone and not Path(backbone).expanduser().is_file():
+    if backbone and not at_home(backbone).is_file():
         yield EdgeproofError(
             f"{model.section}.options.weights: {backbone}: no such file, expected a .safetensors checkpoint"
         )
@@ -234,9 +235,9 @@ def _unfit_answers(recipe: Recipe, model: Model) -> Iterator[EdgeproofError]:
         )
         return
     try:
-        answers = read_predictions(Path(table).expanduser())
+        answers = read_predictions(at_home(table))
         if recipe.data.path:
-            root = Path(recipe.data.path).expanduser()
+            root = at_home(recipe.data.path)
             dataset = load_dataset(root, layout=recipe.data.layout, columns=recipe.data.columns)
             bad = recipe.data.max_bad_share  # files that cannot be read need no answer
             answers_of(answers, dataset, dataset.samples, key=key, missing_share=bad)

@@ -102,6 +102,11 @@ def remove_leftovers(folder: Path) -> None:
             folders.remove(name)
 
 
+def at_home(path: str | Path) -> Path:
+    """``~`` as the user's home, where there is one; ``Path.expanduser`` raises where there is none."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` atomically."""
     with atomic_path(path) as temporary:

@@ -19,6 +19,7 @@ from distill.data.pixels import PixelSource, open_pixels
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
+from distill.files import at_home
 from distill.methods import Method, Pair, build_method, features_of, heard_by
 from distill.preprocess import PreprocessSpec
 from distill.probe import Parts, parts_of
@@ -172,7 +173,7 @@ def _open(data: str | Path | Any, *, task: Task, valid_share: float, seed: int) 
     labels = task.classes
     if not isinstance(data, str | Path):
         return _Data(split_items(data, valid_share=valid_share, seed=seed, labels=labels), items=data)
-    listed = load_dataset(Path(data).expanduser(), labels=labels)
+    listed = load_dataset(at_home(data), labels=labels)
     wanted = ("train", "valid")
     split = with_splits(
         listed, valid_share=valid_share, test_share=0.0, seed=seed, wanted=wanted, labels=labels

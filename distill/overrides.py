@@ -28,7 +28,7 @@ def apply_overrides(values: dict[str, Any], overrides: Sequence[str]) -> None:
         apply_override(changed, override)
     for before, after in _networks(values, changed):
         if "name" in after and after["name"] != before.get("name", _default_teacher()):
-            shipped = after["name"] in shipped_weights()
+            shipped = str(after["name"]) in shipped_weights()
             for key in (*_OF_A_NETWORK, *(["preprocess"] if shipped else [])):
                 before.pop(key, None)
     for override in overrides:

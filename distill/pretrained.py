@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from distill.errors import EdgeproofError
-from distill.files import read_json
+from distill.files import at_home, read_json
 
 BLACK_BOX = "predictions"  # the architecture of a teacher that is a table of answers
 
@@ -36,7 +36,7 @@ def find_weights(given: str, *, key: str) -> Path:
     shipped = shipped_weights()
     if given in shipped:
         return shipped[given]
-    path = Path(given).expanduser()
+    path = at_home(given)
     if not path.is_file():
         raise EdgeproofError(
             f"{key}: {given}: no such file, expected a checkpoint (.safetensors, .pt, .pth, .ckpt) or shipped weights: "
@@ -88,7 +88,7 @@ def _seen_by_timm(section: dict[str, Any], recipe: dict[str, Any]) -> dict[str, 
     name, weights, own = str(section.get("name", "")), section.get("weights"), section.get("preprocess")
     if not weights or not name.startswith("timm:") or not isinstance(own, dict | None):
         return section
-    if "preprocess" in read_about(Path(str(weights)).expanduser()):
+    if "preprocess" in read_about(at_home(str(weights))):
         return section
     try:
         import timm
@@ -111,7 +111,7 @@ def read_about(path: Path) -> dict[str, Any]:
 
     A JSON file of the same name that another program wrote has no hash, and is none.
     """
-    side = path.with_suffix(".json")
+    side = path.with_suffix(".json") if path.name else path
     if not side.is_file():
         return {}
     try:

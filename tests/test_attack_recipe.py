@@ -48,6 +48,9 @@ def test_what_cannot_be_is_refused(section: str, values: object, words: str) -> 
         ("teacher.weights=/nowhere.pt", "teacher.weights: /nowhere.pt: no such file, expected a checkpoint"),
         ("teacher.weights=PICKLE.pt", "PICKLE.pt: holds Python objects beside tensors"),
         ("teacher.weights=PICKLE.safetensors", "PICKLE.safetensors: not a readable .safetensors file"),
+        ("students.small_cnn.name=[{name = 'kl'}]", "students.small_cnn.name: given [{'name': 'kl'}]"),
+        ("data.path=~nobody-here/photos", "~nobody-here/photos: no such file or folder"),
+        ("teacher.weights=~nobody-here/a.pt", "~nobody-here/a.pt: no such file"),
         ("data.workers=100000", "data.workers: given 100000, expected less than or equal to 1024"),
         (
             "training.processes=100000",

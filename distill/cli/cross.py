@@ -8,6 +8,7 @@ import typer
 
 from distill.cli.options import JsonOption, SetOption
 from distill.errors import EdgeproofError, GateFailedError
+from distill.files import at_home
 
 if TYPE_CHECKING:
     from bench.cross.record import CrossRecord, Kind, RowOf
@@ -90,9 +91,7 @@ def _generators(base: "Recipe", folder: Path) -> tuple[str, ...]:
 
     if base.data.path:
         data = base.data
-        dataset = load_dataset(
-            Path(data.path).expanduser(), layout=data.layout, columns=data.columns, labels=()
-        )
+        dataset = load_dataset(at_home(data.path), layout=data.layout, columns=data.columns, labels=())
     elif base.data.simulate is not None:
         dataset = simulate(base.data.simulate, root=folder / "data", workers=thread_count(0))
     else:

@@ -1,11 +1,11 @@
 """What ``edgeproof run`` tells before it starts: warnings about the images, and what the run will take."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from distill.data.layouts import load_dataset
 from distill.data.samples import Dataset
 from distill.data.transforms.shrinking import enlarge_warning, shrink_warning, some_sizes
+from distill.files import at_home
 from distill.pipeline.stage import Stage
 from distill.recipe import Recipe
 from distill.roster import Roster, roster_of
@@ -19,7 +19,7 @@ def listed(recipe: Recipe) -> Dataset | None:
     data = recipe.data
     if not data.path:
         return None
-    root, labels = Path(data.path).expanduser(), find_task(recipe.task).classes
+    root, labels = at_home(data.path), find_task(recipe.task).classes
     return load_dataset(root, layout=data.layout, columns=data.columns, labels=labels)
 
 

@@ -10,6 +10,7 @@ import typer
 from distill.cli.options import JsonOption, OutOption, RecipeArgument, SeedsOption, SetOption
 from distill.cli.terminate import stopped
 from distill.errors import EdgeproofError, GateFailedError, MistakesError
+from distill.files import at_home
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -324,7 +325,7 @@ def _checked(recipe: "Recipe", *, verb: str) -> tuple["Recipe", list["Stage"]]:
     if recipe.data.path:  # complain about the place and layout before a run folder is made
         labels = find_task(recipe.task).classes
         data = recipe.data
-        find_layout(Path(data.path).expanduser(), layout=data.layout, labels=labels, columns=data.columns)
+        find_layout(at_home(data.path), layout=data.layout, labels=labels, columns=data.columns)
     return recipe, stages
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from distill.data.predictions import Scores, answers_of, read_predictions
 from distill.data.samples import UNLABELLED_SPLIT, Dataset
-from distill.files import sha256, write_json, write_tensors
+from distill.files import at_home, sha256, write_json, write_tensors
 from distill.pipeline.runfolder import EVALUATED, WEIGHTS, load_samples, save_arrays
 from distill.pipeline.stage import Run
 from distill.roster import Model
@@ -63,7 +63,7 @@ def cache_answers(run: Run, source: Source) -> None:
 
 def path_of(run: Run, model: Model) -> Path:
     """The table that the recipe names."""
-    return Path(run.recipe.all_teachers[model.name].predictions).expanduser()
+    return at_home(run.recipe.all_teachers[model.name].predictions)
 
 
 def _logits(run: Run, model: Model, dataset: Dataset, *splits: str) -> Scores:

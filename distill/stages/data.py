@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distill.data.samples import Dataset
 from distill.errors import EdgeproofError
+from distill.files import at_home
 from distill.pipeline.runfolder import AUDIT, SCAN, SUMMARY, load_samples, save_samples
 from distill.pipeline.stage import Progress, Run
 from distill.recipe import DataSettings, Recipe
@@ -77,7 +78,7 @@ def make_data(run: Run, progress: Progress, *, owner: Model | None = None) -> No
 def _listed(settings: DataSettings, task: Task) -> Dataset:
     from distill.data.layouts import load_dataset
 
-    root = Path(settings.path).expanduser()
+    root = at_home(settings.path)
     return load_dataset(
         root, layout=settings.layout, columns=settings.columns, labels=task.classes, groups=settings.groups
     )
@@ -89,7 +90,7 @@ def _with_unlabelled(dataset: Dataset, folder: str) -> Dataset:
 
     if not folder:
         return dataset
-    more = load_unlabelled(Path(folder).expanduser())
+    more = load_unlabelled(at_home(folder))
     return replace(dataset, samples=dataset.samples + more.samples, skipped=dataset.skipped + more.skipped)
 
 
@@ -129,7 +130,7 @@ def data_state(recipe: Recipe, *, owner: Model | None = None) -> list[list[float
 
 def _fingerprint(path: str) -> list[float]:
     count, size, newest = 0, 0, 0.0
-    for file in _files(Path(path).expanduser()) if path else ():
+    for file in _files(at_home(path)) if path else ():
         status = file.lstat()
         count, size, newest = count + 1, size + status.st_size, max(newest, status.st_mtime)
     return [count, size, newest]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from distill.files import sha256, write_json
+from distill.files import at_home, sha256, write_json
 from distill.pipeline.runfolder import WEIGHTS, load_arrays
 from distill.pipeline.stage import Progress, Run
 from distill.pretrained import find_weights, read_about
@@ -94,7 +94,7 @@ def _lessons(run: Run, model: Model, *, sources: tuple[Source, ...], pixels: Any
 def weights_state(recipe: Recipe, *, model: Model) -> str:
     """SHA-256 of the weights or answers that the recipe names: another file under the same name is another teacher."""
     if table := recipe.all_teachers[model.name].predictions:
-        path = Path(table).expanduser()
+        path = at_home(table)
         return sha256(path) if path.is_file() else ""  # the stage will say that there is none
     given = recipe.all_teachers[model.name].weights
     return sha256(find_weights(given, key=f"{model.section}.weights")) if given else ""

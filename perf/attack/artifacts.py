@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
 from PIL import Image
 
 from deploy.artifact import MANIFEST_NAME
@@ -136,10 +135,13 @@ def _alter(graph: onnx.GraphProto, rng: Random) -> None:
     elif kind == 4:
         tensor.data_type = rng.randrange(0, 24)
     elif kind == 5:
-        values = numpy_helper.to_array(tensor)
-        if values.dtype.kind == "f":
-            filled = np.full_like(values, rng.choice((np.nan, np.inf, 0, 1e38, -1e38)))
-            tensor.CopyFrom(numpy_helper.from_array(filled, tensor.name))
+        if (
+            tensor.data_type == onnx.TensorProto.FLOAT
+            and min(tensor.dims, default=1) > 0
+            and len(tensor.raw_data) >= 4
+        ):
+            value = np.float32(rng.choice((np.nan, np.inf, 0, 1e38, -1e38)))
+            tensor.raw_data = value.tobytes() * (len(tensor.raw_data) // 4)
     elif kind == 6:
         tensor.raw_data = damage_bytes(tensor.raw_data, rng)
     elif kind == 7:

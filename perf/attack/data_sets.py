@@ -24,7 +24,7 @@ _LISTS = {".csv", ".json", ".jsonl", ".txt", ".tar", ".parquet"}
 
 def layouts(rng: Random) -> Iterator[Case]:
     """Every layout that has lists, JSON documents above all."""
-    builders = [build for build in _trees() if build.__name__ not in ("cifake", "plain")] + [_simulated]
+    builders = [build for build in _trees() if build.__name__ not in ("cifake", "plain")]
     while True:
         yield _case("layout", rng, rng.choice(builders))
 
@@ -137,31 +137,3 @@ def _shard(root: Path) -> Path:
                 member.size = len(content)
                 tar.addfile(member, io.BytesIO(content))
     return root
-
-
-def _simulated(root: Path) -> Path:
-    """A set as the simulator leaves it, rendered once."""
-    for name, content in _rendered().items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(content)
-    return root
-
-
-@cache
-def _rendered() -> dict[str, bytes]:
-    import tempfile
-
-    from distill.data.simulate.settings import SimulationSettings
-    from distill.data.simulate.writer import render
-
-    counts = {"train": 2, "valid": 2, "test": 2, "heldout": 1, "control": 1}
-    settings = SimulationSettings.model_validate(
-        {"size": 32, "instances": 1, "families": ["transposed"], "held_out": ["bilinear"], "scenes": counts}
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        render(settings, root=Path(folder) / "set", workers=1)
-        return {
-            str(path.relative_to(Path(folder) / "set")): path.read_bytes()
-            for path in (Path(folder) / "set").rglob("*")
-            if path.is_file()
-        }

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-_AS_BYTES = {".safetensors", ".onnx", ".xml", ".bin", ".jpg", ".png"}
-_TIMES = {"seconds", "digest", "took_s", "seconds_per_step", "images_per_second", "generated_at"}
+_AS_BYTES = {".onnx", ".xml", ".bin", ".jpg", ".png"}
+_OF_THE_RUN = {"root", "seconds", "digest", "took_s", "seconds_per_step", "images_per_second", "generated_at"}
 _OWN = {
     "stages.json",
     "environment.json",
@@ -28,7 +28,9 @@ def differences(folder: Path, other: Path) -> Iterator[str]:
 
 def temporary_files(folder: Path) -> list[str]:
     """What a killed process left and nothing took away."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob(".*") if path.name != ".lock")
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob(".*") if not path.name.endswith(".lock")
+    )
 
 
 def redone(folder: Path) -> list[str]:
@@ -60,6 +62,8 @@ def _results(folder: Path) -> dict[str, Any]:
 def _content(path: Path) -> Any:
     if path.suffix in _AS_BYTES:
         return hashlib.sha256(path.read_bytes()).hexdigest()
+    if path.suffix == ".safetensors":
+        return _tensors(path.read_bytes())
     if path.suffix == ".json":
         return _timeless(json.loads(path.read_text()))
     if path.suffix in (".npz", ".npy"):
@@ -78,7 +82,14 @@ def _content(path: Path) -> Any:
     return None
 
 
+def _tensors(content: bytes) -> Any:
+    """Without the metadata, which may name the folder."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = {name: value for name, value in json.loads(content[8:start]).items() if name != "__metadata__"}
+    return header, hashlib.sha256(content[start:]).hexdigest()
+
+
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _timeless(inner) for key, inner in value.items() if key not in _TIMES}
+        return {key: _timeless(inner) for key, inner in value.items() if key not in _OF_THE_RUN}
     return [_timeless(inner) for inner in value] if isinstance(value, list) else value

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -18,7 +19,7 @@ _MODES = {
     "GIF": ("RGB", "P", "L"), "WEBP": ("RGB", "RGBA"), "AVIF": ("RGB", "RGBA"), "PPM": ("RGB", "L", "1"),
     "TIFF": ("RGB", "RGBA", "L", "P", "1", "CMYK", "I;16", "F"),
 }  # fmt: skip
-_OPTIONS = {
+_OPTIONS: dict[str, tuple[dict[str, Any], ...]] = {
     "JPEG": ({}, {"progressive": True}, {"quality": 5, "subsampling": 2}, {"restart_marker_blocks": 2}),
     "PNG": ({}, {"compress_level": 0}, {"transparency": 0}),
     "TIFF": tuple({"compression": name} for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")),
@@ -34,18 +35,22 @@ def originals() -> tuple[tuple[str, bytes], ...]:
     found = []
     for kind, modes in _MODES.items():
         for mode in modes:
-            for options in _OPTIONS.get(kind, ({},)):
-                for more in (
-                    {},
-                    _exif(),
-                    *([{"save_all": True, "append_images": [_picture(mode)]}] * (kind in _TWICE)),
-                ):
-                    if options.get("compression") == "jpeg" and mode not in ("RGB", "L", "CMYK"):
-                        continue  # libtiff says so, too
-                    content = _encoded(kind, mode, {**options, **more})
-                    if content:
-                        found.append((_SUFFIX.get(kind, f".{kind.lower()}"), content))
+            for options in _forms(kind, mode):
+                if content := _encoded(kind, mode, options):
+                    found.append((_SUFFIX.get(kind, f".{kind.lower()}"), content))
     return tuple(found)
+
+
+def _forms(kind: str, mode: str) -> Iterator[dict[str, Any]]:
+    """How a picture is written: compressed in several ways, with EXIF, as several frames."""
+    more: list[dict[str, Any]] = [{}, _exif()]
+    if kind in _TWICE:
+        more.append({"save_all": True, "append_images": [_picture(mode)]})
+    for options in _OPTIONS.get(kind, ({},)):
+        if options.get("compression") == "jpeg" and mode not in ("RGB", "L", "CMYK"):
+            continue  # of which libtiff itself has something to say
+        for others in more:
+            yield {**options, **others}
 
 
 def _exif() -> dict[str, bytes]:
@@ -78,7 +83,9 @@ def cases(rng: Random) -> Iterator[Case]:
         photos = []
         for _ in range(TOGETHER):
             suffix, content = rng.choice(whole)
-            damaged = damage_bytes(content, rng)
+            damaged = damage_bytes(
+                content, rng, most=rng.choice((1, 2, 8))
+            )  # few places: most are decoded to the end
             if rng.random() < 0.1:  # the name promises another format, or two files are one
                 damaged += rng.choice(whole)[1]
             photos.append((".png" if suffix == ".ppm" else suffix, damaged))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -15,7 +16,7 @@ from perf.attack.table import Table
 
 MOST_BYTES, MOST_S = 1_000_000_000, 2.0
 _GREEDY = ("WEBP", "AVIF")
-_FORMS = (
+_FORMS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("JPEG", "RGB", {}), ("JPEG", "RGB", {"progressive": True}), ("JPEG", "CMYK", {}), ("PNG", "RGB", {}), ("PNG", "RGBA", {}),
     ("PNG", "P", {"transparency": 0}), ("PNG", "1", {}), ("PNG", "I;16", {}), ("BMP", "RGB", {}), ("GIF", "P", {}),
     ("TIFF", "RGB", {"compression": "tiff_lzw"}), ("TIFF", "RGBA", {"compression": "tiff_adobe_deflate"}),
