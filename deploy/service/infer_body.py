@@ -58,7 +58,8 @@ def _filled(tensor: Tensor, raw: bytes) -> Tensor:
 
 
 def _elements(raw: bytes, *, name: str) -> list[bytes]:
-    found, start = [], 0
+    found: list[bytes] = []
+    start = 0
     while start < len(raw):
         end = start + 4 + int.from_bytes(raw[start : start + 4], "little")
         if end > len(raw):
