@@ -22,6 +22,8 @@ from deploy.bot.bot import build
 from deploy.bot.patience import Patience
 from deploy.runtime import Detector
 from deploy.service.settings import Settings
+from distill.cli.bot import bot
+from distill.errors import EdgeproofError
 
 TOKEN = "123456:secret-token"
 MODEL = "simulated-64"
@@ -119,10 +121,11 @@ def document(name: str, *, mime: str, size: int = 100) -> dict[str, Any]:
 
 
 def answers(
-    telegram: FakeTelegram, folder: Path, *, count: int, most: int = 20
+    telegram: FakeTelegram, folder: Path, *, count: int = 0, most: int = 20, texts: tuple[str, ...] = ()
 ) -> list[tuple[str, dict[str, str]]]:
-    """Run the bot until it has said so much."""
+    """Run the bot until it has said so much; each of ``texts`` is written once the one before is answered."""
     settings = Settings(state=folder, model=MODEL, runtime="onnxruntime", max_bytes=2**20)
+    waiting, wanted = deque(texts), count or len(texts)
 
     async def run() -> None:
         application = build(settings, token=TOKEN, most=most, api=telegram.address)
@@ -130,9 +133,11 @@ def answers(
             assert application.updater is not None
             await application.start()
             await application.updater.start_polling(poll_interval=0.01, timeout=0)
-            for _ in range(1000):
-                if len(telegram.sent) >= count:
+            for _ in range(3000):
+                if len(telegram.sent) >= wanted:
                     break
+                if waiting and len(telegram.sent) == len(texts) - len(waiting):
+                    telegram.write(text=waiting.popleft())
                 await asyncio.sleep(0.02)
             await application.updater.stop()
             await application.stop()
@@ -160,10 +165,8 @@ def test_the_pictures_of_an_album_are_answered_one_by_one(telegram: FakeTelegram
 
 
 def test_commands_say_what_there_is_and_choose_a_model(telegram: FakeTelegram, tmp_path: Path) -> None:
-    sent: list[str] = []
-    for text in ("/start", "/help", "/about", "/models", "/model", "/model nix", "/model photos-128"):
-        telegram.write(text=text)
-        sent.append(answers(telegram, tmp_path, count=len(sent) + 1)[-1][1]["text"])
+    texts = ("/start", "/help", "/about", "/models", "/model", "/model nix", "/model photos-128")
+    sent = [given["text"] for _, given in answers(telegram, tmp_path, texts=texts)]
     start, helped, about, models, model, unknown, chosen = sent
     assert "photograph" in start and "/models" in helped and "it errs" in about
     assert "photos-128: rep_cnn, int8, 128x128 pixels" in models and MODEL in models
@@ -215,15 +218,15 @@ def test_the_token_is_never_logged(
     assert "an update failed" in caplog.text and "secret-token" not in caplog.text
 
 
-def test_a_missing_and_a_wrong_token_are_one_line(telegram: FakeTelegram, tmp_path: Path) -> None:
-    def start(**environment: str) -> str:
-        known = {key: value for key, value in os.environ.items() if key != "EDGEPROOF_BOT_TOKEN"}
-        command = [sys.executable, "-m", "distill", "bot", "--model", MODEL, "--api", telegram.address]
-        told = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=False, env={**known, **environment}
-        )
-        assert "secret" not in told.stderr
-        return one_line_error(told)
-
-    assert "not set" in start()
-    assert "refused by" in start(EDGEPROOF_BOT_TOKEN="123456:wrong-secret")
+def test_a_missing_token_and_a_wrong_one_are_one_line(
+    telegram: FakeTelegram, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EDGEPROOF_BOT_TOKEN", raising=False)
+    with pytest.raises(EdgeproofError, match="EDGEPROOF_BOT_TOKEN: not set"):
+        bot()
+    told = subprocess.run(
+        [sys.executable, "-m", "distill", "bot", "--model", MODEL, "--api", telegram.address],
+        capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "EDGEPROOF_BOT_TOKEN": "123456:wrong-secret"},
+    )  # fmt: skip
+    assert "refused by" in one_line_error(told) and "secret" not in told.stderr

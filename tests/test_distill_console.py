@@ -5,6 +5,7 @@ from rich.console import Console
 
 from distill.pipeline import console as module
 from distill.pipeline.console import ConsoleReporter
+from distill.pipeline.progress_record import ProgressRecord
 from distill.pipeline.stage import Stage
 from distill.training.history import Epoch, History
 
@@ -171,3 +172,20 @@ def test_finished_weights_and_other_stages_tell_nothing(out, clock, tmp_path):
         reporter.start(each, kept=False)
         reporter.finish(each, seconds=1.0)
     assert "epoch" not in out.getvalue() and "AUC" not in out.getvalue()
+
+
+def test_programs_read_how_far_it_is_from_a_file(out, clock, tmp_path):
+    path = tmp_path / "progress.json"
+    console = Console(file=out, force_terminal=False)
+    with ConsoleReporter(console, progress_file=path) as reporter:
+        reporter.begin(STAGES)
+        reporter.start(STAGES[0], kept=False)
+        first = ProgressRecord.read(path)
+        clock[0] = 0.5
+        reporter.progress("data", 5, 10)
+        assert ProgressRecord.read(path) == first  # once a second is enough
+        clock[0] = 10.0
+        reporter.progress("data", 5, 10)
+    assert (first.share, first.seconds_left) == (0.0, None)
+    found = ProgressRecord.read(path)
+    assert (found.share, found.seconds_left, found.at_work) == (0.05, 190.0, "data")

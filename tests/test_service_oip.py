@@ -1,6 +1,7 @@
 """The Open Inference Protocol beside the service's own routes."""
 
 import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -104,3 +105,29 @@ def test_an_output_or_a_body_that_does_not_fit(client: httpx.Client) -> None:
         f"/v2/models/{MODEL}/infer", content=b"{", headers={"content-type": "application/json"}
     )
     problem(broken, 422)
+
+
+def binary(
+    client: httpx.Client, found: dict[str, Any], raw: bytes, *, size: int | None = None
+) -> httpx.Response:
+    """As Triton's clients send it."""
+    found = {key: value for key, value in found.items() if key != "data"}
+    parameters = {"binary_data_size": len(raw) if size is None else size}
+    head = json.dumps({"inputs": [{**found, "parameters": parameters}]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    return client.post(f"/v2/models/{MODEL}/infer", content=head + raw, headers=headers)
+
+
+def test_raw_tensors_behind_the_json_are_read_as_well(client: httpx.Client, detector: Detector) -> None:
+    whole = tensor()
+    expected = infer(client, whole).json()
+    raw = np.array(whole["data"], dtype=np.uint8).tobytes()
+    assert binary(client, whole, raw).json() == expected
+    assert "bytes follow" in problem(binary(client, whole, raw, size=7), 422)
+    photo = jpeg()
+    encoded = {"name": "encoded", "datatype": "BYTES", "shape": [1]}
+    found = binary(client, encoded, len(photo).to_bytes(4, "little") + photo).json()
+    assert found["outputs"][1]["data"] == pytest.approx([detector.predict(photo).logit], abs=1e-6)
+    assert "longer than" in problem(binary(client, encoded, b"\xff\xff\xff\x7f"), 422)
+    headers = {"Inference-Header-Content-Length": "99999"}
+    assert "99999" in problem(client.post(f"/v2/models/{MODEL}/infer", content=b"{}", headers=headers), 422)

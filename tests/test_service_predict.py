@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 from service_fixture import jpeg, problem, running, settings_in
 
+from deploy.explain_answer import explain_answer
 from deploy.runtime import Detector
+from deploy.sessions import Logits
 from deploy.shipped import DEFAULT, shipped_artifacts
 from distill.files import sha256
+from distill.preprocess import Pixels
 from perf import service_load
 
 ARTIFACT = shipped_artifacts()["simulated-64"]["onnxruntime"]
@@ -84,6 +88,20 @@ def test_an_explanation_is_a_picture_and_a_place(client: httpx.Client) -> None:
     assert found["method"] == "occlusion" and all(0 <= place < 64 for place in found["peak"])
     with Image.open(io.BytesIO(base64.b64decode(found["png"]))) as picture:
         assert picture.format == "PNG" and picture.width > picture.height >= 320
+
+
+def test_of_several_crops_the_one_that_speaks_most_for_the_answer_is_explained() -> None:
+    class Crops:
+        def run(self, pixels: Pixels) -> Logits:
+            return pixels[:, 0, 0, :1].astype(np.float32).repeat(2, axis=1) * [1, -1]
+
+    pixels = np.zeros((3, 64, 64, 3), np.uint8) + np.array([5, 200, 90], np.uint8)[:, None, None, None]
+    binary = np.array([1.0, 9.0, 2.0], np.float32)
+    classes = np.array([[95, 0], [-100, 0], [10, 0]], np.float32)  # of which the first is the likeliest
+    for logits, expected in ((binary, 200), (classes, 5)):
+        _, picture = explain_answer(Crops(), pixels, logits)  # type: ignore[arg-type]
+        with Image.open(io.BytesIO(picture)) as shown:
+            assert shown.getpixel((10, 10)) == (expected,) * 3
 
 
 def test_one_bad_file_does_not_cost_the_others_their_answer(client: httpx.Client) -> None:

@@ -44,7 +44,7 @@ class Catalogue:
     def __init__(self, settings: Settings, *, executor: Executor) -> None:
         self._settings, self._executor = settings, executor
         self._loaded: OrderedDict[str, tuple[_Stamp, Loaded]] = OrderedDict()
-        self._places: dict[str, Path] = {}
+        self._places: dict[str, Path] = {}  # their manifests
         self._lock = asyncio.Lock()
 
     def folders(self) -> dict[str, Path]:
@@ -75,7 +75,7 @@ class Catalogue:
                 return found
             loop = asyncio.get_running_loop()
             folder, stamp, loaded = await loop.run_in_executor(self._executor, self._open, name)
-            self._places[name] = folder
+            self._places[name] = folder / MANIFEST_NAME
             self._loaded[name] = (stamp, loaded)
             while len(self._loaded) > _MOST_LOADED:
                 self._loaded.popitem(last=False)
@@ -96,7 +96,7 @@ class Catalogue:
 
     def _open(self, name: str) -> tuple[Path, _Stamp, Loaded]:
         folder, threads = self.folder(name), self._settings.threads
-        stamp = _stamp(folder)
+        stamp = _stamp(folder / MANIFEST_NAME)
         try:
             detector = Detector.load(folder, runtime=self._settings.runtime, threads=threads, workers=threads)
         except EdgeproofError as error:
@@ -104,6 +104,6 @@ class Catalogue:
         return folder, stamp, Loaded(name, sha256(folder / MANIFEST_NAME), detector)
 
 
-def _stamp(folder: Path) -> _Stamp:
-    status = (folder / MANIFEST_NAME).stat()
+def _stamp(manifest: Path) -> _Stamp:
+    status = manifest.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns

@@ -13,12 +13,13 @@ from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 
 from deploy.runtime import Detector
 from deploy.service.catalogue import Loaded
 from deploy.service.desk import Desk, desk_of
 from deploy.service.forms import InferRequest, Tensor
+from deploy.service.infer_body import REQUEST_BODY, infer_request
 from deploy.service.problems import Problem
 from deploy.sessions import Logits
 from distill.preprocess import Pixels
@@ -32,7 +33,7 @@ _PLATFORMS = {"onnxruntime": "onnxruntime_onnx", "openvino": "openvino_ir"}
 @router.get("")
 def server() -> dict[str, Any]:
     """What answers here."""
-    return {"name": "edgeproof", "version": version("edgeproof"), "extensions": []}
+    return {"name": "edgeproof", "version": version("edgeproof"), "extensions": ["binary_tensor_data"]}
 
 
 @router.get("/health/live")
@@ -74,9 +75,10 @@ async def model_ready(name: str, desk: _DESK) -> dict[str, Any]:
     return {"name": (await desk.model(name)).name, "ready": True}
 
 
-@router.post("/models/{name}/infer")
-async def infer(name: str, asked: InferRequest, desk: _DESK) -> dict[str, Any]:
+@router.post("/models/{name}/infer", openapi_extra=REQUEST_BODY)
+async def infer(name: str, request: Request, desk: _DESK) -> dict[str, Any]:
     """Calibrated probabilities and logits of one input: ``image``, pixels at the model's size, or ``encoded``."""
+    asked = await infer_request(request)
     loaded = await desk.model(name)
     loop = asyncio.get_running_loop()
     work = partial(_logits, loaded, asked.inputs[0], most=desk.settings.max_images)
@@ -140,6 +142,9 @@ def _of_photographs(detector: Detector, tensor: Tensor) -> Logits:
 
 
 def _bytes_of(text: object, *, name: str) -> bytes:
+    """Of JSON base64; behind it they are what they are."""
+    if isinstance(text, bytes):
+        return text
     try:
         return base64.b64decode(str(text), validate=True)
     except binascii.Error:
