@@ -9,7 +9,7 @@ import typer
 
 from distill.cli.options import JsonOption, OutOption, RecipeArgument, SeedsOption, SetOption
 from distill.cli.terminate import stopped
-from distill.errors import EdgeproofError, GateFailedError, MistakesError
+from distill.errors import EdgeproofError, GateFailedError, MistakesError, StoppedError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,7 +125,7 @@ def _execute(
         try:
             run_stages(Run(folder, recipe), stages, resume=resume, reporter=reporter, processes=processes)
             return
-        except GateFailedError:
+        except (GateFailedError, StoppedError):
             raise
         except EdgeproofError as error:
             if again is None:
