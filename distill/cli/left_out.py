@@ -17,6 +17,11 @@ def without_unfit(recipe: "Recipe", *, check: Callable[["Recipe"], None]) -> "Re
     Raises:
         EdgeproofError: what it says of the rest, or of all where nothing would be left.
     """
+    try:
+        check(recipe)
+        return recipe
+    except EdgeproofError as error:
+        refused = error
     for name, settings in recipe.students.items():
         others = [other for other in recipe.students if other != name]
         if not settings.optional or not others:
@@ -26,8 +31,7 @@ def without_unfit(recipe: "Recipe", *, check: Callable[["Recipe"], None]) -> "Re
         except EdgeproofError as error:
             if _fits(recipe, others, check):
                 return without_unfit(_without(recipe, name, error), check=check)
-    check(recipe)
-    return recipe
+    raise refused
 
 
 def _fits(recipe: "Recipe", names: list[str], check: Callable[["Recipe"], None]) -> bool:

@@ -9,7 +9,7 @@ import typer
 
 from distill.cli.options import JsonOption, OutOption, RecipeArgument, SeedsOption, SetOption
 from distill.cli.terminate import stopped
-from distill.errors import EdgeproofError, GateFailedError, MistakesError
+from distill.errors import EdgeproofError, GateFailedError, MistakesError, StoppedError
 from distill.files import at_home
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _execute(
         try:
             run_stages(Run(folder, recipe), stages, resume=resume, reporter=reporter, processes=processes)
             return
-        except GateFailedError:
+        except (GateFailedError, StoppedError):
             raise
         except EdgeproofError as error:
             if again is None:
