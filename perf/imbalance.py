@@ -101,7 +101,8 @@ def best_threshold(labels: Bools, logits: Floats, *, share: float) -> float:
 
 def prevalence(labels: Bools, *, share: float) -> Floats:
     """Weights ``[N]`` by which ``share`` of the images is generated."""
-    return np.where(labels, share / labels.mean(), (1 - share) / (1 - labels.mean()))
+    weights: Floats = np.where(labels, share / labels.mean(), (1 - share) / (1 - labels.mean()))
+    return weights
 
 
 @dataclass(frozen=True)

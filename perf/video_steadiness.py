@@ -9,7 +9,7 @@ first frame, with 95 % intervals over scenes. The generators' weights are those 
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -126,7 +126,11 @@ def summary(kinds: dict[Kind, list[ClipRecord]]) -> dict[str, Any]:
             "frame by frame against photographed": _auc(values["frame by frame"], values["photographed"]),
             "frame by frame against in one piece": _auc(values["frame by frame"], values["in one piece"]),
         }
-    for name, of in (("clip score", lambda r: r.logit), ("first frame", lambda r: r.frames[0].logit)):
+    measures: dict[str, Callable[[ClipRecord], float]] = {
+        "clip score": lambda record: record.logit,
+        "first frame": lambda record: record.frames[0].logit,
+    }
+    for name, of in measures.items():
         scores = {kind: [of(record) for record in records] for kind, records in kinds.items()}
         table[name] = {
             f"{kind} against photographed": _auc(scores[kind], scores["photographed"]) for kind in KINDS[1:]

@@ -17,8 +17,8 @@ from distill.errors import EdgeproofError
 from distill.evaluation.calibration import Calibration
 from distill.pipeline.runfolder import load_arrays, load_samples
 from distill.preprocess import PreprocessSpec
-from distill.recipe import Recipe
-from distill.roster import DISTILLED, Model, Roster
+from distill.recipe import DISTILLED, Recipe
+from distill.roster import Model, Roster
 from distill.task import MultiClass
 from distill.task_settings import REAL_LABEL
 

@@ -43,6 +43,6 @@ def _residual(crop: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def _unit(plane: npt.NDArray[np.float32]) -> Floats:
-    centred = plane.ravel().astype(np.float64) - plane.mean(dtype=np.float64)
+    centred: Floats = plane.ravel().astype(np.float64) - plane.mean(dtype=np.float64)
     length = float(np.linalg.norm(centred))
     return centred / length if length else centred

@@ -97,7 +97,7 @@ def _layers(network: nn.Module, said: ModelOutput, given: Sequence[str], *, orig
         return tuple(given)
     if hasattr(network, "pyramid"):
         return there
-    fine = [name for name in there if min(said.features[name].shape[2:]) >= _CELLS]
+    fine = tuple(name for name in there if min(said.features[name].shape[2:]) >= _CELLS)
     return (fine or there)[-1:]
 
 
@@ -142,7 +142,7 @@ class _Features:
                     f"explain: layer {self.layers[number]!r} has no gradient to the answer, expected a network that is "
                     "differentiable throughout; use --method occlusion"
                 )
-            found.register_hook(partial(self._keep, number))
+            found.register_hook(partial(self._keep, number))  # type: ignore[no-untyped-call]
         return self.task.deployed(output.logits)
 
     def _keep(self, number: int, gradient: Tensor) -> None:

@@ -140,8 +140,8 @@ def _alter(graph: onnx.GraphProto, rng: Random) -> None:
             and min(tensor.dims, default=1) > 0
             and len(tensor.raw_data) >= 4
         ):
-            value = np.float32(rng.choice((np.nan, np.inf, 0, 1e38, -1e38)))
-            tensor.raw_data = value.tobytes() * (len(tensor.raw_data) // 4)
+            number = np.float32(rng.choice((np.nan, np.inf, 0, 1e38, -1e38)))
+            tensor.raw_data = number.tobytes() * (len(tensor.raw_data) // 4)
     elif kind == 6:
         tensor.raw_data = damage_bytes(tensor.raw_data, rng)
     elif kind == 7:
