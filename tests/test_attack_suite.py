@@ -16,7 +16,7 @@ from perf.attack.mutate import damage_bytes, damage_json, damage_text
 from perf.attack.table import Table
 
 ROOT = Path(__file__).parents[1]
-INPUTS = 12
+INPUTS = 4
 GOOD = {"code": 0, "seconds": 0.1, "peak_bytes": 10**8}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 
 from deploy.runtime import Detector
+from distill.cli.verbosity import quiet_libraries
 from distill.errors import EdgeproofError
 from perf.attack.images import originals
 from perf.attack.mutate import damage_bytes
@@ -42,7 +43,7 @@ def _predict(runtime: str, count: int, said: Path) -> int:
         if done == min(_WARM, count // 2):
             before = resident(number), _open_files()
         _, content = rng.choice(whole)
-        with contextlib.suppress(EdgeproofError):
+        with contextlib.suppress(EdgeproofError), quiet_libraries():
             detector.predict(damage_bytes(content, rng) if done % 2 else content)
     said.write_text(f"{resident(number) - before[0]} {_open_files() - before[1]}")
     return 0
