@@ -32,6 +32,8 @@ PATIENCE_S = 60
 def _started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEPROOF_SERVICE", Settings(state=tmp_path / "state").model_dump_json())
     shared.settings.cache_clear()
+    # Streamlit puts a module of its own there, which processes that a later test starts would look for
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def png(seed: int = 0) -> bytes:

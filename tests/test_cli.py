@@ -82,7 +82,7 @@ def mistake(*arguments: object, **options: object) -> str:
 
 def test_mistakes_in_a_recipe_are_named_with_value_and_choices(tmp_path: Path) -> None:
     assert "no such recipe" in mistake("run", tmp_path / "none.toml")
-    assert "choose one of: cifake, compare-methods, demo, distill-128" in mistake("run", "dmeo")
+    assert "choose one of: attribution, cifake, compare-methods, demo, distill-128" in mistake("run", "dmeo")
     assert "did you mean 'epochs'" in mistake("run", "demo", "--set", "teacher.epoch=3")
     assert "choose one of: embed, mobilenet_v2, rep_cnn, resnet18, small_cnn, spectrum" in mistake(
         "run", "demo", "--set", "students.rep_cnn.name=big_cnn"

@@ -22,8 +22,7 @@ _TRAINING = ("loss", "task", "augmentation")  # the input size comes with the mo
 _ELSEWHERE = {"seeds", "processes", "accelerator", "views"}  # inert, or in the stages' arguments
 _KNOBS = tuple(name for name in TrainingSettings.model_fields if name not in _ELSEWHERE)
 _POOL = "pool"
-_RARE = ("layer_decay", "loss")
-_SCHEDULE = tuple(name for name in ModelSettings.model_fields if name not in _RARE)
+_SCHEDULE = (*ModelSettings.model_fields, "loss")  # of its own, which students may have
 
 
 def distill_stages(recipe: Recipe, roster: Roster) -> list[Stage]:
@@ -188,11 +187,9 @@ def _lesson(model: Model) -> tuple[str, ...]:
 
 
 def _of_network(recipe: Recipe, model: Model) -> tuple[str, ...]:
-    """What a training reads of its network's section; what few have only where they have it, so that older runs stay whole."""
-    settings = settings_of(recipe, model)
-    fields = type(settings).model_fields
-    rare = (name for name in _RARE if name in fields and getattr(settings, name) != fields[name].default)
-    return _fields(model.section, (*_SCHEDULE, *rare))
+    """What a training reads of its network's section."""
+    there = type(settings_of(recipe, model)).model_fields
+    return _fields(model.section, tuple(name for name in _SCHEDULE if name in there))
 
 
 def _heard(sources: tuple[Source, ...]) -> list[str]:
