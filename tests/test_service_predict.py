@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from deploy.explain_answer import explain_answer
 from PIL import Image
 from service_fixture import jpeg, problem, running, settings_in
 
+from deploy.explain.answer import explain_answer
 from deploy.runtime import Detector
 from deploy.sessions import Logits
 from deploy.shipped import DEFAULT, shipped_artifacts

@@ -148,7 +148,7 @@ def test_names_and_options_that_do_not_exist():
     assert failure("timm:zzzzzzzzzzzz").endswith("timm.list_models() lists them")
     assert failure("timm:test_vit", wide=1) == (
         "teacher timm:test_vit: unknown option 'wide'; "
-        "choose one of: image_size, dropout, pretrained, weights"
+        "choose one of: image_size, dropout, pretrained, weights, grad_checkpointing"
     )
     assert failure("timm:test_resnet", image_size=64).startswith("timm model test_resnet: cannot be built (")
     assert failure(backbone="efficientnet_b33").startswith(

@@ -35,8 +35,11 @@ def attribute(
     if not (run / "recipe.toml").is_file():
         raise EdgeproofError(f"{run}: holds no recipe.toml, expected a run folder")
     recipe = load_recipe(str(run / "recipe.toml"))
+    roster = roster_for(recipe)
     with bar("fingerprints") as progress:
-        record = attribution_of(run, recipe, roster_for(recipe), progress=progress, fingerprints=fingerprints)
+        record = attribution_of(run, recipe, roster, progress=progress, fingerprints=fingerprints)
+    if artifact:
+        _export(run, roster.distilled[0], record, out=artifact)
     page = _write(record, out or run)
     if as_json:
         typer.echo(record.model_dump_json(indent=2))
