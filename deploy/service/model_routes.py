@@ -42,7 +42,7 @@ def model(name: str, desk: _DESK) -> ModelPage:
         name=name,
         active=name == desk.active(),
         sha256=sha256(folder / MANIFEST_NAME),
-        manifest=manifest.model_dump(mode="json"),
+        manifest=read_json(folder / MANIFEST_NAME),  # the file itself, its digest included
         card=card.read_text(encoding="utf-8") if card.is_file() else None,
         bench=tuple(_bench_rows(folder, manifest)),
     )
