@@ -1,6 +1,7 @@
 """Any sensible teacher's file: what other programs write fits, what could run code is refused."""
 
 import socket
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +196,14 @@ def test_a_teacher_the_wrong_way_round_is_found(tmp_path):
     save_arrays(tmp_path / model.logits, {"valid": -right})
     with pytest.raises(EdgeproofError, match=r"worse than guessing.*set teacher\.generated_class = 0"):
         check_polarity(run, model)
+
+
+@pytest.mark.parametrize("pickled", [b"\x80\x02.", b"\x80\x02}(K\x01u.", b"\x80\x02)R."])
+def test_a_damaged_pickle_is_one_line_wherever_it_leads_its_reader(tmp_path, pickled):
+    whole, path = tmp_path / "whole.pt", tmp_path / "w.pt"
+    torch.save({"weight": torch.zeros(2)}, whole)
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as target:
+        for item in source.infolist():
+            target.writestr(item, pickled if item.filename.endswith("data.pkl") else source.read(item))
+    with pytest.raises(EdgeproofError, match=r"w\.pt: not a readable \.pt file"):
+        read_tensors(path)

@@ -112,7 +112,15 @@ def adopt_weights(model: nn.Module, path: Path, *, generated_class: int = 1) -> 
 def _restricted(path: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the pickle of a file that is refused in the next moment
-        return torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except (
+            IndexError,
+            TypeError,
+            AttributeError,
+            AssertionError,
+        ) as error:  # where damage leads its reader
+            raise ValueError(f"damaged: {first_line(error)}") from None
 
 
 def _object(error: Exception) -> str:
