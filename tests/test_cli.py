@@ -42,7 +42,7 @@ def test_list_shows_the_tables_that_the_code_uses() -> None:
 
 
 def test_doctor_finds_this_installation_sound() -> None:
-    result = edgeproof("doctor", "--json")
+    result = edgeproof("doctor", "--json", fresh=True)
     findings = {finding["name"]: finding for finding in json.loads(result.stdout)}
     assert result.returncode == 0
     assert findings["packages"]["status"] == "ok" and findings["torch pair"]["status"] == "ok"

@@ -141,7 +141,7 @@ def test_predict_prints_json_and_csv_and_goes_on_after_a_bad_photo(
 
 def test_resume_keeps_everything_that_is_whole(run_copy: Path) -> None:
     before = read(run_copy / "stages.json")["stages"]
-    result = edgeproof("run", run_copy, "--resume")
+    result = edgeproof("run", run_copy, "--resume", fresh=True)
     assert result.returncode == 0, result.stderr
     assert "done" in result.stderr and result.stderr.count("  done ") == 1  # the report, written anew
     after = read(run_copy / "stages.json")["stages"]
