@@ -3,61 +3,31 @@
 import json
 import re
 from dataclasses import fields, replace
-from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from report_fixture import LARGE, NNCF, ORT, RECORDS, STUDENT, Records, changed
+from html_page import parse
+from report_fixture import LARGE, NNCF, RECORDS, STUDENT, Records, changed
 from rich.console import Console
+from table_cells import cells_of
 
-from bench.report import limits
 from bench.report import markdown as report_markdown
 from bench.report.cells import REPORTED
 from bench.report.data import load_run
-from bench.report.dataset import skipped
 from bench.report.figures_training import teacher_training, training
 from bench.report.front import MOST_ROWS, front_table
 from bench.report.published import rates
 from bench.report.sections import all_sections
 from bench.report.terminal import result_tables
-from bench.report.timing import not_timed, resources, timed
+from bench.report.timing import timed
 from bench.report.verdict import choose, judge
 from bench.report.write import write_report
-from distill.errors import EdgeproofError
 from distill.page.blocks import Section, Table, Text
 from distill.page.formats import NONE
 
-_VOID = {"meta", "img", "br", "link", "input", "hr", "source"}
 _EVIL = '<script src="http://x.example/a.js">|$\\alpha$</script>'
-
-
-class _Page(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-
-def parse(path: Path) -> _Page:
-    page = _Page()
-    page.feed(path.read_text(encoding="utf-8"))
-    page.close()
-    assert page.open == []
-    return page
 
 
 def tables(markdown: str) -> list[list[list[str]]]:
@@ -189,13 +159,6 @@ def test_everything_of_a_real_run_can_be_read(finished_run: Path) -> None:
         len(run.entries) == 11 + 2 * run.bench.machine.has_bf16
     )  # all judged models, and bf16 of both networks
     assert all(run.timing(item) for item in run.entries)
-
-
-def cells_of(table: Table, **wanted: str) -> dict[str, str]:
-    """The first row that has these cells, by column."""
-    titles = [column.title for column in table.columns]
-    rows = (dict(zip(titles, row, strict=True)) for row in table.rows)
-    return next(row for row in rows if all(row[title] == cell for title, cell in wanted.items()))
 
 
 def test_numbers_of_the_one_table_are_those_of_the_files(whole: Path) -> None:
@@ -371,116 +334,6 @@ def test_a_malicious_name_stays_text(tmp_path: Path, calm_records: Records) -> N
         assert {len(row) for row in table} == {len(table[0])}
 
 
-def test_a_run_that_stopped_early_says_what_is_missing(tmp_path: Path, records: Records) -> None:
-    lost = ("environment", "accuracy", "parity", "bench", "degradations")
-    kept = replace(records.without(*lost), histories={})
-    text = write_report(kept.write(tmp_path)).markdown.read_text()
-    assert text.startswith("# INCOMPLETE on simulated data: no verdict yet")
-    assert "accuracy.json not there: the run did not get that far" in text
-    assert "bench.json not there" in text
-    assert "teacher/history.json not there" in text and "and 2 more" in text
-    assert "Data audit: passed" in text
-
-
-def test_an_empty_folder_and_broken_files_still_give_a_report(tmp_path: Path) -> None:
-    (tmp_path / "accuracy.json").write_text("{", encoding="utf-8")
-    (tmp_path / "bench.json").write_text("[1]", encoding="utf-8")
-    (tmp_path / "recipe.toml").write_text("name = 3\nstranger = 1\n", encoding="utf-8")
-    paths = write_report(tmp_path)
-    text = paths.markdown.read_text()
-    assert re.search(r"accuracy\.json could not be read: not valid JSON", text)
-    assert "bench.json could not be read: found list, expected a JSON object" in text
-    assert re.search(r"The recipe in this folder could not be read: .+ \(and \d more\)", text)
-    assert str(tmp_path) not in text
-    parse(paths.html)
-
-
-def test_only_what_is_whole_is_read(tmp_path: Path, records: Records) -> None:
-    """A record of another version, or with a field under another name, is refused in one line; the rest stands."""
-    folder = records.write(tmp_path)
-    for name, old, new in (
-        ("parity.json", '"schema_version": 2', '"schema_version": 9'),
-        ("accuracy.json", '"balanced_accuracy"', '"bacc"'),
-    ):
-        text = (folder / name).read_text()
-        assert old in text
-        (folder / name).write_text(text.replace(old, new))
-    run = load_run(folder)
-    assert run.accuracy is None and run.parity is None and run.bench and run.degradations
-    assert run.problems["parity.json"] == "could not be read: schema_version is 9, expected 2"
-    assert "bacc" in run.problems["accuracy.json"] and "\n" not in run.problems["accuracy.json"]
-    text = write_report(folder).markdown.read_text()
-    assert text.startswith("# INCOMPLETE") and "Latency, model only" in text
-
-
-def test_a_run_of_before_there_were_versions_is_refused_in_a_line(tmp_path: Path, records: Records) -> None:
-    folder = records.write(tmp_path)
-    value = json.loads((folder / "accuracy.json").read_text())
-    del value["schema_version"]
-    (folder / "accuracy.json").write_text(json.dumps(value))
-    assert load_run(folder).problems == {
-        "accuracy.json": "could not be read: schema_version is None, expected 3"
-    }
-
-
-def test_without_accuracy_what_was_timed_stands_in_the_table(tmp_path: Path, calm_records: Records) -> None:
-    run = load_run(calm_records.without("accuracy").write(tmp_path))
-    rows = front_table(run, choose(run)).rows
-    assert ("small_cnn", "32×32") in {(row[0], row[3]) for row in rows}
-    assert {row[4] for row in rows} == {NONE} and rows[0][5] != NONE
-
-
-def test_without_a_recipe_the_records_tell_the_models(tmp_path: Path, calm_records: Records) -> None:
-    run = load_run(replace(calm_records, recipe=None, histories={}).write(tmp_path))
-    assert (run.teachers, run.students) == (("teacher",), (STUDENT,))
-    assert run.name == tmp_path.name and run.large == 224
-    chosen = choose(run)
-    assert chosen and chosen.key in (ORT, NNCF)
-    assert set(run.problems) == {"recipe.toml"}
-
-
-def test_trained_size_without_a_recipe_is_the_one_that_is_not_large(tmp_path: Path, records: Records) -> None:
-    records = replace(records, recipe=None, histories={})
-    records = records.with_rows(lambda row: {"input_size": 224}, input_size=LARGE)
-    assert load_run(records.write(tmp_path)).trained_size(STUDENT) == 32
-
-
-def test_rows_that_were_not_timed_say_why(tmp_path: Path, calm_records: Records) -> None:
-    lost = {"status": "failed", "reason": "out of memory", "p50_ms": None}
-    wanted = {
-        "model": STUDENT,
-        "runtime": "openvino",
-        "precision": "int8",
-        "input_size": 32,
-        "scope": "model",
-    }
-    run = load_run(calm_records.with_rows(lambda row: lost, **wanted).write(tmp_path))
-    table = not_timed(run)
-    assert [row[:4] + row[6:] for row in table.rows] == [
-        ("small_cnn", "OpenVINO", "INT8", "32×32", "failed", "out of memory")
-    ]
-    assert table.bad == {0}
-    lost_one = next(item for item in run.entries if item.key == NNCF)
-    assert front_table(run, lost_one).rows[0][5] == "failed"
-
-
-def test_skipped_files_are_listed_up_to_fifty(tmp_path: Path, records: Records) -> None:
-    assert records.summary
-    left_out = [{"path": f"{n}.jpg", "reason": "truncated"} for n in range(53)]
-    run = load_run(replace(records, summary=changed(records.summary, skipped=left_out)).write(tmp_path))
-    table = skipped(run)
-    assert (
-        table.title == "Skipped files: 53"
-        and len(table.rows) == 50
-        and table.note == "And 3 more, listed in data/summary.json."
-    )
-
-
-def test_no_such_folder_is_the_users_error(tmp_path: Path) -> None:
-    with pytest.raises(EdgeproofError, match="nowhere: no such run folder"):
-        write_report(tmp_path / "nowhere")
-
-
 def test_terminal_table_fits_a_log(whole: Path) -> None:
     console = Console(width=110, file=StringIO())
     [table] = result_tables(whole)
@@ -489,106 +342,6 @@ def test_terminal_table_fits_a_log(whole: Path) -> None:
     assert "simulated data" in text and "ResNet18, reference" in text and "PASSED" in text
     assert re.search(r"small_cnn +OpenVINO INT8 +32×32 +0\.930 ", text)
     assert re.search(r"small_cnn, no teacher +PyTorch FP32 +32×32 +0\.914 ", text)
-
-
-def test_a_terminal_shows_no_table_of_nothing(tmp_path: Path, calm_records: Records) -> None:
-    [told] = result_tables(tmp_path)
-    assert isinstance(told, str) and told.startswith("INCOMPLETE")
-
-
-def test_of_a_run_that_its_data_stopped_a_terminal_shows_the_verdict_and_no_table(
-    tmp_path: Path, calm_records: Records
-) -> None:
-    assert calm_records.audit
-    bad = changed(calm_records.audit.checks[0], passed=False, advice="Save both classes in one way.")
-    audit = changed(calm_records.audit, passed=False, checks=[bad, *calm_records.audit.checks[1:]])
-    left = ("accuracy", "parity", "bench", "degradations", "cost")
-    stopped = replace(calm_records.without(*left), audit=audit, histories={})
-    [told] = result_tables(stopped.write(tmp_path))
-    assert isinstance(told, str)
-    assert "nothing was trained" in told and "What to do: Save both classes in one way." in told
-
-
-def test_a_teacher_that_is_a_table_of_answers_is_called_that(tmp_path: Path, calm_records: Records) -> None:
-    assert calm_records.recipe and calm_records.bench
-    teacher = changed(calm_records.recipe.teacher, predictions="answers.csv", sees="clean")
-    rows = [row for row in calm_records.bench.rows if row.model != "teacher"]
-    records = replace(
-        calm_records,
-        recipe=changed(calm_records.recipe, teacher=teacher),
-        bench=changed(calm_records.bench, rows=rows),
-        histories={name: found for name, found in calm_records.histories.items() if "teacher" not in name},
-    )
-    folder = records.write(tmp_path)
-    run = load_run(folder)
-    row = cells_of(front_table(run, choose(run)), Model="teacher")
-    assert (row["Runtime"], row["Precision"], row["p50 ms"]) == ("given probabilities", NONE, NONE)
-    told = StringIO()
-    Console(file=told, width=120).print(*result_tables(folder))
-    assert re.search(r"teacher +given probabilities +32×32 ", told.getvalue())
-    assert "teacher FP32" not in write_report(folder).markdown.read_text()
-
-
-def test_layers_peaks_and_what_else_is_measured_stand_in_the_report(
-    tmp_path: Path, calm_records: Records
-) -> None:
-    assert calm_records.bench
-    layers = [
-        {
-            "name": f"conv{i}",
-            "kind": "Convolution",
-            "ms": 0.01 * i,
-            "share": 0.1 * i,
-            "words": f"convolution {i}",
-        }
-        for i in range(1, 7)
-    ]
-    roof = {
-        "attainable_ms": 0.2,
-        "share": 0.55,
-        "bound": "compute",
-        "moved_bytes": 1000,
-        "gmacs_per_s": 400.0,
-    }
-    more = {"layers": layers, "roof": roof, "images_per_s": 5310.0, "peak_bytes": 54_000_000, "mad_ms": 0.004}
-    chosen = {
-        "model": STUDENT,
-        "precision": "int8",
-        "runtime": "openvino",
-        "input_size": LARGE,
-        "scope": "model",
-    }
-    peak = {
-        "runtime": "openvino",
-        "precision": "int8",
-        "threads": 2,
-        "gmacs_per_s": 502.0,
-        "shape": "256 to 256, 3x3",
-    }
-    records = calm_records.with_rows(lambda row: more, **chosen)
-    bench = changed(
-        records.bench, peaks=[peak], memory_gb_per_s=21.4, absent={"energy": "no counter can be read"}
-    )
-    folder = replace(records, bench=bench).write(tmp_path)
-    markdown = write_report(folder).markdown.read_text()
-    run = load_run(folder)
-    rows = [row for row in limits.layers(run, choose(run)).rows if row[0] == f"{LARGE}×{LARGE}"]
-    assert [row[1] for row in rows] == [f"convolution {i}" for i in (6, 5, 4, 3, 2)]
-    for text in (
-        "| OpenVINO | INT8 | 2 | 502 | 256 to 256, 3x3 |",
-        "Memory: 21.4 GB/s.",
-        "No energy: no counter can be read.",
-    ):
-        assert text in markdown
-    row = cells_of(resources(run), Model=STUDENT, Precision="INT8", Runtime="OpenVINO", Input="48×48")
-    shown = (
-        row["Images per second, all cores"],
-        row["Peak memory"],
-        row["Of the limit here"],
-        row["Bound by"],
-    )
-    assert shown == ("5,310", "54.0 MB", "55 %", "compute")
-    assert cells_of(timed(run, "model"), **{"p50 ms": "0.360", "Input": "48×48"})["Deviation ms"] == "0.004"
 
 
 def test_the_published_contradiction_is_worked_out(whole: Path) -> None:

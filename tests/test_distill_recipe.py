@@ -1,16 +1,15 @@
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from recipe_fixture import failure
 
-import distill
 from distill.errors import EdgeproofError
 from distill.overrides import with_seeds
-from distill.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes, to_toml
+from distill.recipe import Recipe, load_recipe, parse_recipe, to_toml
 
 MINIMAL = {"name": "mine", "data": {"path": "photos"}, "students": {"small": {"name": "small_cnn"}}}
 
@@ -21,13 +20,6 @@ def mistakes(values):
     lines = str(caught.value).splitlines()
     assert all(line.startswith("r.toml: ") for line in lines)
     return [line.removeprefix("r.toml: ") for line in lines]
-
-
-def failure(*arguments, **options):
-    with pytest.raises(EdgeproofError) as caught:
-        load_recipe(*arguments, **options)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture
@@ -315,51 +307,6 @@ def test_a_mistake_in_set_is_reported_like_one_in_the_file(file):
     assert "training" in found
 
 
-# files
-
-
-def test_every_shipped_recipe_loads():
-    folder = Path(distill.__file__).parent / "recipes"
-    on_disk = {path.stem for path in folder.iterdir()}
-    assert {
-        "demo",
-        "robust",
-        "distill-small",
-        "own",
-        "photos",
-        "cifake",
-        "teacher-sim",
-        "teacher-b3",
-    } <= on_disk
-    assert set(shipped_recipes()) == on_disk and len(on_disk) >= 8
-    for name in on_disk:
-        recipe = load_recipe(
-            name,
-            overrides=["data.path=photos"]
-            if name in ("cifake", "own", "photos") or name.startswith("report-")
-            else [],
-        )
-        assert recipe.name == name and recipe.description
-
-
-def test_every_shipped_recipe_opens_with_command_time_and_result():
-    for name, path in shipped_recipes().items():
-        command, time, *_ = path.read_text().splitlines()
-        verb = "teach " if name.startswith("teacher-sim") else "" if name == "compare-methods" else "run "
-        assert command.startswith(f"# edgeproof {verb}{name}")
-        assert time.startswith("# Time: ") and "Expected: " in path.read_text()
-
-
-def test_cifake_asks_for_its_folder():
-    assert "--set data.path=FOLDER" in failure("cifake")
-
-
-def test_an_unknown_name_lists_the_shipped_ones():
-    assert failure("dmeo").startswith(
-        "unknown recipe 'dmeo'; choose one of: attribution, cifake, compare-methods, demo"
-    )
-
-
 @pytest.mark.parametrize("source", ["nowhere.toml", "runs/nowhere"])
 def test_a_missing_file_is_named(source):
     assert failure(source).startswith(f"{source}: no such recipe file; shipped recipes: ")
@@ -395,20 +342,6 @@ def test_a_number_of_seeds_holds_for_students_with_seeds_of_their_own_too(tmp_pa
 def test_no_seeds_are_refused_in_a_line(count):
     with pytest.raises(EdgeproofError, match=f"^--seeds: given {count}, expected at least 1$"):
         with_seeds(parse_recipe(MINIMAL, origin=""), count)
-
-
-def test_own_photographs_are_degraded_as_in_robust():
-    for name in ("photos", "own"):
-        assert load_recipe(name, overrides=["data.path=x"]).augmentation == load_recipe("robust").augmentation
-
-
-def test_own_photographs_are_seen_at_their_resolution_by_teacher_and_student():
-    recipe = load_recipe("own", overrides=["data.path=x"])
-    for spec in (recipe.preprocess, recipe.teacher.preprocess):
-        assert (spec.policy, spec.size) == ("center_crop", 128)
-    assert recipe.teacher.weights == "sim-128-robust"
-    trained = load_recipe("own", overrides=["data.path=x", "teacher.name=resnet18"]).teacher
-    assert (trained.weights, trained.options) == ("", {})
 
 
 # a network of another name

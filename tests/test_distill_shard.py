@@ -7,25 +7,14 @@ from collections import Counter
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shard_fixture import JPEG, class_folders, written_names
 
 from distill.data.layouts import load_dataset
 from distill.data.samples import Dataset, Sample
 from distill.data.shards import pack as shard
 from distill.data.shards.pack import write_shards
-from distill.data.shards.writer import ShardWriter
 from distill.data.storage import read_bytes
 from distill.errors import EdgeproofError
-
-JPEG = b"\xff\xd8\xff"
-
-
-def class_folders(root, *, images=12, splits=("train", "test")):
-    for split in splits:
-        for i in range(images):
-            path = root / split / ("real", "fake")[i % 2] / f"{split} ä{i}.{('jpg', 'PNG')[i % 3 == 0]}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(JPEG + f"{split} {i}".encode() * (i + 1))
-    return load_dataset(root)
 
 
 def content(dataset):
@@ -218,10 +207,6 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch, stop_after):
     assert written(tmp_path / "out") == written(tmp_path / "whole")
 
 
-def written_names(out):
-    return [path.name for path in out.iterdir()]
-
-
 def test_what_is_damaged_or_gone_is_written_again(tmp_path, monkeypatch):
     source = class_folders(tmp_path / "set")
     paths = write_shards(source, out=tmp_path / "out", shard_size=5)
@@ -376,30 +361,3 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_shard(tmp_path, monkeypatch)
     assert sorted(written_names(tmp_path / "out")) == [".parts", "test-000000.tar"]
     write_shards(source, out=tmp_path / "out", shard_size=5)
     assert content(load_dataset(tmp_path / "out")) == content(source)
-
-
-def test_no_image_is_decoded(tmp_path, monkeypatch):
-    from PIL import Image
-
-    source = class_folders(tmp_path / "set")
-    monkeypatch.setattr(Image, "open", None)
-    assert write_shards(source, out=tmp_path / "out")
-
-
-# --- one shard ------------------------------------------------------------------------------------------------------------
-
-
-def test_the_writer(tmp_path):
-    writer = ShardWriter(tmp_path / "deep" / "train-0.tar")
-    writer.add("k1", b"image", ".png", {"label": 1, "group": "ä"})
-    assert not (tmp_path / "deep" / "train-0.tar").exists()
-    writer.close()
-    (sample,) = load_dataset(tmp_path / "deep").samples
-    assert (sample.label, sample.group, read_bytes(tmp_path / "deep", sample)) == (1, "ä", b"image")
-    assert written_names(tmp_path / "deep") == ["train-0.tar"]
-
-
-def test_a_writer_whose_block_fails_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError), ShardWriter(tmp_path / "x.tar") as writer:
-        writer.add("k", b"image", ".png", {"label": float("nan")})
-    assert written_names(tmp_path) == []

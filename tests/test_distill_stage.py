@@ -1,4 +1,3 @@
-import errno
 import json
 import os
 import signal
@@ -10,81 +9,23 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from stage_fixture import ALL, Job, recipe
 
 from bench.stages import bench_stages
 from deploy.stages import deploy_stages
 from distill.errors import EdgeproofError, GateFailedError
 from distill.pipeline.runner import exclusive, run_stages
 from distill.pipeline.stage import Run, Silent, Stage
-from distill.pipeline.state import STATE, StageStates, is_inert, stage_keys
-from distill.recipe import load_recipe, parse_recipe
+from distill.pipeline.state import is_inert, stage_keys
+from distill.recipe import load_recipe
 from distill.roster import roster_of
 from distill.stages import distill_stages
 from distill.training.views import Views
-
-VALUES = {"name": "mine", "data": {"path": "photos"}, "students": {"small": {"name": "small_cnn"}}}
-
-
-def recipe(**changes):
-    return parse_recipe({**VALUES, **changes}, origin="")
-
-
-class Job:
-    """Four stages: data → teacher → report, and students beside the teacher; what they did stands in ``done``."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.done = []
-        self.break_with = {}
-
-    def stages(self, **changes):
-        parts = {
-            "data": Stage("data", "data", self.act, ("data.path",), outputs=("data.txt",)),
-            "teacher": Stage(
-                "teacher", "teach", self.act, ("teacher.epochs",), ("data",), ("deep/teacher.txt",)
-            ),
-            "student": Stage(
-                "student", "distill", self.act, ("loss.kind",), ("data",), ("student.txt", "more.txt")
-            ),
-            "export": Stage("export", "export", self.act, (), ("student",), ("export.txt",)),
-            "report": Stage("report", "report", self.act, (), ("export",), ("report.txt",), always=True),
-        }
-        stages = []
-        for name, stage in parts.items():
-            fields = {**vars(stage), "action": self.acting(stage), **changes.get(name, {})}
-            stages.append(Stage(**fields))
-        return stages
-
-    def acting(self, stage):
-        def action(run, progress):
-            self.done.append(stage.name)
-            for output in stage.outputs:
-                (run.folder / output).parent.mkdir(parents=True, exist_ok=True)
-                (run.folder / output).write_text(f"{stage.name} of {run.recipe.seed}")
-            progress(1, 1)
-            if stage.name in self.break_with:
-                raise self.break_with[stage.name]
-
-        return action
-
-    def act(self, run, progress):
-        raise NotImplementedError
-
-    def run(self, *, resume=False, stages=None, **changes):
-        self.done.clear()
-        run_stages(Run(self.folder, recipe(**changes)), stages or self.stages(), resume=resume)
-        return self.done
-
-    def state(self):
-        return StageStates.read(self.folder / STATE).stages
 
 
 @pytest.fixture
 def job(tmp_path):
     return Job(tmp_path / "run")
-
-
-ALL = ["data", "teacher", "student", "export", "report"]
 
 
 def test_all_stages_run_in_order_and_are_recorded(job):
@@ -240,90 +181,6 @@ def test_every_stage_has_a_name_of_its_own_whatever_models_are_called(name):
     outputs = [output for stage in stages for output in stage.outputs]
     assert len(set(names)) == len(names) and len(set(outputs)) == len(outputs)
     assert len(stage_keys(stages, values)) == len(stages)
-
-
-# gates
-
-
-def test_a_failed_gate_goes_on_and_raises_at_the_end(job):
-    job.break_with = {
-        "teacher": GateFailedError("teacher too weak"),
-        "student": GateFailedError("student too weak"),
-    }
-    with pytest.raises(GateFailedError) as caught:
-        job.run()
-    assert str(caught.value) == "teacher too weak; student too weak" and caught.value.exit_code == 1
-    assert job.done == ALL
-    assert job.state()["teacher"].failure == "teacher too weak"
-
-
-def test_a_kept_gate_failure_is_reported_again(job):
-    job.break_with = {"teacher": GateFailedError("too weak")}
-    for resume in (False, True):
-        with pytest.raises(GateFailedError, match="^too weak$"):
-            job.run(resume=resume)
-    assert job.done == ["report"]
-    job.break_with = {}
-    assert job.run(resume=True, teacher={"epochs": 9}) == ["teacher", "report"]  # mended
-
-
-def test_a_gate_that_stops_skips_the_rest_but_what_runs_always(job):
-    job.break_with = {"teacher": GateFailedError("leaks")}
-    stages = job.stages(teacher={"stops": True})
-    for resume, done in ((False, ["data", "teacher", "report"]), (True, ["report"])):
-        with pytest.raises(GateFailedError, match="^leaks$"):
-            job.run(resume=resume, stages=stages)
-        assert job.done == done
-    assert "student" not in job.state()
-
-
-# trouble
-
-
-def test_a_full_disk_is_one_line(job):
-    job.break_with = {"student": OSError(errno.ENOSPC, "No space left on device", "/runs/x/student.txt")}
-    with pytest.raises(EdgeproofError) as caught:
-        job.run()
-    assert str(caught.value) == "stage student: No space left on device (/runs/x/student.txt)"
-    assert caught.value.exit_code == 2 and list(job.state()) == ["data", "teacher"]
-
-
-def test_a_full_disk_without_a_file_names_the_folder(job):
-    job.break_with = {"data": OSError("Error while serializing: No space left on device (os error 28)")}
-    with pytest.raises(EdgeproofError) as caught:
-        job.run()
-    assert (
-        str(caught.value)
-        == f"stage data: Error while serializing: No space left on device (os error 28) ({job.folder})"
-    )
-
-
-@pytest.mark.parametrize("writer", ["log", "record"])
-def test_a_disk_that_is_full_for_our_own_notes_is_one_line_too(job, writer, monkeypatch):
-    def full(*arguments, **options):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(
-        "distill.pipeline.stage.Run.log" if writer == "log" else "distill.pipeline.state.State.record", full
-    )
-    with pytest.raises(EdgeproofError, match="^stage data: No space left on device"):
-        job.run()
-
-
-def test_a_folder_that_cannot_be_written(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(EdgeproofError) as caught:
-        Job(tmp_path / "file" / "run").run()
-    assert str(caught.value) == f"{tmp_path}/file/run: cannot write the run folder (Not a directory)"
-
-
-def test_a_broken_state_file_says_what_to_do(job):
-    job.run()
-    (job.folder / STATE).write_text("{")
-    with pytest.raises(
-        EdgeproofError, match=r"stages.json: not valid JSON \(.*\); delete it to start the run again"
-    ):
-        job.run(resume=True)
 
 
 def test_bad_input_goes_through_as_it_is(job):

@@ -5,75 +5,28 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_fixture import PAIR, SCHEDULE, SETTINGS, SPEC, TinyNet, images
+from training_fixture import PAIR, SCHEDULE, SETTINGS, SPEC, TinyNet
 from training_fixture import network as model
+from training_parts import FLIPS, Said, lesson, same, taught, train
 
-from distill.data.transforms.settings import AugmentationSettings
 from distill.errors import EdgeproofError
 from distill.methods.ground_truth import GroundTruth
-from distill.methods.hint import Hint
 from distill.methods.logit_mse import LogitMSE
 from distill.methods.method import Needs
 from distill.methods.objective import Objective
-from distill.pipeline.stage import Run
-from distill.pipeline.state import stage_keys
-from distill.recipe import Schedule, TrainingSettings, load_recipe
-from distill.roster import roster_of
-from distill.stages import distill_stages
-from distill.stages.training import Teachers
+from distill.recipe import Schedule, TrainingSettings
 from distill.task import BINARY
 from distill.training.batches import BatchDataset
 from distill.training.checkpoint import load_weights, read_sidecar
-from distill.training.fit import TrainingData, fit
+from distill.training.fit import TrainingData
 from distill.training.history import Epoch, History
 from distill.training.optimizer import rate
 from distill.training.trainable import Trainable
-from distill.training.views import Views
-from students.output import ModelOutput
-
-FLIPS = Views(count=2, flips=True)
-
-
-class Said:
-    """What a teacher said of every image in every view: logits ``[N, V]``, features ``[N, V, C, H, W]``."""
-
-    key = "says the same"
-
-    def __init__(self, logits, **features):
-        self.logits, self.features = logits, features
-
-    def outputs(self, indices, numbers):
-        features = {name: values[indices, numbers] for name, values in self.features.items()}
-        return ModelOutput(logits=self.logits[indices, numbers], features=features)
 
 
 @pytest.fixture(scope="module")
 def data():
-    random = torch.Generator().manual_seed(0)
-    said = Said(torch.randn(32, 2, generator=random), t=torch.randn(32, 2, 5, 3, 3, generator=random).half())
-    train = BatchDataset(images(32, seed=0), teachers={"teacher": said}, views=FLIPS)
-    return TrainingData(train=train, valid=BatchDataset(images(16, seed=1)), spec=SPEC)
-
-
-def taught():
-    torch.manual_seed(8)
-    hint = Hint(PAIR, weight=0.1, student_feature="last", teacher_feature="t")
-    return [GroundTruth(), LogitMSE(PAIR, weight=0.5), hint]
-
-
-def train(folder, data, *, objectives=None, schedule=SCHEDULE, network=None, **options):
-    return fit(
-        network or model(),
-        task=BINARY,
-        objectives=objectives or [GroundTruth()],
-        data=data,
-        schedule=schedule,
-        settings=options.pop("settings", SETTINGS),
-        seed=3,
-        folder=folder,
-        sidecar={"architecture": "tiny"},
-        **options,
-    )
+    return lesson()
 
 
 @pytest.fixture(scope="module")
@@ -88,12 +41,6 @@ def whole(tmp_path_factory, data):
     """An uninterrupted distilled training of three epochs."""
     folder = tmp_path_factory.mktemp("whole") / "distilled"
     return folder, train(folder, data, objectives=taught())
-
-
-def same(first, second, name):
-    one, other = load_file(first / name), load_file(second / name)
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[key], other[key]) for key in one)
 
 
 def test_a_trivial_signal_is_learned(learned):
@@ -353,80 +300,3 @@ def test_the_data_is_not_changed_by_training(data, tmp_path):
     before = copy.deepcopy(data.train.pixels.cache)
     train(tmp_path, data, schedule=SCHEDULE.model_copy(update={"epochs": 1}))
     np.testing.assert_array_equal(data.train.pixels.cache, before)
-
-
-# augmentation
-
-WILD = AugmentationSettings(
-    noise={"probability": 0.7, "range": (0.1, 0.3)}, jpeg={"probability": 0.7}, blur={"probability": 0.5}
-)
-
-
-@pytest.fixture(scope="module")
-def wild(data):
-    train = BatchDataset(data.train.pixels, teachers=data.train.teachers, augmentation=WILD, views=FLIPS)
-    return TrainingData(train=train, valid=data.valid, spec=SPEC)
-
-
-def test_a_killed_training_with_augmentation_ends_like_an_uninterrupted_one(wild, whole, tmp_path):
-    def kill(done, total):
-        if done == 6:  # of 12: in the second epoch
-            raise KeyboardInterrupt
-
-    train(tmp_path / "whole", wild, objectives=taught())
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "killed", wild, objectives=taught(), progress=kill)
-    train(tmp_path / "killed", wild, objectives=taught())
-    same(tmp_path / "whole", tmp_path / "killed", "last.safetensors")
-    clean, augmented = (load_file(folder / "last.safetensors") for folder in (whole[0], tmp_path / "whole"))
-    assert not torch.equal(clean["head.weight"], augmented["head.weight"])
-
-
-def test_validation_images_are_never_augmented(wild, tmp_path, monkeypatch):
-    seen = []
-    step = Trainable.validation_step
-
-    def watch(self, batch, number):
-        seen.append(batch.images.clone())
-        step(self, batch, number)
-
-    monkeypatch.setattr(Trainable, "validation_step", watch)
-    train(tmp_path, wild, schedule=SCHEDULE.model_copy(update={"epochs": 2}))
-    assert len(seen) == 2
-    for images_seen in seen:
-        np.testing.assert_array_equal(images_seen.numpy(), wild.valid.pixels.cache)
-
-
-def test_a_change_of_augmentation_redoes_the_trainings_and_not_the_data():
-    keys = []
-    for overrides in ((), ("augmentation.jpeg.probability=0.5",)):
-        recipe = load_recipe("demo", overrides=overrides)
-        keys.append(stage_keys(distill_stages(recipe, roster_of(recipe)), recipe))
-    before, after = keys
-    kept = {name for name in before if before[name] == after[name]}
-    assert kept == {"data", "audit"}
-
-
-def test_teacher_student_and_student_alone_train_under_the_recipes_augmentation(tmp_path, monkeypatch):
-    """All three in the same words: equal budget."""
-    import distill.stages.training as work
-    import distill.training.fit
-
-    recipe = load_recipe("demo", overrides=["augmentation.blur.probability=0.25"])
-    given = []
-    monkeypatch.setattr(work, "pixels_of", lambda run, split, *, spec, owner=None: images(8, seed=0))
-    monkeypatch.setattr(work, "sidecar_of", lambda *args, **options: {})
-    monkeypatch.setattr(distill.training.fit, "fit", lambda *args, data, **options: given.append(data))
-    roster = roster_of(recipe)
-    heard = Teachers(cached={"teacher": Said(torch.zeros(8, 2))})
-    for item, teachers in (
-        (roster.teachers[0], None),
-        (roster.trainings[0], heard),
-        (roster.trainings[-1], None),
-    ):
-        work.train(
-            Run(folder=tmp_path, recipe=recipe), model(), model=item, objectives=[],
-            schedule=recipe.students["rep_cnn"], progress=lambda done, total: None, teachers=teachers,
-        )  # fmt: skip
-    assert [data.train.augmentation for data in given] == [recipe.augmentation] * 3
-    assert [data.valid.augmentation for data in given] == [None] * 3
