@@ -96,6 +96,11 @@ def test_the_same_seed_gives_the_same_bits(data, whole, tmp_path):
     same(whole[0], tmp_path, "last.safetensors")
 
 
+def test_a_network_that_was_evaluated_before_trains_all_the_same(data, whole, tmp_path):
+    train(tmp_path, data, objectives=taught(), network=model().eval())
+    same(whole[0], tmp_path, "last.safetensors")
+
+
 @pytest.mark.parametrize("killed_at", [6, 11])  # of 12 steps: in the second and in the third epoch
 def test_a_killed_training_ends_like_an_uninterrupted_one(data, whole, tmp_path, killed_at):
     def kill(done, total):

@@ -92,6 +92,8 @@ def test_a_backbone_is_fine_tuned_before_its_head_is_fitted(run: Path) -> None:
     first = next(name for name, value in untrained.items() if value.ndim == 4)
     ours, theirs = (state[f"backbone.{first}"] for state in states)
     assert 0 < (ours - untrained[first]).abs().max() < 0.5 and not torch.equal(ours, theirs)
+    means = next(name for name in untrained if name.endswith("running_mean"))
+    assert all(state[f"backbone.{means}"].any() for state in states)  # of its images, no longer as it came
 
 
 def test_a_finished_run_is_kept(run: Path) -> None:

@@ -101,18 +101,19 @@ def _score(model: ModelAccuracy) -> float | None:
 
 
 def _thresholds(run: Path) -> None:
-    found = sorted((run / "predictions").glob("*.npz"))
+    folder = run / "predictions"
+    found = sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.npz"))
     if not found:
         st.info("The run has no predictions yet.")
         return
-    path = st.selectbox("Model", found, format_func=lambda item: item.stem, key="predictions")
-    said = load_arrays(path)
+    key = st.selectbox("Model", found, key="predictions")
+    said = load_arrays(folder / f"{key}.npz")
     split = st.selectbox("Images", [name for name in said if said[name].size], key="split")
     labels = np.array([sample.label for sample in load_samples(run).split(split)])
     if said[split].ndim != 1 or set(labels) != {REAL, GENERATED}:
         st.info("A threshold is for two classes, and needs images of both.")
         return
-    frozen = _frozen(run, path.stem)
+    frozen = _frozen(run, key)
     threshold = st.slider("Threshold", 0.0, 1.0, frozen, 0.001, format="%.3f", key="threshold")
     _at(labels, said[split], threshold=threshold, frozen=frozen)
 

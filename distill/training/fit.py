@@ -83,6 +83,7 @@ def fit(
     quiet()
     _check(model, objectives, data=data, schedule=schedule, settings=settings, task=task)
     _prepare(objectives, data=data.train, devices=settings.devices)
+    model.train()  # Lightning would leave a network that was evaluated before in evaluation mode
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = Trainable(
         model, task=task, objectives=objectives, schedule=schedule, spec=data.spec, online=data.online,
