@@ -60,7 +60,9 @@ def test_only_what_is_whole_is_read(tmp_path: Path, records: Records) -> None:
     assert "bacc" in run.problems["accuracy.json"] and "\n" not in run.problems["accuracy.json"]
     written = write_report(folder)
     assert written.markdown.read_text().startswith("# INCOMPLETE")
-    assert "Latency, model only" in written.html.read_text()  # the Markdown leaves out what is too long for a comment
+    assert (
+        "Latency, model only" in written.html.read_text()
+    )  # the Markdown leaves out what is too long for a comment
 
 
 def test_a_run_of_before_there_were_versions_is_refused_in_a_line(tmp_path: Path, records: Records) -> None:
