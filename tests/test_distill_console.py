@@ -47,6 +47,16 @@ def test_a_log_gets_a_line_a_stage(out, clock):
     ]
 
 
+def test_a_stage_that_was_not_whole_after_all_has_its_cost_back(out, clock):
+    with ConsoleReporter(Console(file=out, force_terminal=False, width=100)) as reporter:
+        reporter.begin([STAGES[0], stage(STAGES[1].name, 0)])
+        reporter.start(STAGES[0], kept=False)
+        clock[0] = 30.0
+        reporter.finish(STAGES[0], seconds=30.0)
+        reporter.start(STAGES[1], kept=False)
+        assert reporter._seconds_left() == pytest.approx(3.0 * STAGES[1].cost)
+
+
 def test_a_long_stage_speaks_now_and_then(out, clock):
     with ConsoleReporter(Console(file=out, force_terminal=False, width=100)) as reporter:
         reporter.begin(STAGES[2:])

@@ -16,7 +16,7 @@ from deploy.stages import deploy_stages
 from distill.errors import EdgeproofError, GateFailedError
 from distill.pipeline.runner import exclusive, run_stages
 from distill.pipeline.stage import Run, Silent, Stage
-from distill.pipeline.state import is_inert, stage_keys
+from distill.pipeline.state import State, is_inert, stage_keys
 from distill.recipe import load_recipe
 from distill.roster import roster_of
 from distill.stages import distill_stages
@@ -266,6 +266,20 @@ def test_the_reporter_is_told_everything(job):
         ("report", 1, 1),
         ("report", "finished"),
     ]
+
+
+def test_what_is_whole_is_expected_to_cost_nothing_and_the_rest_what_it_took(job):
+    job.run()
+    state = State.open(job.folder)
+    entry = state.entries["teacher"] = state.entries["teacher"].model_copy(update={"seconds": 12.5})
+    data, teacher, *_, report = job.stages()
+    assert state.costed(teacher, key=entry.key).cost == 0.0
+    assert state.costed(teacher, key="of another recipe").cost == 12.5
+    assert state.costed(report, key=state.entries["report"].key).cost == report.cost > 0
+    (job.folder / teacher.outputs[0]).unlink()
+    assert state.costed(teacher, key=entry.key).cost == 12.5
+    del state.entries["data"]
+    assert state.costed(data, key="").cost == data.cost > 0
 
 
 # side by side; what a process of its own does must be importable

@@ -89,6 +89,7 @@ class ConsoleReporter:
             self.costs[stage.name] = 0.0
             self.console.print(f"  [dim]kept   {stage.name}[/dim]", highlight=False)
         else:
+            self.costs[stage.name] = self.costs[stage.name] or stage.cost  # it was not whole after all
             self.shares[stage.name] = 0.0
         self._move()
 

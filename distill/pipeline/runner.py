@@ -69,7 +69,7 @@ class _Job:
 
     def work_off(self, stages: Sequence[Stage]) -> list[str]:
         """Do all of it; returns what failed gates said."""
-        self.reporter.begin(stages)
+        self.reporter.begin([self.state.costed(stage, key=self.keys[stage.name]) for stage in stages])
         waiting = list(stages)
         while waiting or self.running:
             open_names = {stage.name for stage in waiting} | {s.name for s, _ in self.running.values()}

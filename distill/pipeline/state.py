@@ -7,7 +7,7 @@ changed recipe invalidates exactly what depends on the change.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,14 @@ class State:
         return all(
             (folder / f).is_file() and sha256(folder / f) == digest for f, digest in entry.files.items()
         )
+
+    def costed(self, stage: Stage, *, key: str) -> Stage:
+        """The stage with what it is expected to cost here: nothing if it ended with this key, otherwise what it took before."""
+        entry = self.entries.get(stage.name)
+        if stage.always or entry is None:
+            return stage
+        there = all((self.path.parent / name).is_file() for name in stage.outputs)
+        return replace(stage, cost=0.0 if entry.key == key and there else entry.seconds)
 
     def record(self, stage: Stage, *, key: str, seconds: float, failure: str) -> None:
         """Write down a stage that has ended, with the hash of each of its files."""
