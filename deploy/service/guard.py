@@ -12,6 +12,8 @@ from deploy.service.settings import Settings
 _OPEN = ("/v2/health/",)  # whoever starts and watches services must be able to ask without a key
 _BODIES = frozenset({"POST", "PUT", "PATCH"})
 _RETRY_S = "1"
+_IMAGES = ("/predict", "/infer")  # ends of paths whose bodies may be long; elsewhere it is a form of JSON
+_LONGEST_FORM = 2**20
 
 
 class Guard:
@@ -36,7 +38,7 @@ class Guard:
         try:
             headers = dict(scope["headers"])
             self._check_key(scope["path"], headers)
-            self._check_length(headers)
+            self._check_length(headers, most=self._most(scope["path"]))
             await (self._counted if scope["method"] in _BODIES else self._timed)(scope, receive, send)
         except Problem as problem:
             await problem_response(problem)(scope, receive, send)
@@ -54,17 +56,15 @@ class Guard:
                 headers={"WWW-Authenticate": "Bearer"},
             )
 
-    def _check_length(self, headers: dict[bytes, bytes]) -> None:
-        length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > self._settings.max_bytes:
-            raise self._too_long(f"{int(length)} bytes")
+    def _most(self, path: str) -> int:
+        """Bytes of a body. JSON takes some thirty times its length in memory, so that of forms is short."""
+        most = self._settings.max_bytes
+        return most if path.endswith(_IMAGES) else min(most, _LONGEST_FORM)
 
-    def _too_long(self, found: str) -> Problem:
-        return Problem(
-            413,
-            f"body: {found}, at most {self._settings.max_bytes} are read",
-            headers={"Connection": "close"},
-        )
+    def _check_length(self, headers: dict[bytes, bytes], *, most: int) -> None:
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > most:
+            raise _too_long(f"{int(length)} bytes", most=most)
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._in_flight >= self._settings.max_in_flight:
@@ -82,15 +82,15 @@ class Guard:
             self._metrics.in_flight.dec()
 
     async def _timed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        arrived, begun, read = False, False, 0
+        arrived, begun, read, most = False, False, 0, self._most(scope["path"])
 
         async def measured() -> Message:
             nonlocal arrived, read
             message = await receive()
             read += len(message.get("body", b""))
             arrived = not message.get("more_body", False)
-            if read > self._settings.max_bytes:
-                raise self._too_long(f"{read} bytes and more")
+            if read > most:
+                raise _too_long(f"{read} bytes and more", most=most)
             return message
 
         async def noted(message: Message) -> None:
@@ -111,3 +111,7 @@ class Guard:
         if arrived:
             return Problem(503, f"no answer within {seconds}; try again", headers={"Retry-After": _RETRY_S})
         return Problem(408, f"the body had not arrived after {seconds}", headers={"Connection": "close"})
+
+
+def _too_long(found: str, *, most: int) -> Problem:
+    return Problem(413, f"body: {found}, at most {most} are read", headers={"Connection": "close"})

@@ -13,6 +13,7 @@ from deploy.service.problems import Problem
 
 _HEAD = "inference-header-content-length"
 _SIZE = "binary_data_size"
+_LONGEST_HEAD = 18  # digits
 _EXAMPLE = {
     "inputs": [{"name": "encoded", "datatype": "BYTES", "shape": [1], "data": ["/9j/4AAQSkZJRg…"]}],
     "outputs": [{"name": "probability"}],
@@ -34,7 +35,7 @@ async def infer_request(request: Request) -> InferRequest:
     """
     body = await request.body()
     head = request.headers.get(_HEAD, str(len(body)))
-    if not head.isdecimal() or int(head) > len(body):
+    if not head.isdecimal() or len(head) > _LONGEST_HEAD or int(head) > len(body):
         raise Problem(422, f"{_HEAD}: found {head:.20}, expected at most the body's {len(body)} bytes")
     try:
         asked = InferRequest.model_validate_json(body[: int(head)])

@@ -1,7 +1,8 @@
 """Frames of a clip by PyAV, as few decoded as it takes and one held at a time. Torch-free.
 
 Frames are chosen by their time stamps, never by a frame rate, so that a variable one changes nothing. What a display matrix
-turns or mirrors is turned or mirrored.
+turns or mirrors is turned or mirrored. A file is read as a video or not at all: FFmpeg also knows playlists, which have it read
+other files, and takes names such as ``http:clip.mp4`` for addresses.
 """
 
 from collections.abc import Iterator
@@ -14,12 +15,17 @@ import numpy as np
 
 from distill.errors import EdgeproofError
 from distill.optional import require
-from distill.preprocess import Pixels
+from distill.preprocess import PIXELS_SETTING, Pixels, most_pixels
 
 _SEEK_S = 2.0  # a gap that is rather jumped over than decoded through
 _ODD = 1e-3  # s: what rounding does to time stamps
 _PLACES = 4  # at least
 _MISSING_S = 1.0  # less than the header promises
+_LARGE = 2**23  # pixels of a frame: 4K
+_ONLY = {
+    "format_whitelist": "mov,matroska,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg",  # what files of our suffixes hold
+    "protocol_whitelist": "file",
+}
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ class open_clip:  # noqa: N801 - used like a function
         if not self.path.is_file():
             raise EdgeproofError(f"{self.path}: no such file, expected a video")
         try:
-            self.container = av.open(str(self.path), metadata_errors="ignore")
+            self.container = av.open(f"file:{self.path}", metadata_errors="ignore", options=_ONLY)
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise EdgeproofError(
@@ -179,11 +185,27 @@ class open_clip:  # noqa: N801 - used like a function
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
             raise EdgeproofError(f"{self.path}: holds {kinds} and no moving pictures, expected a video")
         stream = pictures[0]
-        stream.thread_type = "AUTO"
+        _bound(stream, self.path)
         return Clip(self.path, container, stream, _duration(container, stream, self.path))
 
 
 _COVER = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of music
+
+
+def _bound(stream: Any, path: Path) -> None:
+    """Let no frame take more than so much memory, also where they grow on the way.
+
+    Raises:
+        EdgeproofError: the header promises larger ones.
+    """
+    context, most = stream.codec_context, most_pixels() // 2  # several frames are held at once
+    pixels = context.width * context.height
+    if pixels > most:
+        raise EdgeproofError(
+            f"{path}: frames of {context.width}x{context.height} pixels, at most {most} are decoded ({PIXELS_SETTING} / 2)"
+        )
+    context.options = {"max_pixels": str(most)}
+    stream.thread_type = "AUTO" if pixels <= _LARGE else "SLICE"  # else each thread holds frames of its own
 
 
 def _duration(container: Any, stream: Any, path: Path) -> float:

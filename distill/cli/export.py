@@ -16,6 +16,7 @@ from distill.cli.dispatch import (
     require_options,
 )
 from distill.cli.options import JsonOption, SetOption
+from distill.cli.sign import SecretKeyOption, sign_with
 from distill.errors import EdgeproofError, unknown_name
 
 SourceArgument = Annotated[
@@ -77,6 +78,7 @@ def export(
     fp16_weights: HalfOption = False,
     hub: HubOption = None,
     license_id: LicenseOption = None,
+    sign: SecretKeyOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -98,8 +100,10 @@ def export(
         _export_artifact(source, variant, out=out, hub=hub, license_id=license_id)
     else:
         refuse_as_module(source, about)
-        refuse_for_recipe(source, {**variant, **hub_folder})
+        refuse_for_recipe(source, {**variant, **hub_folder, "--sign": sign})
         _export_recipe(source, out=out, overrides=overrides or [])
+    if sign is not None:
+        sign_with(sign, Path(hub or out or ""))
 
 
 def _export_recipe(source: str, *, out: Path | None, overrides: list[str]) -> None:
