@@ -59,7 +59,7 @@ def sign_artifact(artifact: Path, *, key: Path, password: Callable[[], str]) -> 
     Raises:
         EdgeproofError: a damaged artifact, or a key that is none, that others may read, or whose password is another.
     """
-    secret = _read_secret(key)
+    secret = read_secret(key)
     with secret:
         verify(artifact)
         _unlock(secret, key=key, password=password)
@@ -86,7 +86,12 @@ def _write_secret(path: Path, content: bytes) -> None:
         raise EdgeproofError(f"{path}: cannot be written ({cause(error)})") from None
 
 
-def _read_secret(path: Path) -> Any:
+def read_secret(path: Path) -> Any:
+    """The library's object of a secret key, still locked where it has a password.
+
+    Raises:
+        EdgeproofError: no key, or one that others may read.
+    """
     content = read_small(path)
     others = stat.S_IMODE(path.stat().st_mode) & 0o077
     if others:

@@ -60,9 +60,9 @@ def test_what_is_signed_is_loaded_and_nothing_else(signed: Path, keys: Path) -> 
     assert Detector.load(signed, public_key=(keys / "a.pub").read_text().splitlines()[1]).manifest.name
     assert "does not vouch for" in refusal(signed, keys / "b.pub")
     write_manifest(
-        signed, read_manifest(signed).model_copy(update={"threshold": 0.9})
+        signed, read_manifest(signed).model_copy(update={"threshold": 0.3})
     )  # with a digest that fits
-    assert Detector.load(signed).manifest.threshold == 0.9
+    assert Detector.load(signed).manifest.threshold == 0.3
     assert "signature verification failed" in refusal(signed, keys / "a.pub")
 
 
@@ -132,10 +132,15 @@ def test_the_command_line_signs_checks_and_keeps_the_signature(
     }.items()
 
 
-def test_a_variant_is_signed_as_it_is_written(artifact: Path, keys: Path, tmp_path: Path) -> None:
-    done = edgeproof("export", artifact, "--batch", 2, "--out", tmp_path / "two", "--sign", keys / "a.key")
-    assert done.returncode == 0, done.stderr
-    assert read_manifest(tmp_path / "two", public_key=keys / "a.pub")
+def test_what_is_exported_is_signed_at_once_or_refused_before_any_work(
+    artifact: Path, keys: Path, tmp_path: Path
+) -> None:
+    done = edgeproof("export", artifact, "--hub", tmp_path / "hub", "--sign", keys / "a.key")
+    assert done.returncode == 0 and read_manifest(tmp_path / "hub", public_key=keys / "a.pub"), done.stderr
+    variant = edgeproof("export", artifact, "--batch", 2, "--out", tmp_path / "two", "--sign", keys / "a.key")
+    assert "a variant is neither" in one_line_error(variant)
+    other = edgeproof("export", artifact, "--hub", tmp_path / "two", "--sign", keys / "a.pub")
+    assert "others may read" in one_line_error(other) and not (tmp_path / "two").exists()
 
 
 def test_a_password_is_a_line_of_standard_input_where_there_is_no_terminal(

@@ -81,6 +81,10 @@ class Catalogue:
                 self._loaded.popitem(last=False)
             return loaded
 
+    def close(self) -> None:
+        """Let go of what is loaded."""
+        self._loaded.clear()
+
     def _ready(self, name: str) -> Loaded | None:
         """The loaded model, unless its manifest has changed since."""
         if name not in self._loaded:

@@ -43,6 +43,11 @@ class Desk:
         """The active model, or the named one; raises :class:`deploy.service.problems.Problem` 404."""
         return await self.catalogue.load(name or self.active())
 
+    def close(self) -> None:
+        """Take nothing new, and let go of the models: processes that run one end with it."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.catalogue.close()
+
     async def judge(
         self, loaded: Loaded, images: list[tuple[str, bytes]], *, policy: Policy | None, explained: bool
     ) -> list[Judged]:

@@ -164,9 +164,9 @@ class Jobs(Form):
 class Tensor(Form):
     """A tensor of the Open Inference Protocol."""
 
-    name: str
+    name: Annotated[str, Field(max_length=64)]
     shape: Annotated[tuple[int, ...], Field(max_length=8)]
-    datatype: str
+    datatype: Annotated[str, Field(max_length=64)]
     data: Any = None
     parameters: dict[str, Any] | None = None
 

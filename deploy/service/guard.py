@@ -14,6 +14,7 @@ _BODIES = frozenset({"POST", "PUT", "PATCH"})
 _RETRY_S = "1"
 _IMAGES = ("/predict", "/infer")  # ends of paths whose bodies may be long; elsewhere it is a form of JSON
 _LONGEST_FORM = 2**20
+_BODIES_AT_ONCE = 6  # of the longest that may be; shorter ones are more
 
 
 class Guard:
@@ -28,7 +29,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, *, settings: Settings, metrics: Metrics, key: bytes | None) -> None:
         self._app, self._settings, self._metrics, self._key = app, settings, metrics, key
-        self._in_flight = 0
+        self._in_flight, self._held = 0, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or say why not."""
@@ -68,11 +69,7 @@ class Guard:
 
     async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._in_flight >= self._settings.max_in_flight:
-            raise Problem(
-                503,
-                f"{self._in_flight} requests are being worked on, which is the most; try again in a second",
-                headers={"Retry-After": _RETRY_S},
-            )
+            raise _busy(f"{self._in_flight} requests are")
         self._in_flight += 1
         self._metrics.in_flight.inc()
         try:
@@ -88,9 +85,12 @@ class Guard:
             nonlocal arrived, read
             message = await receive()
             read += len(message.get("body", b""))
+            self._held += len(message.get("body", b""))
             arrived = not message.get("more_body", False)
             if read > most:
                 raise _too_long(f"{read} bytes and more", most=most)
+            if self._held > _BODIES_AT_ONCE * self._settings.max_bytes:
+                raise _busy(f"{self._held} bytes are", Connection="close")
             return message
 
         async def noted(message: Message) -> None:
@@ -105,6 +105,8 @@ class Guard:
             if begun:  # half an answer: only closing the connection says that it is none
                 raise
             raise self._too_slow(arrived=arrived) from None
+        finally:
+            self._held -= read
 
     def _too_slow(self, *, arrived: bool) -> Problem:
         seconds = f"{self._settings.request_s:g} seconds"
@@ -115,3 +117,8 @@ class Guard:
 
 def _too_long(found: str, *, most: int) -> Problem:
     return Problem(413, f"body: {found}, at most {most} are read", headers={"Connection": "close"})
+
+
+def _busy(found: str, **headers: str) -> Problem:
+    told = f"{found} being worked on, which is the most; try again in a second"
+    return Problem(503, told, headers={"Retry-After": _RETRY_S, **headers})

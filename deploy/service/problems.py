@@ -18,6 +18,7 @@ from distill.errors import EdgeproofError
 
 MEDIA_TYPE = "application/problem+json"
 _LONGEST = 80  # characters of a value that are told
+_MOST_MISTAKES = 100
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "What went wrong, as problem details (RFC 9457).",
@@ -95,7 +96,7 @@ def add_handlers(app: FastAPI) -> None:
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        lines = [_mistake(item) for item in error.errors()]
+        lines = [_mistake(item) for item in error.errors()[:_MOST_MISTAKES]]
         return problem_response(Problem(422, "; ".join(lines), errors=lines))
 
     async def gone(_: Request, __: Exception) -> Response:

@@ -22,6 +22,7 @@ _ODD = 1e-3  # s: what rounding does to time stamps
 _PLACES = 4  # at least
 _MISSING_S = 1.0  # less than the header promises
 _LARGE = 2**23  # pixels of a frame: 4K
+_MARGIN = 2**20  # pixels by which FFmpeg rounds the sides up
 _ONLY = {
     "format_whitelist": "mov,matroska,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg",  # what files of our suffixes hold
     "protocol_whitelist": "file",
@@ -121,6 +122,9 @@ class Clip:
             for frame in self.container.decode(self.stream):
                 time_s = time_s + step if frame.time is None else frame.time - start
                 self._reached = max(self._reached, time_s + step)
+                if frame.width * frame.height > _most_pixels():
+                    self._damage = f"a frame of {frame.width}x{frame.height} pixels"
+                    return
                 yield time_s, frame
             self._ended = True
         except av.FFmpegError as error:
@@ -192,19 +196,24 @@ class open_clip:  # noqa: N801 - used like a function
 _COVER = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of music
 
 
+def _most_pixels() -> int:
+    """Of a frame: half as many as of a photo, since several are held at once."""
+    return most_pixels() // 2
+
+
 def _bound(stream: Any, path: Path) -> None:
     """Let no frame take more than so much memory, also where they grow on the way.
 
     Raises:
         EdgeproofError: the header promises larger ones.
     """
-    context, most = stream.codec_context, most_pixels() // 2  # several frames are held at once
+    context, most = stream.codec_context, _most_pixels()
     pixels = context.width * context.height
     if pixels > most:
         raise EdgeproofError(
             f"{path}: frames of {context.width}x{context.height} pixels, at most {most} are decoded ({PIXELS_SETTING} / 2)"
         )
-    context.options = {"max_pixels": str(most)}
+    context.options = {"max_pixels": str(most + _MARGIN)}
     stream.thread_type = "AUTO" if pixels <= _LARGE else "SLICE"  # else each thread holds frames of its own
 
 

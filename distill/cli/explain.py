@@ -8,6 +8,7 @@ import typer
 
 from distill.cli.options import JsonOption
 from distill.errors import EdgeproofError
+from distill.plain import plain
 
 if TYPE_CHECKING:
     from deploy.explain.images import Shown
@@ -148,7 +149,7 @@ def _tell(record: "ExplainRecord", *, as_json: bool) -> None:
         return
     for image in record.images:
         for look in image.maps:
-            typer.echo(f"{image.image}: {said(look)}")
+            typer.echo(f"{plain(image.image)}: {said(look)}")
     if len(record.scores) == 1:
         typer.echo(told(record.scores[0]))
     elif record.scores:

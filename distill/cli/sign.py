@@ -56,6 +56,13 @@ def sign_with(key: Path, artifact: Path) -> None:
     typer.echo(f"{path}: signed", err=True)
 
 
+def check_key(key: Path) -> None:
+    """Raise :class:`EdgeproofError` for a secret key that signs nothing."""
+    from deploy.signing import read_secret
+
+    read_secret(key)
+
+
 def _password(key: Path, *, new: bool = False) -> str:
     """From the terminal, unseen; where there is none, a line of standard input."""
     if sys.stdin.isatty():
