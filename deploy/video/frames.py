@@ -20,6 +20,7 @@ from distill.preprocess import PIXELS_SETTING, Pixels, most_pixels
 _SEEK_S = 2.0  # a gap that is rather jumped over than decoded through
 _ODD = 1e-3  # s: what rounding does to time stamps
 _PLACES = 4  # at least
+_MOST = 1_000_000
 _MISSING_S = 1.0  # less than the header promises
 _LARGE = 2**23  # pixels of a frame: 4K
 _MARGIN = 2**20  # pixels by which FFmpeg rounds the sides up
@@ -45,8 +46,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name, value in (("frames", self.frames), ("burst", self.burst), ("every", self.every)):
-            if value is not None and value < 1:
-                raise EdgeproofError(f"{name}: found {value}, expected at least 1")
+            if value is not None and not 1 <= value <= _MOST:
+                raise EdgeproofError(f"{name}: found {value}, expected 1 to {_MOST}")
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ def _tell(record: "ExplainRecord", *, as_json: bool) -> None:
     from distill.page.terminal import console, drawn
 
     if as_json:
-        typer.echo(record.model_dump_json(indent=2))
+        typer.echo(record.text())
         return
     for image in record.images:
         for look in image.maps:
