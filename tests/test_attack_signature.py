@@ -98,7 +98,7 @@ def test_keys_are_for_their_owner_alone(tmp_path: Path, artifact: Path, keys: Pa
     with pytest.raises(EdgeproofError, match="is a public key's name"):
         make_keys(tmp_path / "x.pub", password=None)
     with pytest.raises(EdgeproofError, match="expected a secret one's"):
-        make_keys(Path(""), password=None)
+        make_keys(Path(), password=None)
     public.chmod(0o600)
     with pytest.raises(EdgeproofError, match="is no secret key"):
         sign_artifact(artifact, key=public, password=unasked)
