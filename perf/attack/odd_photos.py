@@ -27,6 +27,9 @@ _MODES: dict[str, tuple[str, ...]] = {
 _SUFFIX = {"JPEG": ".jpg", "TIFF": ".tif", "PPM": ".png"}
 _SIDES = (1, 1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 64, 65, 127, 300)
 _LONG = 3000
+_UNWRITABLE = (
+    OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, SyntaxError, SystemError, RuntimeError, struct.error
+)  # fmt: skip
 _SEVERAL = ("GIF", "WEBP", "TIFF", "PNG")
 _TAGS = (
     0x010E,
@@ -65,16 +68,7 @@ def photo(rng: Random) -> tuple[str, bytes]:
         try:
             with warnings.catch_warnings(action="ignore"):
                 picture.save(buffer, kind, **options)
-        except (
-            OSError,
-            ValueError,
-            TypeError,
-            KeyError,
-            SystemError,
-            RuntimeError,
-            AttributeError,
-            OverflowError,
-        ):
+        except _UNWRITABLE:
             continue  # not every combination is there
         return _SUFFIX.get(kind, f".{kind.lower()}"), buffer.getvalue()
 
