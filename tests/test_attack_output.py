@@ -177,11 +177,11 @@ def test_shards_of_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 
 def test_names_of_explained_photos_forge_nothing_and_stop_nothing(tmp_path: Path) -> None:
-    forged = photo(tmp_path / "a\nb.png: real")
+    forged = photo(tmp_path / "a\nreal: b.png")
     odd = photo(tmp_path / BAD_NAME)
     told = edgeproof("explain", ARTIFACT, forged, odd, "--out", tmp_path / "out")
     assert told.returncode == 0 and "Traceback" not in told.stderr, told.stderr
-    assert len(told.stdout.splitlines()) == 2 and r"a\nb.png: real" in told.stdout
+    assert len(told.stdout.splitlines()) == 2 and r"a\nreal: b.png" in told.stdout
     assert r"caf\udce9.png" in (tmp_path / "out/explain.html").read_text()
     found = edgeproof("explain", ARTIFACT, odd, "--json")
     assert json.loads(found.stdout)["images"][0]["image"] == str(odd)
