@@ -82,10 +82,18 @@ def test_frames_that_grow_on_the_way_are_not_decoded(folder: Path, monkeypatch: 
         assert clip.cautions
 
 
-@pytest.mark.parametrize("given", [{"frames": 10**9}, {"burst": 10**30}, {"every": 0}])
+@pytest.mark.parametrize("given", [{"frames": 10**9}, {"burst": 10**30}])
 def test_no_more_frames_are_asked_for_than_can_be_held(given: dict[str, int]) -> None:
-    with pytest.raises(EdgeproofError, match="expected 1 to 1000000"):
+    with pytest.raises(EdgeproofError, match="expected at most 1000000"):
         Sampling(**given)
+
+
+def test_a_codec_that_nobody_knows_is_one_line(folder: Path) -> None:
+    whole = write_clip(folder / "a.mp4", flat([100] * 4), codec="mpeg4").read_bytes()
+    at = whole.index(b"mp4v")
+    (folder / "a.mp4").write_bytes(whole[:at] + b"zzzz" + whole[at + 4 :].replace(b"esds", b"free"))
+    with pytest.raises(EdgeproofError, match=r"a\.mp4: .*coded in a way that FFmpeg does not know"):
+        frames(folder / "a.mp4")
 
 
 def test_a_pipe_is_no_clip(folder: Path) -> None:

@@ -47,7 +47,8 @@ class Sampling:
     def __post_init__(self) -> None:
         for name, value in (("frames", self.frames), ("burst", self.burst), ("every", self.every)):
             if value is not None and not 1 <= value <= _MOST:
-                raise EdgeproofError(f"{name}: found {value}, expected 1 to {_MOST}")
+                bound = "at least 1" if value < 1 else f"at most {_MOST}"
+                raise EdgeproofError(f"{name}: found {value}, expected {bound}")
 
 
 @dataclass(frozen=True)
@@ -206,9 +207,13 @@ def _bound(stream: Any, path: Path) -> None:
     """Let no frame take more than so much memory, also where they grow on the way.
 
     Raises:
-        EdgeproofError: the header promises larger ones.
+        EdgeproofError: the header promises larger ones, or nothing here decodes them.
     """
     context, most = stream.codec_context, _most_pixels()
+    if context is None:
+        raise EdgeproofError(
+            f"{path}: its pictures are coded in a way that FFmpeg does not know here, expected another"
+        )
     pixels = context.width * context.height
     if pixels > most:
         raise EdgeproofError(
