@@ -12,6 +12,7 @@ from deploy.manifest_digest import KEY as DIGEST
 from deploy.manifest_digest import found_digest, true_digest, with_digest
 from deploy.quantization_record import FloatLayer, QuantizationRecord, QuantizationTry, RepairRecord
 from deploy.selftest_record import SelfTestRecord
+from deploy.signature import check_signature
 from distill.errors import EdgeproofError
 from distill.evaluation.band import Band
 from distill.evaluation.calibration import Calibration
@@ -238,18 +239,24 @@ def package_versions(*packages: str) -> dict[str, str]:
     return {name: version(name) for name in packages}
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, public_key: Path | str | None = None) -> Manifest:
     """Read and validate ``folder/manifest.json`` without looking at the other files.
 
+    Args:
+        folder: the artifact.
+        public_key: whose owner must have signed it (:func:`deploy.signature.check_signature`); None asks for no signature.
+
     Raises:
-        EdgeproofError: no manifest, no JSON, another schema version, a digest that is not that of its content, or a field
-            that is wrong or missing.
+        EdgeproofError: no manifest, no valid signature, no JSON, another schema version, a digest that is not that of its
+            content, or a field that is wrong or missing.
     """
     path = folder / MANIFEST_NAME
     if not path.is_file():
         raise EdgeproofError(f"{path}: no such file, expected an artifact folder with {MANIFEST_NAME}")
     try:
         content = path.read_bytes()
+        if public_key is not None:
+            check_signature(content, signed=path, public_key=public_key)
         raw = parse_json(content.decode())
     except (ValueError, OSError) as error:
         raise EdgeproofError(f"{path}: not readable as JSON ({error})") from None
@@ -297,14 +304,18 @@ def _absent(expected: Any, found: Any, *, key: str = "") -> Iterator[str]:
                 yield from _absent(value, found[name], key=f"{key}{name}.")
 
 
-def verify(folder: Path) -> Manifest:
+def verify(folder: Path, *, public_key: Path | str | None = None) -> Manifest:
     """Read the manifest and check every file against it.
+
+    Args:
+        folder: the artifact.
+        public_key: see :func:`read_manifest`.
 
     Raises:
         EdgeproofError: what :func:`read_manifest` raises, or a file that is missing, or whose size or SHA-256
             is not the manifest's.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, public_key=public_key)
     for name, record in manifest.files.items():
         path = folder / name
         if not path.is_file():

@@ -19,7 +19,7 @@ PAGE: Final = "evaluation.html"
 def print_evaluation(record: EvaluationRecord, *, as_json: bool) -> None:
     """On standard output."""
     if as_json:
-        print(record.model_dump_json(indent=2))
+        print(record.text())
         return
     out = console()
     for table in tables(record):

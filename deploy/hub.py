@@ -7,6 +7,7 @@ from typing import Literal
 from deploy.artifact import MANIFEST_NAME, Manifest, verify
 from deploy.card import CARD, card
 from deploy.card.head import with_license
+from deploy.signature import signature_file
 from distill.files import atomic_folder, write_text
 from distill.record import Record
 
@@ -43,7 +44,9 @@ def write_hub_folder(artifact: Path, *, out: Path, license_id: str | None = None
     if license_id is not None:
         text = with_license(text, license_id)
     with atomic_folder(out) as fresh:
-        for name in (*manifest.files, MANIFEST_NAME):
+        signature = signature_file(artifact / MANIFEST_NAME)
+        signed = (signature.name,) if signature.is_file() else ()  # of the manifest, which is the same here
+        for name in (*manifest.files, MANIFEST_NAME, *signed):
             shutil.copyfile(artifact / name, fresh / name)
         write_text(fresh / CARD, text)
         _config(manifest).write(fresh / CONFIG)

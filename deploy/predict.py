@@ -28,7 +28,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet computes inste
 
 
 class Judge(Protocol):
-    """What answers: a :class:`deploy.runtime.Detector`, or one in a process of its own (:mod:`deploy.bounded`).
+    """What answers: a :class:`deploy.runtime.Detector`.
 
     Attributes:
         manifest: the artifact's.

@@ -1,7 +1,8 @@
 """The embedded developer's side: load an artifact, give it images, read probabilities. Torch-free."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeGuard, cast, overload
 
@@ -68,6 +69,8 @@ class Detector:
         workers: int | None = None,
         cache: Path | str | None = None,
         selftest: bool = False,
+        timeout_s: float | None = None,
+        public_key: Path | str | None = None,
     ) -> "Detector":
         """Verify every hash in ``folder`` and load its model.
 
@@ -83,23 +86,27 @@ class Detector:
                 side by side and gives every inference all threads.
             cache: a folder where OpenVINO keeps what it compiled, so that the next process starts sooner.
             selftest: whether it must answer here as it did where it was made, on the artifact's own eight images.
+            timeout_s: seconds for one image; the model then runs in processes of its own, one a worker, each ended and
+                replaced where it takes longer (:mod:`deploy.bounded`). None runs it in this one.
+            public_key: a minisign key, or its file, whose owner must have signed the artifact; None asks for no signature.
 
         Raises:
-            EdgeproofError: a file is missing or altered, no runtime fits, or the self-test fails or checks nothing.
+            EdgeproofError: a file is missing or altered, no runtime fits, it is not signed, or the self-test fails or checks
+                nothing.
         """
         folder = find_artifact(folder, runtime=runtime)
         for name, number in (("threads", threads), ("workers", workers)):
             if number is not None and number < 1:
                 raise EdgeproofError(f"{name}: found {number}, expected at least 1")
-        manifest = verify(folder)
+        manifest = verify(folder, public_key=public_key)
         chosen = _choose(folder, manifest.runtimes, wanted=runtime)
         precision = precision or ("bf16" if manifest.precision == "bf16" else "fp32")
         options = EngineOptions(
             threads=threads, precision=precision, streams=workers or 1, cache=Path(cache) if cache else None
         )
-        session = open_session(folder, runtime=chosen, output=manifest.outputs[1], options=options)
+        session = _open(timeout_s)(folder, runtime=chosen, output=manifest.outputs[1], options=options)
         _check_shapes(folder, manifest, session)
-        decoders = min(_MOST_DECODERS, threads or os.cpu_count() or 1)
+        decoders = min(_MOST_DECODERS, threads or os.cpu_count() or 1) if timeout_s is None else 1
         detector = cls(
             manifest=manifest, runtime=chosen, session=session, workers=workers or decoders,
             streams=options.streams, origin=folder,
@@ -224,12 +231,15 @@ class Detector:
         try:
             request = self._requests.take()
             try:
+                request.begin()
                 for index, image in enumerate(pixels):
                     request.pixels[0] = image
                     request.infer()
                     logits[index] = request.logits[0]
             finally:
                 self._requests.give_back(request)
+        except EdgeproofError:  # no answer in time
+            raise
         except Exception as error:  # both engines raise types of their own C++ layers
             reason = " ".join(str(error).split())[:200]
             raise EdgeproofError(f"{self._origin}: {self.runtime} cannot run the model ({reason})") from error
@@ -267,6 +277,15 @@ def _is_one(image: object) -> TypeGuard[ImageLike]:
         return image.ndim != 4
     known = isinstance(image, (str, Path, Image.Image, *ENCODED)) or hasattr(image, "read")
     return known or not isinstance(image, Iterable)
+
+
+def _open(timeout_s: float | None) -> Callable[..., Session]:
+    """What opens a model: in this process, or in others that can be ended."""
+    if timeout_s is None:
+        return open_session
+    from deploy.bounded import BoundedSession  # multiprocessing, which most do without
+
+    return partial(BoundedSession, timeout_s=timeout_s)
 
 
 def _choose(folder: Path, present: tuple[str, ...], *, wanted: str | None) -> str:

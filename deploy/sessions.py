@@ -44,7 +44,7 @@ class EngineOptions:
 
 
 class Request(Protocol):
-    """One inference at a time: fill ``pixels``, call ``infer``, read ``logits``. For one thread at a time.
+    """One inference at a time: ``begin`` with an image, fill ``pixels``, ``infer``, read ``logits``. For one thread at a time.
 
     Attributes:
         pixels: uint8 ``[1, S, S, 3]``, RGB.
@@ -53,6 +53,9 @@ class Request(Protocol):
 
     pixels: Pixels
     logits: Logits
+
+    def begin(self) -> None:
+        """What follows belongs to another image than what was before."""
 
     def infer(self) -> None:
         """Run the model on ``pixels`` into ``logits``."""
@@ -91,7 +94,7 @@ class OnnxRuntimeSession:
         settings = ort.SessionOptions()
         settings.log_severity_level = 4  # what goes wrong is raised, too; it would be told twice, in colours
         settings.inter_op_num_threads = 1
-        settings.intra_op_num_threads = _share(options)
+        settings.intra_op_num_threads = share(options)
         settings.add_session_config_entry("session.force_spinning_stop", "1")
         _refuse_external_data(path)
         self._session = ort.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
@@ -119,6 +122,9 @@ class _OnnxRuntimeRequest:
         self._binding.bind_output(
             output, "cpu", 0, np.float32, list(self.logits.shape), self.logits.ctypes.data
         )
+
+    def begin(self) -> None:
+        pass  # nothing is counted here
 
     def infer(self) -> None:
         self._session.run_with_iobinding(self._binding)
@@ -163,6 +169,9 @@ class _OpenVINORequest:
         self.pixels, self.logits = pixels, logits
         # The binding's own call: what its Python layer adds, inputs to convert and outputs to copy, is not needed here.
         self._infer: Any = super(type(request), request).infer  # type: ignore[misc]
+
+    def begin(self) -> None:
+        pass
 
     def infer(self) -> None:
         self._infer(_NO_INPUTS, True, False)
@@ -239,8 +248,8 @@ def open_session(folder: Path, *, runtime: str, output: str, options: EngineOpti
         raise EdgeproofError(f"{path}: {runtime} cannot load the model ({reason})") from error
 
 
-def _share(options: EngineOptions) -> int:
-    """ONNX Runtime's threads of one inference; 0 = as many as it likes."""
+def share(options: EngineOptions) -> int:
+    """Threads of one inference; 0 = as many as the engine likes."""
     if options.streams == 1:
         return options.threads or 0
     return max(1, (options.threads or os.cpu_count() or 1) // options.streams)

@@ -1,4 +1,4 @@
-"""Is a finished artifact what it claims to be? Digests, graph, INT8, answers, accuracy and time, each told apart.
+"""Is a finished artifact what it claims to be? Digests, signature, graph, INT8, answers, accuracy and time, each told apart.
 
 From Python: :func:`verify_artifact`. Torch-free, unless it is compared with a checkpoint.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
-from deploy.artifact import MODEL_FILES, read_manifest, verify
+from deploy.artifact import MANIFEST_NAME, MODEL_FILES, read_manifest, verify
 from deploy.awkward import random_pixels
 from deploy.graph_check import graph_problems
 from deploy.int8_check import inspect_int8
@@ -16,6 +16,7 @@ from deploy.photos import Progress, list_photos, read_photos
 from deploy.reference import open_reference
 from deploy.runtime import Detector
 from deploy.sessions import installed_runtimes
+from deploy.signature import signature_file
 from deploy.slow import slow_warning
 from deploy.timing import Runner, Timing, race
 from deploy.verify_answers import judge_accuracy, judge_images, judge_parity
@@ -39,6 +40,7 @@ def verify_artifact(
     data: Path | None = None,
     samples: int = SAMPLES,
     threads: int = 1,
+    public_key: Path | str | None = None,
     progress: Progress | None = None,
     timer: Race | None = None,
 ) -> VerifyReport:
@@ -51,6 +53,7 @@ def verify_artifact(
         data: images to judge, best those of a test split: a data set of any layout, or a folder of photos.
         samples: so many of them at most.
         threads: CPU threads of one inference.
+        public_key: whose owner must have signed it; None leaves a signature unread.
         progress: is told of every step.
         timer: for tests.
 
@@ -68,8 +71,8 @@ def verify_artifact(
             list_photos(data, task=task), spec=manifest.preprocess, wanted=samples, split="test"
         )
     other = open_reference(against, manifest=manifest, threads=threads) if against else None
-    work = Work(artifact, manifest, threads, against=other, photos=photos)
-    steps = (_digests, _graphs, _int8, _parent, _load, judge_parity, judge_images, judge_accuracy)
+    work = Work(artifact, manifest, threads, against=other, photos=photos, public_key=public_key)
+    steps = (_digests, _signature, _graphs, _int8, _parent, _load, judge_parity, judge_images, judge_accuracy)
     for number, step in enumerate(steps):
         tell(number, len(steps) + 1)
         step(work)
@@ -89,6 +92,21 @@ def _digests(work: Work) -> None:
         work.note("digests", "failed", str(error))
     else:
         work.note("digests", "ok", f"{len(work.manifest.files)} files are those of the manifest")
+
+
+def _signature(work: Work) -> None:
+    """An artifact that nobody has signed and nobody asks about needs no word."""
+    signature = signature_file(work.folder / MANIFEST_NAME)
+    if work.public_key is None:
+        if signature.is_file():
+            work.note("signature", "not checked", f"{signature.name} is there, no --public-key was given")
+        return
+    try:
+        read_manifest(work.folder, public_key=work.public_key)
+    except EdgeproofError as error:
+        work.note("signature", "failed", str(error))
+    else:
+        work.note("signature", "ok", "the manifest is signed with this key")
 
 
 def _graphs(work: Work) -> None:

@@ -24,7 +24,7 @@ _THUMB, _CAPTION, _ACROSS, _MOST = 160, 44, 6, 48
 def print_report(report: VerifyReport, *, as_json: bool) -> None:
     """On standard output."""
     if as_json:
-        print(report.model_dump_json(indent=2))
+        print(report.text())
         return
     out = console()
     table = Table(title=f"{report.artifact} ({report.precision})", title_justify="left")

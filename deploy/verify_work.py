@@ -10,7 +10,8 @@ from deploy.runtime import Detector
 from deploy.verify_record import Flip, Status, VerifyCheck
 from distill.task import Task, task_of_labels
 
-UNTRUSTED = "the files are not those of the manifest"
+UNTRUSTED = "the files are not those of the manifest, or it is not signed with the key given"
+_TRUST = ("digests", "signature")
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Work:
     threads: int
     against: Reference | None
     photos: Photos | None
+    public_key: Path | str | None = None
     detectors: dict[str, Detector] = field(default_factory=dict)
     checks: list[VerifyCheck] = field(default_factory=list)
     flips: list[Flip] = field(default_factory=list)
@@ -35,8 +37,8 @@ class Work:
 
     @property
     def trusted(self) -> bool:
-        """Whether the digests, the first thing checked, are right."""
-        return self.checks[0].status == "ok"
+        """Whether digests and signature, the first things checked, are right."""
+        return not any(check.status == "failed" for check in self.checks if check.name in _TRUST)
 
     def note(self, name: str, status: Status, reason: str) -> None:
         """Keep the outcome of a check."""

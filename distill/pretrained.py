@@ -94,7 +94,10 @@ def _seen_by_timm(section: dict[str, Any], recipe: dict[str, Any]) -> dict[str, 
         import timm
     except ImportError:  # a training will say so
         return section
-    about = timm.get_pretrained_cfg(name.removeprefix("timm:"))
+    try:
+        about = timm.get_pretrained_cfg(name.removeprefix("timm:"))
+    except (RuntimeError, ValueError):  # no such tag, which is told where the network is built
+        return section
     if about is None:
         return section
     known: dict[str, Any] = {"size": about.input_size[-1], "mean": tuple(about.mean), "std": tuple(about.std)}

@@ -1,5 +1,6 @@
 """What a run writes as JSON is a record: a frozen pydantic model with a ``schema_version``, and is read as one. Torch-free."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -29,6 +30,10 @@ class Record(Frozen):
     def write(self, path: Path) -> None:
         """Write it as JSON, atomically."""
         write_json(path, self.model_dump(mode="json"))
+
+    def text(self) -> str:
+        """The same for standard output; pydantic's own refuses names that are not UTF-8, which JSON can escape."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, allow_nan=False)
 
     @classmethod
     def read(cls, path: Path) -> Self:

@@ -12,7 +12,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -28,12 +27,12 @@ from PIL import Image
 from distill import machine
 from distill.files import write_json
 from distill.optional import require
+from perf.service_process import service_process
 
 RESULT = Path(__file__).parent / "results" / "service-load.json"
 SIDE, CLIENTS = 256, 4  # hey lets all clients ask at the same moment, which is a burst at half of the rate
 BOUNDARY = "edgeproof-load"
 _MIB = 2**20
-_START_S = 60.0
 
 
 def measure(
@@ -51,11 +50,11 @@ def measure(
     with tempfile.TemporaryDirectory() as folder:
         body = Path(folder) / "form"
         body.write_bytes(form_of(photo()))
-        with service(Path(folder), options) as (url, process):
-            load(hey, url, body, seconds=3)  # nothing is measured before everything is warm
-            full = load(hey, url, body, seconds=full_s)
-            with watched(process) as memory:
-                calm = load(hey, url, body, requests=requests, rate=half * full["per_second"])
+        with service_process(Path(folder), options) as service:
+            load(hey, service.url, body, seconds=3)  # nothing is measured before everything is warm
+            full = load(hey, service.url, body, seconds=full_s)
+            with watched(require("psutil").Process(service.process.pid)) as memory:
+                calm = load(hey, service.url, body, requests=requests, rate=half * full["per_second"])
     return {
         "schema_version": 1, "machine": machine.describe(), "photo_px": [SIDE, SIDE], "clients": CLIENTS,
         "options": [*options], "full": full, "at_half": calm, "memory": memory.told(),
@@ -78,41 +77,6 @@ def form_of(image: bytes) -> bytes:
         "Content-Type: image/jpeg\r\n\r\n"
     )
     return head.encode() + image + f"\r\n--{BOUNDARY}--\r\n".encode()
-
-
-@contextmanager
-def service(folder: Path, options: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    """A service of its own, its address and its first process."""
-    command = [
-        sys.executable,
-        "-m",
-        "distill",
-        "serve",
-        "--state",
-        str(folder / "state"),
-        "--port",
-        "0",
-        *options,
-    ]
-    log = folder / "log"
-    with log.open("w") as written:
-        process = subprocess.Popen(command, stderr=written, stdout=subprocess.DEVNULL)
-    try:
-        yield _address(log), require("psutil").Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def _address(log: Path) -> str:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        for line in log.read_text().splitlines():
-            message = str(json.loads(line)["message"])
-            if message.startswith("listening on "):
-                return message.removeprefix("listening on ")
-        time.sleep(0.1)
-    raise TimeoutError(f"the service did not start: {log.read_text()[-500:]}")
 
 
 def load(

@@ -7,12 +7,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from cli import edgeproof, one_line_error
 from PIL import Image
 
+from deploy.explain.images import Shown
 from deploy.predict import answers_for, check_csv, tell
 from deploy.runtime import Detector
 from deploy.shipped import shipped_artifacts
@@ -21,6 +23,7 @@ from distill.data.shards.pack import write_shards
 from distill.errors import EdgeproofError
 from distill.files import atomic_path
 from distill.plain import plain
+from distill.preprocess import PreprocessSpec
 
 BAD_NAME = os.fsdecode(b"caf\xe9.png")
 
@@ -171,3 +174,23 @@ def test_shards_of_names_that_are_not_utf8(tmp_path: Path) -> None:
     assert [path.name for path in write_shards(dataset, out=tmp_path / "out")] == ["all-000000.tar"]
     index = json.loads((tmp_path / "out" / "index.json").read_text("utf-8"))
     assert index["shards"][0]["skipped"][0]["path"] == r"\udcff.png"
+
+
+def test_names_of_explained_photos_forge_nothing_and_stop_nothing(tmp_path: Path) -> None:
+    forged = photo(tmp_path / "a\nreal: b.png")
+    odd = photo(tmp_path / BAD_NAME)
+    told = edgeproof("explain", ARTIFACT, forged, odd, "--out", tmp_path / "out")
+    assert told.returncode == 0 and "Traceback" not in told.stderr, told.stderr
+    assert len(told.stdout.splitlines()) == 2 and r"a\nreal: b.png" in told.stdout
+    assert r"caf\udce9.png" in (tmp_path / "out/explain.html").read_text()
+    found = edgeproof("explain", ARTIFACT, odd, "--json")
+    assert json.loads(found.stdout)["images"][0]["image"] == str(odd)
+
+
+def test_a_mask_is_decoded_as_a_photo_is(tmp_path: Path) -> None:
+    """PostScript would be given to Ghostscript."""
+    (tmp_path / "mask.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n%%EndComments\n")
+    subject = SimpleNamespace(spec=PreprocessSpec(size=64))
+    shown = Shown("a", lambda smallest: Image.new("RGB", (64, 64)), tmp_path / "mask.png")
+    with pytest.raises(OSError, match="cannot identify image file"):
+        shown.mask_for(subject)  # type: ignore[arg-type]

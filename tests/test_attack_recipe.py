@@ -73,6 +73,12 @@ def test_a_dry_run_refuses_what_this_machine_or_any_cannot_do(given, said, tmp_p
     assert said in "\n".join(result.exception.args) and not (tmp_path / "run").exists()
 
 
+def test_a_tag_that_timm_does_not_know_is_told_where_the_network_is_built() -> None:
+    teacher = {"name": "timm:resnet18.nonsense", "weights": "x.pt"}
+    whole = {"name": "a", "data": {"path": "x"}, "students": {"a": STUDENT}, "teacher": teacher}
+    assert parse_recipe(whole, origin="own").teacher.name == "timm:resnet18.nonsense"
+
+
 def test_without_a_quantizer_nothing_is_quantized_and_that_is_said(tmp_path):
     options = [str(TINY), "--set", "quantization={}", "--out", str(tmp_path / "run")]
     said = CliRunner().invoke(app, ["run", *options, "--dry-run"])

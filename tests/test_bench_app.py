@@ -6,7 +6,9 @@ import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -66,6 +68,13 @@ def test_a_zip_gives_its_images_and_nothing_else() -> None:
     assert list(pictures_in("photo.jpg", b"x")) == [("photo.jpg", b"x")]
 
 
+def deflated(content: bytes, *, way: int = zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", way) as archive:
+        archive.writestr("a.png", content)
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -87,6 +96,33 @@ def test_a_zip_that_swells_is_refused_before_it_is_unpacked() -> None:
     assert len(buffer.getvalue()) < 2**20
     with pytest.raises(EdgeproofError, match=r"a\.png: takes 68,157,440 bytes unpacked"):
         list(pictures_in("a.zip", buffer.getvalue()))
+
+
+def test_a_zip_whose_list_lies_is_not_unpacked_first_and_cut_then() -> None:
+    archive = bytearray(deflated(bytes(60 * 2**20)))
+    for signature, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
+        start = archive.find(signature) + place
+        archive[start : start + 4] = (1000).to_bytes(4, "little")
+    tracemalloc.start()
+    with pytest.raises(EdgeproofError, match=r"a\.zip: cannot be read as a zip"):
+        list(pictures_in("a.zip", bytes(archive)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 2**20
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_packed_in_other_ways_is_refused(way: int) -> None:
+    with pytest.raises(EdgeproofError, match=r"a\.png: is packed in another way"):
+        list(pictures_in("a.zip", deflated(b"x", way=way)))
+
+
+def test_a_zip_damaged_anywhere_is_one_line() -> None:
+    whole = deflated(bytes(range(256)) * 40)
+    for place in range(len(whole)):
+        damaged = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+        with suppress(EdgeproofError):
+            list(pictures_in("a.zip", damaged))
 
 
 # --- judging ------------------------------------------------------------------------------------------------

@@ -173,6 +173,28 @@ def test_commands_say_what_there_is_and_choose_a_model(telegram: FakeTelegram, t
     assert model.startswith(MODEL) and "unknown model 'nix'" in unknown and chosen.startswith("photos-128")
 
 
+def test_a_damaged_model_is_left_out_of_the_list(telegram: FakeTelegram, tmp_path: Path) -> None:
+    damaged = tmp_path / "runs/a/artifacts/b"
+    damaged.mkdir(parents=True)
+    (damaged / "manifest.json").write_text("{")
+    [(_, said)] = answers(telegram, tmp_path, texts=("/models",))
+    assert MODEL in said["text"] and "a.b" not in said["text"]
+
+
+def test_updates_that_are_none_stop_nothing(telegram: FakeTelegram, tmp_path: Path) -> None:
+    nonsense: list[Any] = [
+        {}, {"message": None}, {"message": "text"}, {"message": []}, {"inline_query": {}}, {"poll": 5},
+        {"callback_query": {"id": 1}}, {"message": {"message_id": "x"}}, {"x": "y" * 100_000}, {"update_id": "x"},
+        {"update_id": None}, {"update_id": -(2**70)},
+    ]  # fmt: skip
+    for number, update in enumerate(nonsense):
+        telegram.updates.append({"update_id": number, **update})
+    telegram.number = len(nonsense)
+    telegram.write(**picture())
+    [(method, _)] = answers(telegram, tmp_path, count=1)
+    assert method == "sendPhoto"
+
+
 def test_what_is_no_still_photograph_gets_a_polite_answer(telegram: FakeTelegram, tmp_path: Path) -> None:
     sticker = {"file_id": "s", "file_unique_id": "s", "type": "regular", "width": 9, "height": 9}
     telegram.write(sticker={**sticker, "is_animated": False, "is_video": False})

@@ -77,6 +77,19 @@ def test_it_goes_on_without_losing_or_doubling(photos: Path, artifact: Path, tmp
     assert rows_of(out) == whole and kept.stat().st_mtime_ns == stamp
 
 
+def test_what_was_damaged_since_is_scored_again(photos: Path, artifact: Path, tmp_path: Path) -> None:
+    """Readers of the folder would fail, or miss images that nobody looks for again."""
+    out = tmp_path / "out"
+    score(artifact, photos, out=out, partition=10)
+    whole = rows_of(out)
+    first, second, third = sorted(out.glob("part-*.parquet"))
+    first.write_bytes(b"")
+    second.write_bytes(second.read_bytes()[:-100])
+    (out / BAD / third.name).unlink()
+    again = score(artifact, photos, out=out, partition=10)
+    assert again.earlier == 0 and rows_of(out) == whole
+
+
 def test_another_plan_or_another_folder_is_refused(photos: Path, artifact: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     score(artifact, photos, out=out, partition=16)

@@ -18,8 +18,9 @@ TORCH_FREE = """
     bench.accuracy bench.card bench.contestants.artifact bench.degradations bench.latency
     bench.records.accuracy bench.records.distillation bench.records.latency
     bench.attribution.collect bench.attribution.page bench.report.terminal bench.report.write bench.seeds bench.stages
-    deploy.artifact deploy.auto deploy.card deploy.hub deploy.metadata deploy.parity deploy.predict deploy.runtime deploy.selftest
-    deploy.timing deploy.variants
+    deploy.artifact deploy.auto deploy.bounded deploy.card deploy.hub deploy.metadata deploy.parity deploy.predict
+    deploy.runtime deploy.selftest
+    deploy.signing deploy.timing deploy.variants
     deploy.evaluate deploy.evaluate_page deploy.evaluate_text deploy.service.app
     deploy.explain.images deploy.explain.page deploy.explain.scores deploy.video.answer
     deploy.stages.degradations distill.__main__ distill.cli.doctor distill.data.explore.inspect

@@ -2,14 +2,12 @@
 
 import json
 import logging
-import os
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -23,6 +21,7 @@ from deploy.service.protocol import ImpatientProtocol
 from deploy.service.server import serve
 from deploy.service.settings import Settings
 from distill.errors import EdgeproofError
+from perf.service_process import service_process
 
 KEY = "correct-horse-battery"
 
@@ -199,53 +198,20 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
     )
 
 
-@contextmanager
-def _two_processes(state: Path) -> Iterator[subprocess.Popen[str]]:
-    """The command itself; its log goes to a file, which never fills up."""
-    command = [
-        sys.executable,
-        "-m",
-        "distill",
-        "serve",
-        "--state",
-        str(state),
-        "--port",
-        "0",
-        "--workers",
-        "2",
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with (state / "log").open("w") as log:
-        process = subprocess.Popen(command, stderr=log, text=True, env=environment)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _address(log: Path) -> str:
-    for _ in range(300):
-        if lines := log.read_text().splitlines():
-            return str(json.loads(lines[0])["message"]).removeprefix("listening on ")
-        time.sleep(0.1)
-    raise AssertionError("it never began to listen")
-
-
 def test_two_processes_answer_as_one_until_they_are_told_to_end(tmp_path: Path) -> None:
-    with _two_processes(tmp_path) as process:
-        with httpx.Client(base_url=_address(tmp_path / "log"), timeout=60, trust_env=False) as client:
+    with service_process(tmp_path, ("--workers", "2")) as service:
+        with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client:
             for _ in range(4):  # the first waits until one of them is there
                 headers = {"Connection": "close"}
                 assert client.post("/predict", content=jpeg(), headers=headers).status_code == 200
             counted = client.get("/metrics").text
-        process.terminate()
-        assert process.wait(timeout=30) == 0
+        service.process.terminate()
+        assert service.process.wait(timeout=30) == 0
     [line] = [
         line
         for line in counted.splitlines()
         if "requests_total" in line and 'route="/predict",status="200"' in line
     ]
     assert line.endswith(" 4.0"), line
-    log = (tmp_path / "log").read_text()
+    log = service.log.read_text()
     assert "Traceback" not in log and all(json.loads(line)["level"] for line in log.splitlines())

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
 
 from distill.errors import EdgeproofError
@@ -9,6 +10,8 @@ from distill.plain import plain
 
 MOST = 500  # images of a zip
 MOST_BYTES = 64 * 2**20  # of one of them, unpacked
+_PART = 2**20
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # of others a part may unpack to any size
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif")
 
 
@@ -26,14 +29,26 @@ def pictures_in(name: str, content: bytes) -> Iterator[tuple[str, bytes]]:
             found = [item for item in archive.infolist() if _is_picture(item.filename)]
             _check(name, found)
             for item in found:
-                yield plain(item.filename), archive.read(item)
+                yield plain(item.filename), _unpacked(archive, item)
     except (
         zipfile.BadZipFile,
+        zlib.error,
         RuntimeError,
         NotImplementedError,
         EOFError,
-    ) as error:  # RuntimeError: encrypted
+        OSError,
+        ValueError,
+    ) as error:
         raise EdgeproofError(f"{plain(name)}: cannot be read as a zip ({error})") from None
+
+
+def _unpacked(archive: zipfile.ZipFile, item: zipfile.ZipInfo) -> bytes:
+    """No more of it than the list says, which may lie: a part at a time, for the whole would be unpacked first and cut then."""
+    found = bytearray()
+    with archive.open(item) as file:
+        while part := file.read(_PART):
+            found += part
+    return bytes(found)
 
 
 def _is_picture(name: str) -> bool:
@@ -50,4 +65,8 @@ def _check(name: str, found: list[zipfile.ZipInfo]) -> None:
         if item.file_size > MOST_BYTES:
             raise EdgeproofError(
                 f"{plain(item.filename)}: takes {item.file_size:,} bytes unpacked, expected at most {MOST_BYTES:,}"
+            )
+        if item.compress_type not in _PACKED:
+            raise EdgeproofError(
+                f"{plain(item.filename)}: is packed in another way than zips of images are, expected deflate"
             )

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -63,11 +64,11 @@ class Bot:
         ]
 
     async def models(self, update: Update, _: _Context) -> None:
-        """All of them, a line each."""
-        lines = [
-            words.model(name, read_manifest(folder))
-            for name, folder in sorted(artifact_folders(self._settings).items())
-        ]
+        """All of them, a line each; one that is damaged is left out."""
+        lines = []
+        for name, folder in sorted(artifact_folders(self._settings).items()):
+            with suppress(EdgeproofError):
+                lines.append(words.model(name, read_manifest(folder)))
         await _reply(update, "\n".join(lines))
 
     async def model(self, update: Update, context: _Context) -> None:

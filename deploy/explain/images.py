@@ -14,7 +14,7 @@ from deploy.inputs import as_rgb
 from distill.data.samples import Dataset, Sample
 from distill.data.storage import open_binary
 from distill.files import write_bytes
-from distill.preprocess import Pixels, read_image
+from distill.preprocess import Pixels, open_picture, read_image
 
 Progress = Callable[[int, int], None]
 
@@ -36,7 +36,7 @@ class Shown:
         """The mask uint8 ``[S, S]``, cut as the image is; None of ``tiles``, and without one."""
         if self.mask is None or subject.spec.policy == "tiles":
             return None
-        with Image.open(self.mask) as mask:
+        with open_picture(self.mask) as mask:
             found: Pixels = subject.spec.apply(mask.convert("RGB"))[0][..., 0]
         return found
 

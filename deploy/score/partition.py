@@ -24,8 +24,19 @@ def part_name(number: int) -> str:
 
 
 def is_scored(out: Path, number: int) -> bool:
-    """Whether a partition is there: its answers are written last, and at once."""
-    return (out / part_name(number)).is_file()
+    """Whether a partition is there: its answers are written last, and at once. One that was damaged since is not.
+
+    Parquet keeps at its end what is in a file, which is read, and nothing else of it.
+    """
+    arrow, parquet = require("pyarrow"), require("pyarrow.parquet")
+    for path in (out / part_name(number), out / BAD / part_name(number)):
+        try:
+            if not path.is_file():
+                return False
+            parquet.read_metadata(path)
+        except (OSError, arrow.ArrowException):
+            return False
+    return True
 
 
 def score_partition(

@@ -42,7 +42,7 @@ def create_app(settings: Settings) -> ASGIApp:
         queue.start()
         yield
         await asyncio.to_thread(queue.stop)
-        desk.threads.shutdown(wait=False, cancel_futures=True)
+        desk.close()
 
     app = FastAPI(
         title="edgeproof",

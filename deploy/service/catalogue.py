@@ -53,7 +53,7 @@ class Catalogue:
 
     def manifest(self, name: str) -> Manifest:
         """What the artifact says of itself; raises :class:`Problem` 404, or :class:`EdgeproofError` if it is damaged."""
-        return read_manifest(self.folder(name))
+        return read_manifest(self.folder(name), public_key=self._settings.public_key)
 
     def folder(self, name: str) -> Path:
         """Where it lies; raises :class:`Problem` 404 with the names that there are."""
@@ -81,6 +81,10 @@ class Catalogue:
                 self._loaded.popitem(last=False)
             return loaded
 
+    def close(self) -> None:
+        """Let go of what is loaded."""
+        self._loaded.clear()
+
     def _ready(self, name: str) -> Loaded | None:
         """The loaded model, unless its manifest has changed since."""
         if name not in self._loaded:
@@ -95,13 +99,28 @@ class Catalogue:
         return loaded
 
     def _open(self, name: str) -> tuple[Path, _Stamp, Loaded]:
-        folder, threads = self.folder(name), self._settings.threads
+        folder = self.folder(name)
         stamp = _stamp(folder / MANIFEST_NAME)
         try:
-            detector = Detector.load(folder, runtime=self._settings.runtime, threads=threads, workers=threads)
+            detector = open_model(folder, self._settings)
         except EdgeproofError as error:
             raise Problem(500, f"model {name}: {error}") from error
         return folder, stamp, Loaded(name, sha256(folder / MANIFEST_NAME), detector)
+
+
+def open_model(folder: Path, settings: Settings) -> Detector:
+    """An artifact as the service runs it: a buffer for each of its threads, or a process where time is bounded.
+
+    Raises:
+        EdgeproofError: it is damaged, not signed, or does not fit what is installed.
+    """
+    each = (
+        settings.threads if settings.image_s is None else 1
+    )  # a bounded detector has a process for every caller
+    return Detector.load(
+        folder, runtime=settings.runtime, threads=each, workers=each, timeout_s=settings.image_s,
+        public_key=settings.public_key,
+    )  # fmt: skip
 
 
 def _stamp(manifest: Path) -> _Stamp:

@@ -43,16 +43,32 @@ class Desk:
         """The active model, or the named one; raises :class:`deploy.service.problems.Problem` 404."""
         return await self.catalogue.load(name or self.active())
 
+    def close(self) -> None:
+        """Take nothing new, and let go of the models: processes that run one end with it."""
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        self.catalogue.close()
+
     async def judge(
         self, loaded: Loaded, images: list[tuple[str, bytes]], *, policy: Policy | None, explained: bool
     ) -> list[Judged]:
-        """Every (name, bytes) in a worker thread; answers in their order."""
+        """Every (name, bytes) in a worker thread; answers in their order.
+
+        Where the model gives none to one image, the others are not waited for: it would take the time of each.
+
+        Raises:
+            NoAnswerError: too late, or the model's process ended.
+        """
         loop = asyncio.get_running_loop()
         work = partial(judge, loaded, policy=policy, explained=explained, metrics=self.metrics)
         waiting = [
             loop.run_in_executor(self.threads, partial(work, image, name=name)) for name, image in images
         ]
-        return list(await asyncio.gather(*waiting))
+        try:
+            return list(await asyncio.gather(*waiting))
+        except BaseException:
+            for one in waiting:
+                one.cancel()
+            raise
 
 
 def active_model(store: Store) -> str:

@@ -16,8 +16,8 @@ from distill.files import parse_toml, write_text
 from distill.overrides import apply_overrides
 from distill.recipe import Recipe, parse_recipe, shipped_recipes, to_toml
 
-_LIBRARIES = ("timm:", "torchvision:", "openclip:")  # whose networks a recipe may name
-_PATH_LIKE = re.compile(r"[/\\]|^[.~]")
+# whose networks a recipe may name: theirs alone, for after another colon the libraries read folders and addresses
+_OF_LIBRARIES = re.compile(r"(timm|torchvision|openclip):[A-Za-z0-9_.-]+")
 _SPOKEN = frozenset({"description"})  # text for people
 PYTHON = (sys.executable, "-P", "-m", "distill")  # nothing is imported from the folder it runs in
 
@@ -35,8 +35,7 @@ def fit_command(asked: FitRequest, *, settings: Settings, job: str) -> tuple[str
     if find_spec("torch") is None:
         raise Problem(501, "training needs torch, which is not installed here; pip install 'edgeproof[all]'")
     recipe = _recipe_of(asked, root=settings.data)
-    if mistakes := [*_reaching_out(recipe.model_dump(mode="json"), root=settings.data)]:
-        raise MistakesError(*mistakes)
+    _check_reach(recipe.model_dump(mode="json"), root=settings.data)
     path = settings.state / "recipes" / f"{job}.toml"
     write_text(path, to_toml(recipe))
     return (
@@ -53,7 +52,7 @@ def explore_command(path: Path, *, settings: Settings, job: str) -> tuple[str, .
 def path_below(root: Path, given: str) -> Path:
     """A folder or file below ``root``; raises :class:`EdgeproofError` if nothing is there, or it is not below."""
     path = _resolved(root.resolve(), given)
-    if path is None or not path.is_relative_to(root.resolve()) or not path.exists():
+    if path is None or not path.is_relative_to(root.resolve()) or not _is_there(path):
         raise EdgeproofError(f"data: found {given!r:.200}, expected a folder or file below the data folder")
     return path
 
@@ -106,6 +105,7 @@ def _recipe_of(asked: FitRequest, *, root: Path) -> Recipe:
             mistakes.append(str(error))
             overrides.append('data.path="missing"')
     apply_overrides(values, overrides)
+    _check_reach(values, root=root)  # before it is resolved, for which files that it names are read
     try:
         recipe = parse_recipe(values, origin=origin)
     except MistakesError as error:
@@ -113,6 +113,11 @@ def _recipe_of(asked: FitRequest, *, root: Path) -> Recipe:
     if mistakes:
         raise MistakesError(*mistakes)
     return recipe
+
+
+def _check_reach(values: Any, *, root: Path) -> None:
+    if mistakes := [*_reaching_out(values, root=root)]:
+        raise MistakesError(*mistakes)
 
 
 def _reaching_out(values: Any, *, root: Path, key: str = "") -> Iterator[str]:
@@ -136,11 +141,16 @@ def _reach_of(text: str, *, root: Path) -> str:
     path = _resolved(root, text)
     if path is None or not path.is_relative_to(root):
         return "expected a path below the data folder"
-    if _PATH_LIKE.search(text) or path.exists():
-        return ""
-    if ":" in text and not text.startswith(_LIBRARIES):
-        return "a module's name, which the service does not import"
+    if ":" in text and not _OF_LIBRARIES.fullmatch(text) and not _is_there(path):
+        return "a module's name, which the service does not import, or an address"
     return ""
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name longer than any
+        return False
 
 
 def _resolved(root: Path, text: str) -> Path | None:

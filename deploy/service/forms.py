@@ -115,9 +115,12 @@ class FitRequest(Form):
     """A training: a shipped recipe by ``recipe``, or a whole one in ``toml``; ``data`` lies below the data folder."""
 
     recipe: Annotated[str | None, Field(examples=["own"])] = None
-    toml: str | None = None
+    toml: Annotated[str | None, Field(max_length=2**18)] = None
     data: Annotated[str | None, Field(examples=["cats"])] = None
-    overrides: Annotated[tuple[str, ...], Field(examples=[["training.seeds=[0]"]])] = ()
+    overrides: Annotated[
+        tuple[Annotated[str, Field(max_length=2**14)], ...],
+        Field(max_length=200, examples=[["training.seeds=[0]"]]),
+    ] = ()
 
 
 class Job(Form):
@@ -161,9 +164,9 @@ class Jobs(Form):
 class Tensor(Form):
     """A tensor of the Open Inference Protocol."""
 
-    name: str
-    shape: tuple[int, ...]
-    datatype: str
+    name: Annotated[str, Field(max_length=64)]
+    shape: Annotated[tuple[int, ...], Field(max_length=8)]
+    datatype: Annotated[str, Field(max_length=64)]
     data: Any = None
     parameters: dict[str, Any] | None = None
 
@@ -173,5 +176,5 @@ class InferRequest(Form):
 
     id: str | None = None
     inputs: Annotated[tuple[Tensor, ...], Field(min_length=1, max_length=1)]
-    outputs: tuple[dict[str, Any], ...] | None = None
+    outputs: Annotated[tuple[dict[str, Any], ...], Field(max_length=8)] | None = None
     parameters: dict[str, Any] | None = None

@@ -13,6 +13,8 @@ from deploy.service.problems import Problem
 
 _HEAD = "inference-header-content-length"
 _SIZE = "binary_data_size"
+_LONGEST_HEAD = 18  # digits
+_MOST_PARTS = 2**20
 _EXAMPLE = {
     "inputs": [{"name": "encoded", "datatype": "BYTES", "shape": [1], "data": ["/9j/4AAQSkZJRg…"]}],
     "outputs": [{"name": "probability"}],
@@ -34,8 +36,9 @@ async def infer_request(request: Request) -> InferRequest:
     """
     body = await request.body()
     head = request.headers.get(_HEAD, str(len(body)))
-    if not head.isdecimal() or int(head) > len(body):
+    if not head.isdecimal() or len(head) > _LONGEST_HEAD or int(head) > len(body):
         raise Problem(422, f"{_HEAD}: found {head:.20}, expected at most the body's {len(body)} bytes")
+    _check_nesting(body[: int(head)])
     try:
         asked = InferRequest.model_validate_json(body[: int(head)])
     except ValidationError as error:
@@ -48,6 +51,16 @@ async def infer_request(request: Request) -> InferRequest:
     if size != len(raw):
         raise Problem(422, f"{tensor.name}: {_SIZE} is {size!r:.20}, {len(raw)} bytes follow the JSON")
     return asked.model_copy(update={"inputs": (_filled(tensor, raw),)})
+
+
+def _check_nesting(text: bytes) -> None:
+    """Raise :class:`Problem` 422 for JSON of so many parts that reading it takes a hundred times its length in memory."""
+    found = text.count(b"[") + text.count(b"{")
+    if found > _MOST_PARTS:
+        raise Problem(
+            422,
+            f"body: {found} lists and objects, at most {_MOST_PARTS} are read; send data flat, or as raw tensors",
+        )
 
 
 def _filled(tensor: Tensor, raw: bytes) -> Tensor:

@@ -27,7 +27,7 @@ from distill.pipeline.progress_record import ProgressRecord
 
 router = APIRouter(tags=["jobs"])
 _DESK = Annotated[Desk, Depends(desk_of)]
-_REPORT, _TAIL = "report.html", 40
+_REPORT, _TAIL, _MOST_WAITING = "report.html", 40, 100
 # a page of ours holds its scripts and pictures, and asks nobody for anything
 _PAGE_HEADERS = {
     "Content-Security-Policy": (
@@ -40,6 +40,7 @@ _PAGE_HEADERS = {
 @router.post("/fit", status_code=202)
 def fit(asked: FitRequest, desk: _DESK, response: Response) -> Job:
     """Train by a recipe; the job's id comes at once, and all mistakes of the recipe with status 422."""
+    _check_room(desk)
     job = _new_name("fit")
     row = desk.store.add(job, kind="fit", command=fit_command(asked, settings=desk.settings, job=job))
     response.headers["Location"] = f"/jobs/{job}"
@@ -92,6 +93,7 @@ def eda(
     path = path_below(desk.settings.data, data)
     row = None if again else _explored(desk, path)
     if row is None:
+        _check_room(desk)
         name = _new_name("eda")
         row = desk.store.add(
             name, kind="eda", command=explore_command(path, settings=desk.settings, job=name)
@@ -103,7 +105,17 @@ def eda(
         raise EdgeproofError(f"data: {row.message or row.state}; again=1 tries once more")
     if "text/html" in request.headers.get("accept", ""):
         return _page(page_file(desk.settings, row.id), missing="the page is gone; again=1 makes it anew")
-    return JSONResponse(read_json(output_file(desk.settings, row.id)))
+    try:
+        return JSONResponse(read_json(output_file(desk.settings, row.id)))
+    except (OSError, ValueError):
+        raise Problem(404, "the answer is gone or damaged; again=1 makes it anew") from None
+
+
+def _check_room(desk: Desk) -> None:
+    """Whoever may ask must not fill the disk with jobs that never get their turn."""
+    waiting = len(desk.store.jobs("queued"))
+    if waiting >= _MOST_WAITING:
+        raise Problem(503, f"{waiting} jobs are waiting, which is the most", headers={"Retry-After": "60"})
 
 
 def _explored(desk: Desk, path: Path) -> JobRow | None:

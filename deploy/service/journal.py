@@ -17,6 +17,7 @@ from deploy.service.metrics import Metrics
 _REQUEST: ContextVar[str] = ContextVar("request", default="")
 _NAME = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADER = b"x-request-id"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "taskName"}
 log = logging.getLogger("edgeproof.service")
 
@@ -82,7 +83,8 @@ class Journal:
         route = getattr(
             scope.get("route"), "path", "other"
         )  # its pattern: names of models make no new series
-        self._metrics.requests.labels(scope["method"], route, str(status)).inc()
+        method = scope["method"] if scope["method"] in _METHODS else "other"  # anybody can make up more
+        self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.request_seconds.labels(route).observe(seconds)
         level = logging.ERROR if status in (0, 500) else logging.INFO
         client = scope.get("client")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from deploy.bounded import NoAnswerError
 from deploy.explain.answer import METHOD, explain_answer
 from deploy.prediction import Prediction
 from deploy.runtime import Detector
@@ -39,6 +40,7 @@ def judge(
 
     Raises:
         EdgeproofError: no such policy.
+        NoAnswerError: the model was too late, or its process ended.
     """
     detector = loaded.detector
     spec = detector.preprocessing(policy)
@@ -50,6 +52,9 @@ def judge(
         with _timed(metrics, "postprocess", loaded.name):
             prediction = detector.conclude(logits, cautions=cautions)
             explanation = _explain(detector, pixels, logits) if explained else None
+    except NoAnswerError:
+        metrics.answers.labels(loaded.name, "error").inc()
+        raise
     except EdgeproofError as error:
         metrics.answers.labels(loaded.name, "error").inc()
         return Judged(name=name, error=str(error).removeprefix(f"{name}: "))

@@ -43,7 +43,7 @@ def model(name: str, desk: _DESK) -> ModelPage:
         active=name == desk.active(),
         sha256=sha256(folder / MANIFEST_NAME),
         manifest=read_json(folder / MANIFEST_NAME),  # the file itself, its digest included
-        card=card.read_text(encoding="utf-8") if card.is_file() else None,
+        card=card.read_text(encoding="utf-8", errors="replace") if card.is_file() else None,
         bench=tuple(_bench_rows(folder, manifest)),
     )
 
@@ -70,5 +70,18 @@ def _bench_rows(folder: Path, manifest: Manifest) -> list[dict[str, Any]]:
         "quantizer": manifest.quantizer.name if manifest.quantizer else None,
         "input_size": manifest.preprocess.size,
     }
-    rows = read_json(path).get("rows", [])
-    return [row for row in rows if row.get("runtime") in manifest.runtimes and own.items() <= row.items()]
+    return [
+        row
+        for row in _rows_in(path)
+        if row.get("runtime") in manifest.runtimes and own.items() <= row.items()
+    ]
+
+
+def _rows_in(bench: Path) -> list[dict[str, Any]]:
+    """The rows of a ``bench.json``; none where it is damaged, which says nothing against the model."""
+    try:
+        found = read_json(bench)
+    except (ValueError, OSError):
+        return []
+    rows = found.get("rows") if isinstance(found, dict) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []

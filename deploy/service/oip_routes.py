@@ -100,8 +100,9 @@ async def infer(name: str, request: Request, desk: _DESK) -> dict[str, Any]:
 
 def _wanted(asked: InferRequest, outputs: tuple[str, ...]) -> tuple[str, ...]:
     names = tuple(str(output.get("name")) for output in asked.outputs or ())
-    if unknown := set(names).difference(outputs):
-        raise Problem(422, f"outputs: found {', '.join(sorted(unknown))}, expected {' or '.join(outputs)}")
+    for name in names:
+        if name not in outputs:
+            raise Problem(422, f"outputs: found {name:.80}, expected {' or '.join(outputs)}")
     return names or outputs
 
 
@@ -121,7 +122,7 @@ def _logits(loaded: Loaded, tensor: Tensor, *, most: int) -> Logits:
 def _of_pixels(detector: Detector, tensor: Tensor) -> Logits:
     try:
         values = np.asarray(tensor.data).reshape(tensor.shape)  # nested or flat, as the protocol allows
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise Problem(422, f"{_PIXELS}: the data do not fill the shape {list(tensor.shape)}") from None
     if not values.size or values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
         raise Problem(422, f"{_PIXELS}: expected whole numbers from 0 to 255")

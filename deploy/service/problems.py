@@ -12,11 +12,13 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from deploy.bounded import LateError, NoAnswerError
 from deploy.service.journal import current_request
 from distill.errors import EdgeproofError
 
 MEDIA_TYPE = "application/problem+json"
 _LONGEST = 80  # characters of a value that are told
+_MOST_MISTAKES = 100
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "What went wrong, as problem details (RFC 9457).",
@@ -72,11 +74,15 @@ def problem_response(problem: HTTPException) -> Response:
 
 def problem_of(error: Exception) -> Problem:
     """What the project's and the system's errors are to whoever asked."""
+    if isinstance(error, NoAnswerError):
+        return Problem(504 if isinstance(error, LateError) else 502, str(error))
     if isinstance(error, EdgeproofError):
         return Problem(422, str(error), errors=error.args if len(error.args) > 1 else ())
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     if full or (isinstance(error, sqlite3.OperationalError) and "full" in str(error)):
         return Problem(507, "the service's disk is full; nothing was changed")
+    if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+        return Problem(503, "the service's file is in use; try again", headers={"Retry-After": "1"})
     told = f"the service failed ({type(error).__name__}); its log has the rest"
     return Problem(500, told, headers={"Connection": "close"})  # as uvicorn does once it has seen the error
 
@@ -90,7 +96,7 @@ def add_handlers(app: FastAPI) -> None:
 
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        lines = [_mistake(item) for item in error.errors()]
+        lines = [_mistake(item) for item in error.errors()[:_MOST_MISTAKES]]
         return problem_response(Problem(422, "; ".join(lines), errors=lines))
 
     async def gone(_: Request, __: Exception) -> Response:

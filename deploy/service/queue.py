@@ -154,7 +154,7 @@ def last_lines(path: Path, *, most: int) -> tuple[str, ...]:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
             return tuple(file.read().decode(errors="replace").splitlines()[-most:])
-    except FileNotFoundError:
+    except OSError:  # not there yet, or no file
         return ()
 
 

@@ -2,10 +2,10 @@
 
 import errno
 import socket
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from deploy.runtime import Detector
 from deploy.service.places import folder_of
 from deploy.service.settings import Settings
 from distill.errors import EdgeproofError
@@ -72,7 +72,7 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
             listener.listen(_BACKLOG)
             listener.set_inheritable(True)
             yield listener
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:  # ValueError: a name that no host can have
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise EdgeproofError(f"port {port} of {host} is in use; choose another with --port") from None
         raise EdgeproofError(f"{host}:{port}: cannot listen there ({error})") from None
@@ -80,12 +80,18 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 
 def _choose_model(settings: Settings) -> None:
     """Make the model that was asked for the active one, and see that the active one answers before anybody is told."""
+    from deploy.service.catalogue import open_model
     from deploy.service.desk import active_model
     from deploy.service.store import Store
 
     store = Store(settings.database)
-    name = settings.model or active_model(store)
-    Detector.load(folder_of(settings, name), runtime=settings.runtime)
+    try:
+        name = settings.model or active_model(store)
+    except sqlite3.Error as error:
+        raise EdgeproofError(
+            f"{settings.database}: is damaged ({error}); without it the service begins anew"
+        ) from None
+    open_model(folder_of(settings, name), settings)
     if settings.model:
         store.set_active(name)
 

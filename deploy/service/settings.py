@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from distill.errors import EdgeproofError
 from distill.record import Frozen
@@ -31,6 +31,9 @@ class Settings(Frozen):
         max_images: of a request.
         max_in_flight: requests with a body that a process works on; more are answered 503.
         request_s: seconds that a request may take, its arrival included.
+        image_s: seconds that a model may take for an image, in a process of its own that is ended otherwise; None runs
+            models in the service's own process.
+        public_key: whose owner must have signed a model; None answers with models that nobody has signed.
         cors_origins: of pages in a browser that may ask.
         log_level: of the lines of JSON on standard error.
     """
@@ -47,8 +50,21 @@ class Settings(Frozen):
     max_images: Count = 32
     max_in_flight: Count = 64
     request_s: Seconds = 30.0
+    image_s: Seconds | None = None
+    public_key: str | None = None
     cors_origins: tuple[str, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def of(cls, **given: object) -> "Settings":
+        """Settings from what a user gave; raises :class:`EdgeproofError` for a value that none can have."""
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            told = (
+                f"{item['loc'][0]}: found {item['input']!r:.80}, {item['msg']}" for item in error.errors()
+            )
+            raise EdgeproofError("; ".join(told)) from None
 
     @property
     def database(self) -> Path:

@@ -1,7 +1,8 @@
 """Frames of a clip by PyAV, as few decoded as it takes and one held at a time. Torch-free.
 
 Frames are chosen by their time stamps, never by a frame rate, so that a variable one changes nothing. What a display matrix
-turns or mirrors is turned or mirrored.
+turns or mirrors is turned or mirrored. A file is read as a video or not at all: FFmpeg also knows playlists, which have it read
+other files, and takes names such as ``http:clip.mp4`` for addresses.
 """
 
 from collections.abc import Iterator
@@ -14,12 +15,19 @@ import numpy as np
 
 from distill.errors import EdgeproofError
 from distill.optional import require
-from distill.preprocess import Pixels
+from distill.preprocess import PIXELS_SETTING, Pixels, most_pixels
 
 _SEEK_S = 2.0  # a gap that is rather jumped over than decoded through
 _ODD = 1e-3  # s: what rounding does to time stamps
 _PLACES = 4  # at least
+_MOST = 1_000_000
 _MISSING_S = 1.0  # less than the header promises
+_LARGE = 2**23  # pixels of a frame: 4K
+_MARGIN = 2**20  # pixels by which FFmpeg rounds the sides up
+_ONLY = {
+    "format_whitelist": "mov,matroska,avi,mpeg,mpegvideo,mpegts,asf,flv,ogg",  # what files of our suffixes hold
+    "protocol_whitelist": "file",
+}
 
 
 @dataclass(frozen=True)
@@ -38,8 +46,9 @@ class Sampling:
 
     def __post_init__(self) -> None:
         for name, value in (("frames", self.frames), ("burst", self.burst), ("every", self.every)):
-            if value is not None and value < 1:
-                raise EdgeproofError(f"{name}: found {value}, expected at least 1")
+            if value is not None and not 1 <= value <= _MOST:
+                bound = "at least 1" if value < 1 else f"at most {_MOST}"
+                raise EdgeproofError(f"{name}: found {value}, expected {bound}")
 
 
 @dataclass(frozen=True)
@@ -115,6 +124,9 @@ class Clip:
             for frame in self.container.decode(self.stream):
                 time_s = time_s + step if frame.time is None else frame.time - start
                 self._reached = max(self._reached, time_s + step)
+                if frame.width * frame.height > _most_pixels():
+                    self._damage = f"a frame of {frame.width}x{frame.height} pixels"
+                    return
                 yield time_s, frame
             self._ended = True
         except av.FFmpegError as error:
@@ -157,7 +169,7 @@ class open_clip:  # noqa: N801 - used like a function
         if not self.path.is_file():
             raise EdgeproofError(f"{self.path}: no such file, expected a video")
         try:
-            self.container = av.open(str(self.path), metadata_errors="ignore")
+            self.container = av.open(f"file:{self.path}", metadata_errors="ignore", options=_ONLY)
         except (av.FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise EdgeproofError(
@@ -179,11 +191,36 @@ class open_clip:  # noqa: N801 - used like a function
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
             raise EdgeproofError(f"{self.path}: holds {kinds} and no moving pictures, expected a video")
         stream = pictures[0]
-        stream.thread_type = "AUTO"
+        _bound(stream, self.path)
         return Clip(self.path, container, stream, _duration(container, stream, self.path))
 
 
 _COVER = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC: the cover of a piece of music
+
+
+def _most_pixels() -> int:
+    """Of a frame: half as many as of a photo, since several are held at once."""
+    return most_pixels() // 2
+
+
+def _bound(stream: Any, path: Path) -> None:
+    """Let no frame take more than so much memory, also where they grow on the way.
+
+    Raises:
+        EdgeproofError: the header promises larger ones, or nothing here decodes them.
+    """
+    context, most = stream.codec_context, _most_pixels()
+    if context is None:
+        raise EdgeproofError(
+            f"{path}: its pictures are coded in a way that FFmpeg does not know here, expected another"
+        )
+    pixels = context.width * context.height
+    if pixels > most:
+        raise EdgeproofError(
+            f"{path}: frames of {context.width}x{context.height} pixels, at most {most} are decoded ({PIXELS_SETTING} / 2)"
+        )
+    context.options = {"max_pixels": str(most + _MARGIN)}
+    stream.thread_type = "AUTO" if pixels <= _LARGE else "SLICE"  # else each thread holds frames of its own
 
 
 def _duration(container: Any, stream: Any, path: Path) -> float:

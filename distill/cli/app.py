@@ -26,6 +26,7 @@ from distill.cli.search import search
 from distill.cli.selftest import selftest
 from distill.cli.sensitivity import sensitivity
 from distill.cli.serve import serve
+from distill.cli.sign import keygen, sign
 from distill.cli.terminate import BY_CTRL_C, stop_code
 from distill.cli.verbosity import set_verbosity, show_traceback
 from distill.cli.verify import verify
@@ -90,6 +91,8 @@ app.command()(cross)
 app.command()(explain)
 app.command()(attribute)
 app.command()(score)
+app.command()(keygen)
+app.command()(sign)
 app.command()(serve)
 app.command(name="app")(page)
 app.command()(bot)

@@ -8,6 +8,7 @@ import typer
 
 from distill.cli.options import JsonOption
 from distill.errors import EdgeproofError
+from distill.plain import plain
 
 if TYPE_CHECKING:
     from deploy.explain.images import Shown
@@ -144,11 +145,11 @@ def _tell(record: "ExplainRecord", *, as_json: bool) -> None:
     from distill.page.terminal import console, drawn
 
     if as_json:
-        typer.echo(record.model_dump_json(indent=2))
+        typer.echo(record.text())
         return
     for image in record.images:
         for look in image.maps:
-            typer.echo(f"{image.image}: {said(look)}")
+            typer.echo(f"{plain(image.image)}: {said(look)}")
     if len(record.scores) == 1:
         typer.echo(told(record.scores[0]))
     elif record.scores:

@@ -16,6 +16,7 @@ from distill.cli.dispatch import (
     require_options,
 )
 from distill.cli.options import JsonOption, SetOption
+from distill.cli.sign import SecretKeyOption, check_key, sign_with
 from distill.errors import EdgeproofError, unknown_name
 
 SourceArgument = Annotated[
@@ -77,6 +78,7 @@ def export(
     fp16_weights: HalfOption = False,
     hub: HubOption = None,
     license_id: LicenseOption = None,
+    sign: SecretKeyOption = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -89,17 +91,23 @@ def export(
         "--fp16-weights": fp16_weights, "--json": as_json,
     }  # fmt: skip
     hub_folder = {"--hub": hub, "--license": license_id}
+    if sign is not None:
+        check_key(sign)  # before what takes its time
     if is_module(source):
         refuse_for_module(source, {**variant, **hub_folder, "--set": overrides})
         _export_module(source, about, out=out)
     elif is_artifact(source):
         refuse_for_artifact(source, {"--set": overrides})
         refuse_as_module(source, about)
+        if sign is not None and hub is None:
+            raise EdgeproofError("--sign: signs artifacts and hub folders, and a variant is neither")
         _export_artifact(source, variant, out=out, hub=hub, license_id=license_id)
     else:
         refuse_as_module(source, about)
-        refuse_for_recipe(source, {**variant, **hub_folder})
+        refuse_for_recipe(source, {**variant, **hub_folder, "--sign": sign})
         _export_recipe(source, out=out, overrides=overrides or [])
+    if sign is not None:
+        sign_with(sign, Path(hub or out or ""))
 
 
 def _export_recipe(source: str, *, out: Path | None, overrides: list[str]) -> None:

@@ -1,8 +1,7 @@
 """``edgeproof predict``: an artifact's word on photos. Needs no torch."""
 
 import time
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,13 +9,12 @@ import typer
 
 from distill.cli.dispatch import MANIFEST, is_artifact
 from distill.cli.options import JsonOption
+from distill.cli.sign import PublicKeyOption
 from distill.cli.terminate import stop_code
 from distill.cli.verbosity import is_quiet, quiet_libraries
 from distill.errors import EdgeproofError
 
 if TYPE_CHECKING:
-    from deploy.bounded import BoundedDetector
-    from deploy.runtime import Detector
     from deploy.video.frames import Sampling
 
 _LOOK_EVERY_S = 0.5
@@ -51,9 +49,10 @@ def predict(
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="Judge in a process of its own, ended where a photo takes longer: for artifacts that nobody vouches for.",
+            help="Run the model in a process of its own, ended where a photo takes longer: for artifacts nobody vouches for.",
         ),
     ] = None,
+    public_key: PublicKeyOption = None,
     provenance: Annotated[
         bool, typer.Option("--provenance", help="Tell beside it what the file says of its own origin.")
     ] = False,
@@ -68,6 +67,8 @@ def predict(
 ) -> None:
     """Say of each photo or video whether it is real or generated. Needs no torch."""
     from deploy.predict import Form, answers_for, check_csv, summary, tell, warn
+    from deploy.runtime import Detector
+    from deploy.video.answer import clip_answers
 
     sampling = _sampling(frames, every)
     if csv:
@@ -75,11 +76,14 @@ def predict(
     artifact, images = _artifact_and_photos(paths or [])
     photos = _photos(images, stdin=stdin, watch=watch)
     form: Form = "lines" if stdin or watch else "json" if as_json else "text"
-    options = {"runtime": runtime, "threads": threads, "workers": workers, "cache": cache}
-    with quiet_libraries(), _detector(artifact, timeout=timeout, options=options) as detector:
+    with quiet_libraries():
+        detector = Detector.load(
+            artifact, runtime=runtime, threads=threads, workers=workers, cache=cache, timeout_s=timeout,
+            public_key=public_key,
+        )  # fmt: skip
         if detector.caution:
             warn(f"caution: {detector.caution}")
-        clips = _clips(detector, sampling=sampling, out=timeline, policy=policy)
+        clips = clip_answers(detector, sampling=sampling, policy=policy, out=timeline)  # type: ignore[arg-type]
         extra = _provenance if provenance else None
         answers = answers_for(detector, photos, policy=policy, extra=extra, clips=clips)  # type: ignore[arg-type]
         classes = detector.manifest.labels if detector.manifest.task == "multiclass" else ()
@@ -90,18 +94,6 @@ def predict(
         raise typer.Exit(2)
     if told.interrupted and not watch:  # which ends in no other way
         raise typer.Exit(stop_code())
-
-
-def _detector(
-    artifact: Path | str, *, timeout: float | None, options: dict[str, Any]
-) -> "AbstractContextManager[Detector | BoundedDetector]":
-    if timeout is not None:
-        from deploy.bounded import BoundedDetector
-
-        return BoundedDetector(artifact, timeout_s=timeout, **options)
-    from deploy.runtime import Detector
-
-    return nullcontext(Detector.load(artifact, **options))
 
 
 def _artifact_and_photos(paths: list[Path]) -> tuple[Path | str, list[Path]]:
@@ -136,22 +128,6 @@ def _sampling(frames: int | None, every: int | None) -> "Sampling":
     if frames is not None and every is not None:
         raise EdgeproofError("--frames and --every were given, expected one of them")
     return Sampling(every=every) if frames is None else Sampling(frames=frames)
-
-
-def _clips(
-    detector: "Detector | BoundedDetector", *, sampling: "Sampling", out: Path | None, policy: Any
-) -> Callable[[Path], dict[str, Any]]:
-    """What answers videos: frame by frame in this process, which cannot be ended."""
-    from deploy.runtime import Detector
-    from deploy.video.answer import clip_answers
-
-    if isinstance(detector, Detector):
-        return clip_answers(detector, sampling=sampling, policy=policy, out=out)
-
-    def refuse(clip: Path) -> dict[str, Any]:
-        raise EdgeproofError(f"{clip}: --timeout is for photos, expected none with a video")
-
-    return refuse
 
 
 def _provenance(photo: Path) -> dict[str, Any]:

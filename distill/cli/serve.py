@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from distill.cli.sign import PublicKeyOption
 from distill.optional import require
 
 _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
@@ -39,6 +40,16 @@ def serve(
     timeout: Annotated[
         float, typer.Option(help="Seconds of a request, its arrival included.", min=0.1)
     ] = 30.0,
+    image_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Run models in processes of their own, ended where an image takes longer: for artifacts that nobody "
+            "vouches for.",
+            min=0.01,
+        ),
+    ] = None,
+    public_key: PublicKeyOption = None,
     cors_origin: Annotated[
         list[str] | None,
         typer.Option(help="Origin of pages whose scripts may ask, such as https://a.example."),
@@ -56,13 +67,19 @@ def serve(
     levels = ("debug", "info", "warning", "error")
     if log_level not in levels:
         raise unknown_name(kind="log level", given=log_level, choices=levels)
-    settings = Settings(
+    settings = Settings.of(
         state=state.resolve(), models=_whole(models), data=_whole(data), api_key_file=_whole(api_key_file),
         model=model, runtime=runtime, threads=threads or default_threads(), jobs=jobs, max_bytes=max_mb * 2**20,
         max_images=max_images, max_in_flight=max_in_flight, request_s=timeout,
-        cors_origins=tuple(cors_origin or ()), log_level=log_level,  # type: ignore[arg-type]
+        image_s=image_timeout, public_key=_whole_key(public_key),
+        cors_origins=tuple(cors_origin or ()), log_level=log_level,
     )  # fmt: skip
     answer(settings, host=host, port=port, workers=workers)
+
+
+def _whole_key(given: str | None) -> str | None:
+    """A key's file by its whole path, as the folders; a key itself as it is."""
+    return str(Path(given).resolve()) if given and Path(given).exists() else given
 
 
 def _whole(path: Path | None) -> Path | None:

@@ -7,6 +7,7 @@ import typer
 
 from distill.cli.dispatch import is_artifact, refuse_for_artifact, refuse_for_recipe
 from distill.cli.options import JsonOption, SetOption, ThreadsOption
+from distill.cli.sign import PublicKeyOption
 
 
 def verify(
@@ -27,13 +28,14 @@ def verify(
         int | None, typer.Option(help="Images to judge, at most (default: 1000).", min=1)
     ] = None,
     threads: ThreadsOption = None,
+    public_key: PublicKeyOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for verify.json and flips.png; or the run folder.")
     ] = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check an artifact: digests, graph, INT8, answers, accuracy, time; or do everything of a recipe up to the parity gate.
+    """Check an artifact: signature, digests, graph, INT8, answers, accuracy, time; or do a recipe up to the parity gate.
 
     Exit code 1 if a check fails.
     """
@@ -45,6 +47,7 @@ def verify(
             data=data,
             samples=samples,
             threads=threads,
+            public_key=public_key,
             out=out,
             as_json=as_json,
         )
@@ -52,7 +55,8 @@ def verify(
     from distill.cli.run import run_verb
 
     refuse_for_recipe(source, {
-        "--against": against, "--data": data, "--samples": samples, "--threads": threads, "--json": as_json,
+        "--against": against, "--data": data, "--samples": samples, "--threads": threads,
+        "--public-key": public_key, "--json": as_json,
     })  # fmt: skip
     run_verb(source, out=out, overrides=overrides or [], verb="verify")
 
@@ -64,6 +68,7 @@ def _verify_artifact(
     data: Path | None,
     samples: int | None,
     threads: int | None,
+    public_key: str | None,
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -78,6 +83,7 @@ def _verify_artifact(
             data=data,
             samples=samples or SAMPLES,
             threads=threads or 1,
+            public_key=public_key,
             progress=progress,
         )
     print_report(report, as_json=as_json)

@@ -17,11 +17,12 @@ from distill.page.maps import colour_of
 
 
 def render(page: Page) -> str:
-    """The whole file."""
+    """The whole file; of a name that is not UTF-8 the bytes that are none stand escaped."""
     style, script = (
         files(__package__).joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
     )
-    return _environment().get_template("page.html.j2").render(page=page, style=style, script=script)
+    text = _environment().get_template("page.html.j2").render(page=page, style=style, script=script)
+    return text.encode(errors="backslashreplace").decode()
 
 
 @cache

@@ -1,7 +1,8 @@
 """Attack the command line for a while, and tell what survived: ``python -m perf.attack --minutes 10 [--seed N] [--stops N]``.
 
 Inputs of every kind are damaged at random and given to the commands, in forks of one warm process. With ``--stops`` a tiny run
-is killed at random moments and gone on with, and must end as one that nobody touched. The table goes to standard output, the
+is killed at random moments and gone on with, and must end as one that nobody touched; with ``--requests`` a service gets
+damaged ones. The table goes to standard output, the
 record to ``--out``, and the files of whatever did not survive to ``--keep``.
 """
 
@@ -12,13 +13,14 @@ import time
 from pathlib import Path
 from random import Random
 
-from perf.attack import artifacts, data_sets, images, recipes
+from perf.attack import artifacts, data_sets, images, odd_photos, recipes, videos
 from perf.attack.table import Table
 from perf.attack.tries import attack
 from perf.attack.warm import warm_up
 
 AREAS = {
-    "images": images.cases, "manifest": artifacts.manifests, "ONNX": artifacts.onnx_graphs,
+    "images": images.cases, "odd images": odd_photos.cases, "video": videos.cases,
+    "manifest": artifacts.manifests, "ONNX": artifacts.onnx_graphs,
     "OpenVINO IR": artifacts.openvino_files, "recipe": recipes.recipes, "--set": recipes.overrides, "weights": recipes.weights,
     "layout": data_sets.layouts, "tar": data_sets.tars, "CSV": data_sets.csv_tables, "Parquet": data_sets.parquet_tables,
 }  # fmt: skip
@@ -41,6 +43,7 @@ def main() -> None:
     parser.add_argument(
         "--predictions", type=int, default=0, help="over which memory must stay flat (default: 0)"
     )
+    parser.add_argument("--requests", type=int, default=0, help="damaged ones to a service (default: 0)")
     parser.add_argument("--largest", action="store_true", help="photos of as many pixels as are allowed")
     parser.add_argument("--keep", type=Path, help="folder for the inputs that did not survive")
     parser.add_argument("--out", type=Path, help="the record, NAME.json")
@@ -55,6 +58,12 @@ def main() -> None:
                 warm_up(training=training and bool(names))
                 areas = {name: AREAS[name](Random(f"{given.seed} {name}")) for name in names}
                 attack(areas, table, root=Path(root), seconds=seconds, keep=given.keep, most=given.inputs)
+        if given.requests:
+            from perf.attack.requests import attack_service
+
+            place = Path(root) / "service"
+            place.mkdir()
+            attack_service(table, count=given.requests, rng=Random(given.seed), root=place, keep=given.keep)
         if given.predictions:
             from perf.attack.steady import steady
 

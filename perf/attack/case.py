@@ -20,6 +20,8 @@ class Case:
         write: puts them into an empty folder, and returns the command's arguments.
         seconds: of the processor, at most; more inputs may take longer.
         alone: gives the same case for each input by itself, to find the one that is to blame.
+        answers: table that the command writes into the folder, whose rows without an error are inputs that were decoded;
+            "" where nobody tells.
     """
 
     area: str
@@ -27,6 +29,7 @@ class Case:
     write: Callable[[Path], Sequence[str]]
     seconds: float = MOST_S
     alone: "Callable[[], Sequence[Case]] | None" = None
+    answers: str = ""
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Outcome:
         error: standard error.
         left: temporary files that it left behind.
         finding: "" if it survived, otherwise what is wrong.
+        decoded: inputs that got an answer; None where nobody tells.
     """
 
     code: int
@@ -48,6 +52,7 @@ class Outcome:
     error: str = ""
     left: Sequence[str] = field(default_factory=tuple)
     finding: str = ""
+    decoded: int | None = None
 
 
 def judge(outcome: Outcome, *, seconds: float = MOST_S) -> str:

@@ -89,10 +89,12 @@ def cases(rng: Random) -> Iterator[Case]:
             if rng.random() < 0.1:  # the name promises another format, or two files are one
                 damaged += rng.choice(whole)[1]
             photos.append((".png" if suffix == ".ppm" else suffix, damaged))
-        yield _case(photos, verb=rng.choice(("predict", "predict", "tiles", "shard")))
+        yield photos_case("images", photos, verb=rng.choice(("predict", "predict", "tiles", "shard")))
 
 
-def _case(photos: Sequence[tuple[str, bytes]], *, verb: str) -> Case:
+def photos_case(area: str, photos: Sequence[tuple[str, bytes]], *, verb: str) -> Case:
+    """A command, ``predict``, the same by ``tiles``, or ``shard``, on a folder of photos: suffix and content of each."""
+
     def write(folder: Path) -> Sequence[str]:
         for number, (suffix, content) in enumerate(photos):
             place = folder / "photos" / ("real", "fake")[number % 2]
@@ -100,13 +102,21 @@ def _case(photos: Sequence[tuple[str, bytes]], *, verb: str) -> Case:
             (place / f"{number}{suffix}").write_bytes(content)
         if verb == "shard":
             return ["data", "shard", str(folder / "photos"), str(folder / "shards")]
-        options = (
-            ["--policy", "tiles"] if verb == "tiles" else ["--csv", str(folder / "a.csv"), "--provenance"]
-        )
+        options = ["--policy", "tiles"] if verb == "tiles" else ["--provenance"]
         runtime = ("--runtime", "onnxruntime", "--threads", "1")
-        return ["predict", "simulated-64", str(folder / "photos"), "--json", *runtime, *options]
+        return [
+            "predict",
+            "simulated-64",
+            str(folder / "photos"),
+            "--json",
+            "--csv",
+            str(folder / "a.csv"),
+            *runtime,
+            *options,
+        ]
 
     def alone() -> Sequence[Case]:
-        return [_case([photo], verb=verb) for photo in photos] if len(photos) > 1 else ()
+        return [photos_case(area, [photo], verb=verb) for photo in photos] if len(photos) > 1 else ()
 
-    return Case("images", len(photos), write, seconds=max(5.0, 0.5 * len(photos)), alone=alone)
+    answers = "" if verb == "shard" else "a.csv"
+    return Case(area, len(photos), write, seconds=max(5.0, 0.5 * len(photos)), alone=alone, answers=answers)

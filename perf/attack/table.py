@@ -14,6 +14,8 @@ class Row:
     """One area."""
 
     tried: int = 0
+    told: int = 0  # of these, inputs of which is known whether they were decoded
+    decoded: int = 0
     survived: int = 0
     commands: int = 0
     slowest_s: float = 0.0
@@ -42,6 +44,8 @@ class Table:
         row.commands += 1
         row.tried += case.inputs
         row.survived += case.inputs - bool(outcome.finding)
+        if outcome.decoded is not None:
+            row.told, row.decoded = row.told + case.inputs, row.decoded + outcome.decoded
         row.slowest_s = max(row.slowest_s, outcome.seconds / case.inputs)
         row.peak_mb = max(row.peak_mb, outcome.peak_bytes / 1e6)
         row.seconds += outcome.seconds
@@ -63,13 +67,14 @@ class Table:
     def text(self) -> str:
         """For a terminal and for Markdown."""
         lines = [
-            "| area | tried | survived | commands | slowest, s | peak, MB |",
-            "|---|---|---|---|---|---|",
+            "| area | tried | survived | decoded | commands | slowest, s | peak, MB |",
+            "|---|---|---|---|---|---|---|",
         ]
         for name, row in self.rows.items():
             cells = (
                 f"{row.tried:,}",
                 f"{row.survived:,}",
+                f"{row.decoded / row.told:.0%}" if row.told else "",
                 f"{row.commands:,}",
                 f"{row.slowest_s:.1f}",
                 f"{row.peak_mb:.0f}",
@@ -78,7 +83,7 @@ class Table:
         tried, survived = (
             sum(getattr(row, key) for row in self.rows.values()) for key in ("tried", "survived")
         )
-        return "\n".join([*lines, f"| **all** | {tried:,} | {survived:,} | | | |"])
+        return "\n".join([*lines, f"| **all** | {tried:,} | {survived:,} | | | | |"])
 
     def write(self, path: Path) -> None:
         """The record."""

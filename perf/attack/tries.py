@@ -12,7 +12,10 @@ from perf.attack.table import Table
 from perf.attack.warm import run_cases
 
 _TOGETHER = 10  # commands of a fork
-_SHARE = {"images": 4}  # of the time, where the others have one: most of what comes from elsewhere
+_SHARE = {
+    "images": 2,
+    "odd images": 2,
+}  # of the time, where the others have one: most of what comes from elsewhere
 
 
 def attack(

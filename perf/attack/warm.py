@@ -1,6 +1,7 @@
 """Runs commands in forks of this process, which has read all modules: a crash ends one fork alone, and the culprit is known."""
 
 import contextlib
+import csv
 import os
 import resource
 import shutil
@@ -74,11 +75,21 @@ def run_cases(cases: Sequence[Case], *, root: Path) -> list[Outcome]:
             outcome.error = job.log.read_text(errors="backslashreplace") if job.log.exists() else ""
             outcome.left = sorted({path.name for path in job.folder.rglob(".*")} - job.before - _OURS)
             outcome.finding = judge(outcome, seconds=job.case.seconds)
+            outcome.decoded = _answered(job.folder / job.case.answers) if job.case.answers else None
     finally:
         for job in jobs:
             shutil.rmtree(job.folder, ignore_errors=True)
             job.log.unlink(missing_ok=True)
     return outcomes
+
+
+def _answered(table: Path) -> int:
+    """Rows of a CSV that have no error."""
+    try:
+        with table.open(newline="", errors="replace") as file:
+            return sum(not row.get("error") for row in csv.DictReader(file))
+    except OSError:
+        return 0
 
 
 def _prepare(case: Case, folder: Path) -> _Job:

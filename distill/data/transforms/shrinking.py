@@ -12,7 +12,7 @@ from PIL import Image
 
 from distill.data.samples import Dataset
 from distill.data.storage import open_binary
-from distill.preprocess import PreprocessSpec
+from distill.preprocess import PreprocessSpec, open_picture
 
 _TIMES = 2  # a resize that loses no more than every second pixel leaves most traces
 _SHARE = 0.05
@@ -28,7 +28,7 @@ def some_sizes(dataset: Dataset, *, at_most: int = _LOOKED_AT) -> list[Size]:
         np.linspace(0, len(dataset.samples) - 1, min(at_most, len(dataset.samples))).astype(int)
     ):
         try:
-            with open_binary(dataset.root, dataset.samples[row]) as file, Image.open(file) as image:
+            with open_binary(dataset.root, dataset.samples[row]) as file, open_picture(file) as image:
                 found.append(image.size)
         except (OSError, ValueError, Image.DecompressionBombError):  # the scan lists bad files
             continue
