@@ -127,7 +127,7 @@ def test_the_command_explains_photos_and_scores_maps_of_simulated_blends(tmp_pat
     assert look.method == "occlusion" and f"strongest at {look.peak[0]}, {look.peak[1]}" in result.stdout
     [scores] = record.scores
     assert scores.images == 5 and scores.groups == 5 and 0 < scores.chance < 1
-    assert scores.gain is None and told(scores) in result.stdout
+    assert scores.agreement is None and not record.changes and told(scores) in result.stdout
     page = (out / "explain.html").read_text()
     assert "photo.png" in page and "data:image/png;base64," in page and "simulated images only" in page
     as_json = CliRunner().invoke(app, ["explain", "simulated-64", str(photo), "--json"])

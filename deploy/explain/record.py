@@ -36,8 +36,7 @@ class Scores(Frozen):
     """Maps of simulated images against the masks of what was altered, over ``groups`` scenes, with 95 % intervals.
 
     ``chance`` is the mean share of the picture that masks cover: what a random peak would hit. Of several models,
-    ``agreement`` is the mean correlation with the reference's maps by the same method, and ``gain`` what the pointing game
-    has more than the reference's, paired; the reference itself has neither.
+    ``agreement`` is the mean correlation with the reference's maps by the same method; the reference itself has none.
     """
 
     model: str
@@ -51,8 +50,7 @@ class Scores(Frozen):
     energy_ci: Interval | None
     chance: float
     agreement: float | None = None
-    gain: float | None = None
-    gain_ci: Interval | None = None
+    agreement_ci: Interval | None = None
 
     @property
     def beats_chance(self) -> bool | None:
@@ -60,11 +58,29 @@ class Scores(Frozen):
         return None if self.pointing_ci is None else self.pointing_ci[0] > self.chance
 
 
+class Change(Frozen):
+    """What a step from one model to another did to its maps of the same images: ``after`` minus ``before``, paired.
+
+    ``pointing`` and ``energy`` are mean differences over images, with 95 % intervals over ``groups`` scenes.
+    """
+
+    before: str
+    after: str
+    method: str
+    images: int
+    groups: int
+    pointing: float
+    pointing_ci: Interval | None
+    energy: float
+    energy_ci: Interval | None
+
+
 class ExplainRecord(Record):
-    """All images that were named, and the scores where masks were; ``models`` in the order of every table."""
+    """All images that were named, and where masks were the scores; ``models`` in the order of every table."""
 
     models: tuple[str, ...]
     reference: str
     images: tuple[Explained, ...] = ()
     scores: tuple[Scores, ...] = ()
+    changes: tuple[Change, ...] = ()
     cautions: tuple[str, ...] = ()
