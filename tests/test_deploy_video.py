@@ -1,6 +1,7 @@
 """Clips: which frames are looked at, the score that follows by hand, how steady it is, and what cannot be read."""
 
 import csv
+import io
 import json
 import tracemalloc
 from fractions import Fraction
@@ -29,7 +30,8 @@ def write_clip(
     path: Path, pictures, *, fps=10, codec="ffv1", times=None, turn=0, mirror=False, gop=12
 ) -> Path:
     """Write pictures uint8 ``[H, W, 3]`` as a clip; ``times`` are their seconds where they are not even."""
-    with av.open(str(path), "w") as container:
+    named = str(path) if isinstance(path, Path) else path
+    with av.open(named, "w", format=None if isinstance(path, Path) else "matroska") as container:
         stream = None
         for number, picture in enumerate(pictures):
             if stream is None:
@@ -184,6 +186,40 @@ def test_what_is_no_video_is_one_line(tmp_path):
         assert said in str(caught.value) and name in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(EdgeproofError, match="frames: found 0, expected at least 1"):
         Sampling(frames=0)
+
+
+class Pipe:
+    """A file that cannot be sought in, as a camera or a service writes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("wb")
+
+    def write(self, data: bytes) -> int:
+        return self.file.write(data)
+
+
+def test_a_clip_whose_header_knows_no_duration_is_sampled_over_its_whole_length(tmp_path):
+    pipe = Pipe(tmp_path / "a.mkv")
+    write_clip(pipe, flat(np.linspace(0, 250, 80)))
+    pipe.file.close()
+    with open_clip(tmp_path / "a.mkv") as clip:
+        assert clip.duration_s == pytest.approx(7.9, abs=0.11)
+        found = list(clip.frames(Sampling(frames=4)))
+    assert [frame.time_s for frame in found] == pytest.approx([0, 2, 4, 6], abs=0.11)
+    assert not clip.cautions
+
+
+def test_a_song_with_a_cover_holds_no_moving_pictures(tmp_path):
+    cover = io.BytesIO()
+    Image.new("RGB", (SIDE, SIDE)).save(cover, "PNG")
+    with av.open(str(tmp_path / "song.mkv"), "w") as container:
+        stream = container.add_stream("flac", rate=8000)
+        container.add_attachment("cover.png", "image/png", cover.getvalue())
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), format="s16", layout="mono")
+        silence.sample_rate = 8000
+        container.mux([*stream.encode(silence), *stream.encode(None)])
+    with pytest.raises(EdgeproofError, match=r"song\.mkv: holds .* and no moving pictures"):
+        judge_clip(grey_detector(), tmp_path / "song.mkv")
 
 
 def test_steadiness_of_what_is_known():

@@ -17,6 +17,7 @@ from distill.errors import EdgeproofError
 if TYPE_CHECKING:
     from deploy.bounded import BoundedDetector
     from deploy.runtime import Detector
+    from deploy.video.faces import FindFace
     from deploy.video.frames import Sampling
 
 _LOOK_EVERY_S = 0.5
@@ -62,6 +63,15 @@ def predict(
         int | None, typer.Option(help="Of a video: frames, in bursts of eight evenly over it (default: 64).")
     ] = None,
     every: Annotated[int | None, typer.Option(help="Of a video: every n-th frame instead.")] = None,
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Of a video: look at the largest face of each frame alone.")
+    ] = False,
+    face_boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="The same with faces that you found: a table with time_s, left, top, right, bottom."
+        ),
+    ] = None,
     timeline: Annotated[
         Path | None, typer.Option(help="Folder for a picture, a CSV and a JSON of each video over time.")
     ] = None,
@@ -69,7 +79,7 @@ def predict(
     """Say of each photo or video whether it is real or generated. Needs no torch."""
     from deploy.predict import Form, answers_for, check_csv, summary, tell, warn
 
-    sampling = _sampling(frames, every)
+    sampling, finder = _sampling(frames, every), _finder(faces, face_boxes)
     if csv:
         check_csv(csv)
     artifact, images = _artifact_and_photos(paths or [])
@@ -79,7 +89,9 @@ def predict(
     with quiet_libraries(), _detector(artifact, timeout=timeout, options=options) as detector:
         if detector.caution:
             warn(f"caution: {detector.caution}")
-        clips = _clips(detector, sampling=sampling, out=timeline, policy=policy)
+        if finder and _has_photo(photos):
+            warn("caution: faces are looked for in videos alone, photos are judged as a whole")
+        clips = _clips(detector, sampling=sampling, out=timeline, policy=policy, faces=finder)
         extra = _provenance if provenance else None
         answers = answers_for(detector, photos, policy=policy, extra=extra, clips=clips)  # type: ignore[arg-type]
         classes = detector.manifest.labels if detector.manifest.task == "multiclass" else ()
@@ -138,15 +150,40 @@ def _sampling(frames: int | None, every: int | None) -> "Sampling":
     return Sampling(every=every) if frames is None else Sampling(frames=frames)
 
 
+def _finder(faces: bool, table: Path | None) -> "Callable[[Path], FindFace] | None":
+    """What finds the faces of a clip, if that is asked for; complains before any work."""
+    if not faces and table is None:
+        return None
+    from deploy.video.faces import face_finder, faces_of_table
+
+    if table is None:
+        face_finder()
+        return lambda clip: face_finder()
+    faces_of_table(table, Path())
+    return lambda clip: faces_of_table(table, clip)
+
+
+def _has_photo(paths: Iterable[Path]) -> bool:
+    """Whether any is a photo, as far as they are known: those that are still to come are not."""
+    from deploy.video.suffixes import is_clip
+
+    return isinstance(paths, list) and not all(map(is_clip, paths))
+
+
 def _clips(
-    detector: "Detector | BoundedDetector", *, sampling: "Sampling", out: Path | None, policy: Any
+    detector: "Detector | BoundedDetector",
+    *,
+    sampling: "Sampling",
+    out: Path | None,
+    policy: Any,
+    faces: "Callable[[Path], FindFace] | None",
 ) -> Callable[[Path], dict[str, Any]]:
     """What answers videos: frame by frame in this process, which cannot be ended."""
     from deploy.runtime import Detector
     from deploy.video.answer import clip_answers
 
     if isinstance(detector, Detector):
-        return clip_answers(detector, sampling=sampling, policy=policy, out=out)
+        return clip_answers(detector, sampling=sampling, policy=policy, faces=faces, out=out)
 
     def refuse(clip: Path) -> dict[str, Any]:
         raise EdgeproofError(f"{clip}: --timeout is for photos, expected none with a video")
