@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distill.cli.options import JsonOption
+from distill.cli.options import JsonOption, RuntimeOption
 from distill.errors import EdgeproofError
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def explain(
         Path | None, typer.Option("--out", help="Folder for pictures, explain.html and explain.json.")
     ] = None,
     as_json: JsonOption = False,
-    runtime: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
-    ] = None,
+    runtime: RuntimeOption = None,
 ) -> None:
     """Show what in a photo an answer hangs on: by hiding parts of it, or from the inside of a network."""
     from deploy.explain.subject import views_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from distill.cli.dispatch import MANIFEST, is_artifact
-from distill.cli.options import JsonOption
+from distill.cli.options import JsonOption, RuntimeOption
 from distill.cli.terminate import stop_code
 from distill.cli.verbosity import is_quiet, quiet_libraries
 from distill.errors import EdgeproofError
@@ -43,9 +43,7 @@ def predict(
     policy: Annotated[
         str | None, typer.Option(help="resize, center_crop or tiles (default: the artifact's).")
     ] = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
-    ] = None,
+    runtime: RuntimeOption = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: the runtime's).")] = None,
     workers: Annotated[int | None, typer.Option(help="Photos judged side by side.")] = None,
     timeout: Annotated[
