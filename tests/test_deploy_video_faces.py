@@ -81,7 +81,7 @@ def test_a_square_around_a_face_stays_in_the_picture():
     assert np.array_equal(cut_face(pixels, (20, 10, 30, 20)), pixels[8:21, 18:31]), (
         "1.3 times the longer side"
     )
-    assert np.array_equal(cut_face(pixels, (-4, -6, 6, 4)), pixels[:13, :13])
+    assert np.array_equal(cut_face(pixels, (-4, -4, 6, 6)), pixels[:13, :13])
     assert np.array_equal(cut_face(pixels, (54, 34, 64, 40)), pixels[-13:, -13:])
     assert cut_face(pixels, (0, 0, 59, 39)).shape == (40, 40, 3), "no larger than the picture"
     with pytest.raises(EdgeproofError, match="its box is at 80, 5, expected a place inside of 60x40 pixels"):
@@ -104,7 +104,7 @@ def test_a_table_of_faces_is_read_by_time_and_name(tmp_path, blank):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("time_s,left,top,right,bottom\n0,1,1,x,2\n", "faces.csv:2: found 0,1,1,x,2, expected numbers"),
+        ("time_s,left,top,right,bottom\n0,1,1,x,2\n", "faces.csv: line 2: found 0,1,1,x,2, expected numbers"),
         ("time_s,left,top,right,bottom\n0,5,1,5,2\n", "expected left < right and top < bottom"),
         ("time_s,left,top,right,bottom\nnan,1,1,2,2\n", "all finite"),
         ("time_s,x1,y1,x2,y2\n0,1,1,2,2\n", "left"),

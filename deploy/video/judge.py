@@ -16,7 +16,7 @@ from deploy.video.frames import Frame, Sampling, open_clip
 from deploy.video.record import ClipRecord, FrameAnswer
 from deploy.video.steadiness import detail_change, fine_detail, robust_mean, steadiness
 from distill.errors import EdgeproofError
-from distill.preprocess import Policy, PreprocessSpec
+from distill.preprocess import Pixels, Policy, PreprocessSpec
 
 Floats = npt.NDArray[np.float64]
 _USUAL = Sampling()
@@ -91,19 +91,25 @@ def _look(
     pixels, box = frame.pixels, None
     if faces:
         if (box := faces(frame)) is None:
-            seen.faceless += 1
+            seen.faceless, seen.last = seen.faceless + 1, None
             return
         pixels = cut_face(pixels, box)
     crops = spec.apply(Image.fromarray(pixels))
     detail = fine_detail(crops[len(crops) // 2])
-    neighbour = seen.last is not None and seen.bursts[-1] == frame.burst
+    neighbour = seen.last is not None and (seen.bursts[-1], seen.faces[-1]) == (frame.burst, box)
     seen.details.append(detail_change(seen.last, detail) if neighbour and seen.last is not None else np.nan)
     seen.last, seen.crops = detail, len(crops)
-    seen.size, seen.looked_at = frame.pixels.shape[1::-1], pixels.shape[1::-1]
+    smallest = min(seen.looked_at, _size(pixels)) if seen.times else _size(pixels)
+    seen.size, seen.looked_at = _size(frame.pixels), smallest
     seen.faces.append(box)
     seen.times.append(frame.time_s)
     seen.bursts.append(frame.burst)
     seen.logits.append(detector.run(crops).astype(np.float64).mean(axis=0))
+
+
+def _size(pixels: Pixels) -> tuple[int, int]:
+    height, width = pixels.shape[:2]
+    return width, height
 
 
 def _record(
