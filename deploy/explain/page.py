@@ -18,7 +18,6 @@ _WORDS = {
     "eigengradcam": "The main direction of the weighed feature maps.",
     "attention": "The network's own spatial attention (CBAM): where it looks, whatever it answers.",
 }
-_VERDICT = {True: "yes", False: "not shown", None: "too few scenes"}
 
 
 def page_of(record: ExplainRecord, *, folder: Path) -> Page:
@@ -91,10 +90,10 @@ def table(record: ExplainRecord) -> Table:
     more = (f"agrees with {record.reference}",) if several else ()
     return Table(
         title=f"Maps of {first.images} simulated images of {first.groups} scenes",
-        columns=columns("model", "form", "method", "peak inside", "chance", "better", "energy inside", *more, left=3),
+        columns=columns("model", "form", "method", "peak inside", "energy inside", "chance", "better", *more, left=3),
         rows=tuple(_row(scores, several=several) for scores in record.scores),
         note="Peak inside: share of the images whose map is strongest inside what was altered; chance: what a random place would "
-        "hit. Brackets: 95 % intervals over scenes."
+        "hit, and a flat map's energy inside; better: which of the two is shown to be above it. Brackets: 95 % intervals over scenes."
         + (" Agreement: mean correlation of two maps of an image by the same method." if several else ""),
         strong=frozenset(
             number for number, scores in enumerate(record.scores) if several and scores.model == record.reference
@@ -106,9 +105,17 @@ def _row(scores: Scores, *, several: bool) -> tuple[str, ...]:
     more = (with_interval(scores.agreement, scores.agreement_ci),)
     return (
         scores.model, scores.form, scores.method, with_interval(scores.pointing, scores.pointing_ci),
-        fixed(scores.chance), _VERDICT[scores.beats_chance], with_interval(scores.energy, scores.energy_ci),
+        with_interval(scores.energy, scores.energy_ci), fixed(scores.chance), _better(scores),
         *(more if several else ()),
     )  # fmt: skip
+
+
+def _better(scores: Scores) -> str:
+    """What is above chance, in words."""
+    if scores.beats_chance is None:
+        return "too few scenes"
+    shown = {"peak": scores.beats_chance, "energy": scores.concentrates}
+    return ", ".join(what for what, better in shown.items() if better) or "not shown"
 
 
 def told(scores: Scores) -> str:

@@ -35,7 +35,8 @@ class Explained(Frozen):
 class Scores(Frozen):
     """Maps of simulated images against the masks of what was altered, over ``groups`` scenes, with 95 % intervals.
 
-    ``chance`` is the mean share of the picture that masks cover: what a random peak would hit. Of several models,
+    ``chance`` is the mean share of the picture that masks cover: what a random peak would hit, and how much of its energy a
+    flat map has inside; ``pointing_over_ci`` and ``energy_over_ci`` are intervals of what is above it, image by image. Of several models,
     ``agreement`` is the mean correlation with the reference's maps by the same method; the reference itself has none.
     """
 
@@ -49,13 +50,20 @@ class Scores(Frozen):
     energy: float
     energy_ci: Interval | None
     chance: float
+    pointing_over_ci: Interval | None
+    energy_over_ci: Interval | None
     agreement: float | None = None
     agreement_ci: Interval | None = None
 
     @property
     def beats_chance(self) -> bool | None:
-        """Whether the pointing game's whole interval lies above chance; None without one."""
-        return None if self.pointing_ci is None else self.pointing_ci[0] > self.chance
+        """Whether the pointing game is shown to be above chance; None without an interval."""
+        return None if self.pointing_over_ci is None else self.pointing_over_ci[0] > 0
+
+    @property
+    def concentrates(self) -> bool | None:
+        """Whether more energy is shown to lie inside than a flat map's; None without an interval."""
+        return None if self.energy_over_ci is None else self.energy_over_ci[0] > 0
 
 
 class Change(Frozen):

@@ -59,6 +59,7 @@ class Marks:
             pointing=float(hits.mean()), pointing_ci=self._interval(hits),
             energy=float(energies.mean()), energy_ci=self._interval(energies),
             chance=float(shares.mean()),
+            pointing_over_ci=self._interval(hits - shares), energy_over_ci=self._interval(energies - shares),
             agreement=float(same.mean()) if compared else None,
             agreement_ci=self._interval(same) if compared else None,
         )  # fmt: skip
