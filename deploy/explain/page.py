@@ -93,7 +93,8 @@ def table(record: ExplainRecord) -> Table:
         columns=columns("model", "form", "method", "peak inside", "energy inside", "chance", "better", *more, left=3),
         rows=tuple(_row(scores, several=several) for scores in record.scores),
         note="Peak inside: share of the images whose map is strongest inside what was altered; chance: what a random place would "
-        "hit, and a flat map's energy inside; better: which of the two is shown to be above it. Brackets: 95 % intervals over scenes."
+        "hit, and a flat map's energy inside; better: which of the two is shown to be above it. "
+        "Brackets: 95 % intervals over scenes."
         + (" Agreement: mean correlation of two maps of an image by the same method." if several else ""),
         strong=frozenset(
             number for number, scores in enumerate(record.scores) if several and scores.model == record.reference
