@@ -37,7 +37,8 @@ class Scores(Frozen):
 
     ``chance`` is the mean share of the picture that masks cover: what a random peak would hit, and how much of its energy a
     flat map has inside; ``pointing_over_ci`` and ``energy_over_ci`` are intervals of what is above it, image by image. Of
-    several models, ``agreement`` is the mean correlation with the reference's maps by the same method; the reference itself has none.
+    several models, ``agreement`` is the mean correlation with the reference's maps by the same method; the reference
+    itself has none.
     """
 
     model: str
