@@ -34,8 +34,11 @@ def export_openvino(onnx_path: Path, *, path: Path) -> None:
     try:
         model = openvino.convert_model(onnx_path)
     except Exception as error:  # the front end raises types of its own C++ layer
-        reason = " ".join(str(error).split())[:200]
-        raise refusal(f"{onnx_path}: openvino cannot convert it ({reason})", runtime="openvino") from error
+        text = " ".join(str(error).split())
+        reason = (text.partition("Summary: -- ")[2] or text)[
+            :200
+        ]  # which operators, after where in OpenVINO's source
+        raise refusal(f"{onnx_path.name}: openvino cannot convert it ({reason})", runtime="openvino") from error
     save_openvino(model, path)
 
 

@@ -1,7 +1,6 @@
 """Clips: which frames are looked at, the score that follows by hand, how steady it is, and what cannot be read."""
 
 import csv
-import io
 import json
 import tracemalloc
 from fractions import Fraction
@@ -210,16 +209,19 @@ def test_a_clip_whose_header_knows_no_duration_is_sampled_over_its_whole_length(
 
 
 def test_a_song_with_a_cover_holds_no_moving_pictures(tmp_path):
-    cover = io.BytesIO()
-    Image.new("RGB", (SIDE, SIDE)).save(cover, "PNG")
-    with av.open(str(tmp_path / "song.mkv"), "w") as container:
-        stream = container.add_stream("flac", rate=8000)
-        container.add_attachment("cover.png", "image/png", cover.getvalue())
-        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), format="s16", layout="mono")
+    samples = np.zeros((1, 1024), np.float32)
+    cover = np.full((SIDE, SIDE, 3), 200, np.uint8)
+    with av.open(str(tmp_path / "song.m4a"), "w", format="mp4") as container:
+        sound, picture = container.add_stream("aac", rate=8000), container.add_stream("mjpeg", rate=1)
+        picture.width, picture.height, picture.pix_fmt = SIDE, SIDE, "yuvj420p"
+        picture.disposition = av.stream.Disposition.attached_pic
+        silence = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         silence.sample_rate = 8000
-        container.mux([*stream.encode(silence), *stream.encode(None)])
-    with pytest.raises(EdgeproofError, match=r"song\.mkv: holds .* and no moving pictures"):
-        judge_clip(grey_detector(), tmp_path / "song.mkv")
+        container.mux([*sound.encode(silence), *sound.encode(None)])
+        frame = av.VideoFrame.from_ndarray(cover, format="rgb24")
+        container.mux([*picture.encode(frame), *picture.encode(None)])
+    with pytest.raises(EdgeproofError, match=r"song\.m4a: holds .*audio.* and no moving pictures"):
+        judge_clip(grey_detector(), tmp_path / "song.m4a")
 
 
 def test_steadiness_of_what_is_known():

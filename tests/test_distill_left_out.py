@@ -192,7 +192,7 @@ def test_an_error_about_one_form_takes_away_what_there_is_of_it(tmp_path: Path) 
 def test_the_bench_and_the_report_have_a_row_that_says_why(tmp_path: Path) -> None:
     found = after(recipe(), failed("artifacts/good-openvino-fp32", student="good", runtime="openvino"))
     rows = [left_out_contestant(i, reason=why, threads=1) for i, why in left_out_of(found, runtimes=RUNTIMES)]
-    record = measure(rows, rounds=1, iterations=1, warmup=0).record()
+    record = measure(rows, rounds=1, iterations=1, warmup=1).record()
     assert {(row.model, row.runtime, row.precision, row.status, row.reason) for row in record.rows} == {
         ("good", "openvino", precision, "skipped", LACKS) for precision in ("fp32", "int8")
     }
