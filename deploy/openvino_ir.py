@@ -38,7 +38,9 @@ def export_openvino(onnx_path: Path, *, path: Path) -> None:
         reason = (text.partition("Summary: -- ")[2] or text)[
             :200
         ]  # which operators, after where in OpenVINO's source
-        raise refusal(f"{onnx_path.name}: openvino cannot convert it ({reason})", runtime="openvino") from error
+        raise refusal(
+            f"{onnx_path.name}: openvino cannot convert it ({reason})", runtime="openvino"
+        ) from error
     save_openvino(model, path)
 
 

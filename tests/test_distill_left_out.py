@@ -12,7 +12,7 @@ from bench.report.students import left_out
 from bench.report.timing import not_timed
 from deploy.stages.forms import making
 from distill.cli.left_out import after, without_unfit
-from distill.cli.run import _execute, all_stages
+from distill.cli.run import _execute
 from distill.errors import EdgeproofError, refusal
 from distill.files import write_text
 from distill.pipeline.stage import Progress, Run, Stage
@@ -134,11 +134,6 @@ def test_what_a_runtime_refuses_is_left_out_with_all_that_is_made_of_it(
     assert {(item.key, item.size) for item, _ in told} == {(key, size) for key in gone for size in (64, 224)}
     assert {reason for _, reason in told} == {LACKS} and not left_out_of(before, runtimes=RUNTIMES)
     assert f"left out artifacts/good-openvino-fp32: {LACKS}" in capsys.readouterr().err
-    demo = load_recipe("demo")
-    less = demo.without_form("artifacts/rep_cnn-openvino-fp32", reason=LACKS)
-    with_it, without = ({stage.name: stage for stage in all_stages(each)}["bench"] for each in (demo, less))
-    assert {reason for _, reason in without.arguments["left_out"]} == {LACKS}
-    assert "left_out" not in with_it.arguments, "the bench of an older run stays whole"
     assert parse_recipe(found.model_dump(mode="json"), origin="") == found, "a run folder keeps it"
 
 

@@ -36,8 +36,6 @@ def test_the_forms_for_the_other_runtime_stay(run_copy: Path, tmp_path: Path) ->
     assert form == "artifacts/volume-openvino-fp32" and reason in told and not kept.left_out
     stages = json.loads((run_copy / "stages.json").read_text())["stages"]
     assert "artifacts/small_cnn-openvino-fp32/manifest.json" in str(stages["export:small_cnn@32"]["files"])
-    again = edgeproof("verify", run_copy, cwd=tmp_path, root=True)
-    assert again.returncode == 0 and "  done " not in again.stderr, again.stderr
 
 
 def test_a_module_that_openvino_refuses_is_exported_for_the_other(tmp_path: Path) -> None:
