@@ -12,7 +12,7 @@ _WORDS = {
     "rise": "Random halves are hidden. Red: the answer is likelier where it is shown; blue: less likely.",
     "gradcam": "Feature maps of the network, weighed by how much the answer follows them. Red speaks for it.",
     "gradcam++": "As gradcam, with weights that do not let one large place hide several small ones.",
-    "hirescam": "As gradcam, weighed place by place: exactly what a linear head adds up.",
+    "hirescam": "Feature maps of the network, weighed place by place by how the answer follows them. Red speaks for it.",
     "xgradcam": "As gradcam, with weights that add up to the answer.",
     "layercam": "As gradcam, from the places whose growth would raise the answer.",
     "eigengradcam": "The main direction of the weighed feature maps.",
