@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from bench.degradations import swept_models
 from deploy.artifact import MANIFEST_NAME
+from deploy.quantizers import runtimes_of
 from deploy.stages import sweeps
 from deploy.stages.degradations import OUTPUTS
 from distill.errors import GateFailedError
 from distill.pipeline.runfolder import WEIGHTS
 from distill.pipeline.stage import Progress, Run, Stage, makers
 from distill.recipe import Recipe
-from distill.roster import Artifact, Roster
+from distill.roster import Artifact, Roster, left_out_of
 
 if TYPE_CHECKING:
     from bench.records.accuracy import AccuracyGate
@@ -82,6 +83,7 @@ def _sweep_stage(roster: Roster, stages: Sequence[Stage]) -> Stage:
 
 def _bench_stage(recipe: Recipe, roster: Roster, stages: Sequence[Stage]) -> Stage:
     weights = [f"{model.folder}/{WEIGHTS}" for model in roster.deployed]
+    left_out = left_out_of(recipe, runtimes=runtimes_of(recipe))
     settings = ("rounds", "iterations", "warmup", "threads", "max_seconds", "isolated")
     return Stage(
         "bench",
@@ -92,7 +94,7 @@ def _bench_stage(recipe: Recipe, roster: Roster, stages: Sequence[Stage]) -> Sta
         outputs=(BENCH,),
         cost=2 * recipe.bench.max_seconds,  # it has the machine to itself, where two other stages would run
         alone=True,
-        arguments={"roster": replace(roster, trainings=())},
+        arguments={"roster": replace(roster, trainings=()), **({"left_out": left_out} if left_out else {})},
     )
 
 
@@ -137,15 +139,17 @@ def _require(name: str, gate: "AccuracyGate") -> None:
         raise GateFailedError(f"{name} gate failed: {said}. {steps}")
 
 
-def run_bench(run: Run, progress: Progress, *, roster: Roster) -> None:
-    """Time every contestant in interleaved rounds, and write ``bench.json``."""
+def run_bench(
+    run: Run, progress: Progress, *, roster: Roster, left_out: Sequence[tuple[Artifact, str]] = ()
+) -> None:
+    """Time every contestant in interleaved rounds, and write ``bench.json``; what was ``left_out`` has a row with the reason."""
     from bench.contestants.lineup import lineup
     from bench.contestants.reference import absent
     from bench.details import add_details, folders_of
     from bench.latency import measure
 
     settings, started = run.recipe.bench, time.perf_counter()
-    contestants, kept_s = lineup(run, roster), _FOR_DETAILS * settings.max_seconds
+    contestants, kept_s = lineup(run, roster, left_out=left_out), _FOR_DETAILS * settings.max_seconds
     measurement = measure(
         contestants,
         rounds=settings.rounds,

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from distill.errors import EdgeproofError
+from distill.errors import refusal
 from distill.optional import require
 
 _GENERATED = re.compile(r"([A-Z][A-Za-z0-9]*)_\d+(?=/|$)")
@@ -34,8 +34,13 @@ def export_openvino(onnx_path: Path, *, path: Path) -> None:
     try:
         model = openvino.convert_model(onnx_path)
     except Exception as error:  # the front end raises types of its own C++ layer
-        reason = " ".join(str(error).split())[:200]
-        raise EdgeproofError(f"{onnx_path}: openvino cannot convert it ({reason})") from error
+        text = " ".join(str(error).split())
+        reason = (text.partition("Summary: -- ")[2] or text)[
+            :200
+        ]  # which operators, after where in OpenVINO's source
+        raise refusal(
+            f"{onnx_path.name}: openvino cannot convert it ({reason})", runtime="openvino"
+        ) from error
     save_openvino(model, path)
 
 

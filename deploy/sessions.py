@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from deploy.artifact import MODEL_FILES
 from deploy.openvino_ir import openvino_core
-from distill.errors import EdgeproofError
+from distill.errors import EdgeproofError, refusal
 from distill.forms import Precision
 from distill.optional import require
 from distill.preprocess import Pixels
@@ -245,7 +245,7 @@ def open_session(folder: Path, *, runtime: str, output: str, options: EngineOpti
         raise
     except Exception as error:  # both engines raise types of their own C++ layers
         reason = " ".join(str(error).split())[:200]
-        raise EdgeproofError(f"{path}: {runtime} cannot load the model ({reason})") from error
+        raise refusal(f"{path}: {runtime} cannot load the model ({reason})", runtime=runtime) from error
 
 
 def share(options: EngineOptions) -> int:

@@ -8,10 +8,14 @@ class EdgeproofError(Exception):
 
     Attributes:
         student: name of the one whose stage of a run it ended, if it was one's.
+        runtime: the one that refused a model, if one did.
+        form: folder of the artifact of a run that could not be made, if it was one alone.
     """
 
     exit_code = 2
     student: str = ""
+    runtime: str = ""
+    form: str = ""
 
 
 class MistakesError(EdgeproofError):
@@ -38,6 +42,13 @@ class StoppedError(EdgeproofError):
 def cause(error: OSError) -> str:
     """What the system said, in words; some errors have none of the system's."""
     return error.strerror or str(error) or type(error).__name__
+
+
+def refusal(message: str, *, runtime: str) -> EdgeproofError:
+    """What a runtime has against a model, such as an operator that it lacks."""
+    error = EdgeproofError(message)  # an argument of its own would be lost on the way from another process
+    error.runtime = runtime
+    return error
 
 
 def unknown_name(*, kind: str, given: str, choices: Iterable[str]) -> EdgeproofError:

@@ -112,7 +112,11 @@ class ReportSettings(Section):
 
 
 class Recipe(Section):
-    """The whole job, resolved; ``left_out`` is filled while it runs: optional student → why it could not be made."""
+    """The whole job, resolved.
+
+    ``left_out`` and ``forms_left_out`` are filled while it runs: optional student, or folder of an artifact → why it could not
+    be made.
+    """
 
     name: Name
     description: str = ""
@@ -137,6 +141,7 @@ class Recipe(Section):
     bench: BenchSettings = BenchSettings()
     report: ReportSettings = ReportSettings()
     left_out: dict[Name, str] = {}
+    forms_left_out: dict[str, str] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -151,6 +156,10 @@ class Recipe(Section):
         """The same without a student, and why."""
         rest = {name: settings for name, settings in self.students.items() if name != student}
         return self.model_copy(update={"students": rest, "left_out": {**self.left_out, student: reason}})
+
+    def without_form(self, folder: str, *, reason: str) -> "Recipe":
+        """The same without an artifact, by its folder, and why; what is made of it is left out with it."""
+        return self.model_copy(update={"forms_left_out": {**self.forms_left_out, folder: reason}})
 
     def loss_of(self, network: str) -> LossSettings:
         """The ground-truth loss of a student that has one of its own, and of every other network that of all."""

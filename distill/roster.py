@@ -203,14 +203,35 @@ def roster_of(recipe: Recipe, *, runtimes: Mapping[str, Runtime] | None = None) 
     )
     students = tuple(_student(recipe, name, arm=arm, seed=None) for name in recipe.students for arm in arms)
     models = Roster(teachers, students, trainings, ())
+    artifacts = _wanted(recipe, models, runtimes or {})
+    return replace(models, artifacts=tuple(item for item in artifacts if not _why_left_out(recipe, item)))
+
+
+def left_out_of(
+    recipe: Recipe, *, runtimes: Mapping[str, Runtime] | None = None
+) -> tuple[tuple[Artifact, str], ...]:
+    """The artifacts that a recipe asks for and that could not be made, each with the reason; see :func:`roster_of`."""
+    if not recipe.forms_left_out:
+        return ()
+    reasons = (
+        (item, _why_left_out(recipe, item)) for item in _wanted(recipe, roster_of(recipe), runtimes or {})
+    )
+    return tuple((item, reason) for item, reason in reasons if reason)
+
+
+def _wanted(recipe: Recipe, models: Roster, runtimes: Mapping[str, Runtime]) -> Iterator[Artifact]:
+    """All forms of the deployed networks, whether they can be made or not."""
     sizes = dict.fromkeys((None, recipe.bench.like_for_like_size))
-    artifacts = [
-        artifact
-        for model in models.deployed
-        for size in dict.fromkeys(size or model.preprocess.size for size in sizes)
-        for artifact in _artifacts(model, size=size, runtimes=_quantized(recipe, model, runtimes or {}))
-    ]
-    return replace(models, artifacts=tuple(artifacts))
+    for model in models.deployed:
+        for size in dict.fromkeys(size or model.preprocess.size for size in sizes):
+            yield from _artifacts(model, size=size, runtimes=_quantized(recipe, model, runtimes))
+
+
+def _why_left_out(recipe: Recipe, artifact: Artifact) -> str:
+    """Why it could not be made, its judged form, or what either is made from; empty where nothing is known against it."""
+    lost, judged = recipe.forms_left_out, _folder(artifact.key)
+    own = lost.get(artifact.folder) or lost.get(judged, "")
+    return own or (_why_left_out(recipe, artifact.parent) if artifact.parent else "")
 
 
 def settings_of(recipe: Recipe, model: Model) -> ModelSettings:
@@ -256,11 +277,16 @@ def _quantized(recipe: Recipe, model: Model, runtimes: Mapping[str, Runtime]) ->
     return runtimes if model.is_teacher or recipe.students[model.name].int8 else {}
 
 
+def _folder(key: str) -> str:
+    """Of an artifact at its own size."""
+    return f"artifacts/{key}"
+
+
 def _artifacts(model: Model, *, size: int, runtimes: Mapping[str, Runtime]) -> Iterator[Artifact]:
     def make(runtime: Runtime, precision: Precision, quantizer: str | None = None) -> Artifact:
         parent = make(runtime, "fp32") if precision == "int8" else None
         key = artifact_key(model.key, runtime, precision, quantizer)
-        folder = f"artifacts/{key}" if size == model.preprocess.size else f"bench/{key}-{size}"
+        folder = _folder(key) if size == model.preprocess.size else f"bench/{key}-{size}"
         return Artifact(model, runtime, precision, quantizer, parent, size, folder)
 
     for runtime in RUNTIMES:

@@ -72,3 +72,12 @@ def test_a_changed_recipe_runs_again_what_depends_on_it(override: str, again: se
 def test_without_a_sweep_there_is_no_stage_of_it() -> None:
     recipe = load_recipe("demo", overrides=["degradations.samples=0"])
     assert "degradations" not in {stage.name for stage in all_stages(recipe)}
+
+
+def test_the_bench_is_told_which_forms_could_not_be_made_and_why(recipe: Recipe) -> None:
+    less = recipe.without_form("artifacts/rep_cnn-openvino-fp32", reason="no operator")
+    told = stage(less, "bench").arguments["left_out"]
+    assert {(item.runtime, item.model.name, reason) for item, reason in told} == {
+        ("openvino", "rep_cnn", "no operator")
+    }
+    assert "left_out" not in stage(recipe, "bench").arguments, "the bench of an older run stays whole"

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from deploy.explain import METHODS, energy_inside, explain, pointing_game, squares
 from deploy.explain.marks import agreement
-from deploy.explain.page import told
+from deploy.explain.page import table, told
 from deploy.explain.picture import CAPTION, GAP, Panel, sheet
 from deploy.explain.picture import SIDE as SHOWN
 from deploy.explain.record import ExplainRecord, Scores
@@ -127,7 +127,7 @@ def test_the_command_explains_photos_and_scores_maps_of_simulated_blends(tmp_pat
     assert look.method == "occlusion" and f"strongest at {look.peak[0]}, {look.peak[1]}" in result.stdout
     [scores] = record.scores
     assert scores.images == 5 and scores.groups == 5 and 0 < scores.chance < 1
-    assert scores.gain is None and told(scores) in result.stdout
+    assert scores.agreement is None and not record.changes and told(scores) in result.stdout
     page = (out / "explain.html").read_text()
     assert "photo.png" in page and "data:image/png;base64," in page and "simulated images only" in page
     as_json = CliRunner().invoke(app, ["explain", "simulated-64", str(photo), "--json"])
@@ -146,9 +146,15 @@ def test_a_peak_no_better_than_chance_is_called_so():
         energy=0.2,
         energy_ci=None,
         chance=0.25,
+        pointing_over_ci=(-0.15, 0.05),
+        energy_over_ci=(0.01, 0.02),
     )
     assert scores.beats_chance is False and "not shown to be better than chance" in told(scores)
-    assert scores.model_copy(update={"pointing_ci": None}).beats_chance is None
+    record = ExplainRecord(models=("a",), reference="a", scores=(scores,))
+    assert table(record).rows[0][-1] == "energy" and scores.concentrates
+    few = scores.model_copy(update={"pointing_over_ci": None})
+    assert few.beats_chance is None
+    assert table(record.model_copy(update={"scores": (few,)})).rows[0][-1] == "too few scenes"
 
 
 def test_wrong_values_are_one_line(tmp_path):

@@ -11,13 +11,15 @@ from typer.testing import CliRunner
 
 from deploy.explain.cam import ATTENTION, CAMS, checkpoint_subject
 from deploy.explain.images import explain_images, photo
+from deploy.explain.page import changes_table
 from deploy.explain.record import ExplainRecord
-from deploy.explain.scores import score_maps
-from deploy.explain.subject import views_of
+from deploy.explain.scores import Marks, mark_maps
+from deploy.explain.subject import Subject, View, views_of
 from distill.cli.app import app
 from distill.data.samples import Dataset, Sample
 from distill.errors import EdgeproofError
 from distill.preprocess import PreprocessSpec
+from distill.task import BINARY
 from distill.training.checkpoint import load_weights, save_weights
 from students import build_student
 from teachers import build_teacher
@@ -94,9 +96,8 @@ def test_class_activation_maps_point_at_planted_traces(learned: Path, altered: D
         subject.name == "student" and subject.form == "torch fp32" and "simulated" in (subject.caution or "")
     )
     views = views_of([subject], [*CAMS])
-    found = {
-        s.method: s for s in score_maps(views, altered, samples=24, reference=subject.name, progress=nothing)
-    }
+    marks = mark_maps(views, altered, samples=24, reference=subject.name, progress=nothing)
+    found = {scores.method: scores for scores in marks.scores()}
     chance = PATCH**2 / SIDE**2
     for method in ("gradcam", "hirescam", "layercam"):
         scores = found[method]
@@ -158,12 +159,44 @@ def test_models_stand_beside_each_other_in_one_table(learned: Path, teacher: Pat
         ("attention", "teacher"),
     ]  # fmt: skip
     quick = [view for view in views if view.method != "occlusion"]
-    found = score_maps(quick, altered, samples=4, reference="student", progress=nothing)
-    by = {(scores.model, scores.method): scores for scores in found}
+    marks = mark_maps(quick, altered, samples=6, reference="student", progress=nothing)
+    by = {(scores.model, scores.method): scores for scores in marks.scores()}
     own, other = by["student", "hirescam"], by["teacher", "hirescam"]
-    assert own.gain is None and own.agreement is None
-    assert other.gain == pytest.approx(other.pointing - own.pointing) and -1 <= other.agreement <= 1
-    assert by["teacher", "attention"].gain is None, "the student has none to compare with"
+    assert own.agreement is None and -1 <= other.agreement <= 1
+    low, high = other.agreement_ci
+    assert low <= other.agreement <= high
+    [change] = marks.changes([("student", "teacher")])  # by attention there is nothing to compare with
+    assert (change.before, change.after, change.method) == ("student", "teacher", "hirescam")
+    assert change.pointing == pytest.approx(other.pointing - own.pointing)
+    assert change.energy == pytest.approx(other.energy - own.energy)
+    [back] = marks.changes([("teacher", "student")])
+    assert back.pointing_ci == pytest.approx([-end for end in reversed(change.pointing_ci)])
+
+
+def test_a_change_is_paired_by_image_and_drawn_over_scenes():
+    """Of 40 images in 10 scenes each gains a fixed bit: the pairing removes how much they differ."""
+    subject = checkpoint_like("before"), checkpoint_like("after")
+    views = tuple(View(each, "occlusion") for each in subject)
+    energy = np.random.default_rng(0).random(40)
+    values = np.full((40, 2, 4), np.nan)
+    values[:, 0, :3] = np.stack([np.zeros(40), energy, np.full(40, 0.25)], axis=1)
+    values[:, 1, :3] = np.stack([np.arange(40) % 4 == 0, energy + 0.1, np.full(40, 0.25)], axis=1)
+    marks = Marks(views, values, tuple(str(n // 4) for n in range(40)), "before")
+    [change] = marks.changes([("before", "after")])
+    assert (change.images, change.groups) == (40, 10)
+    assert change.energy == pytest.approx(0.1) and change.energy_ci == pytest.approx((0.1, 0.1))
+    assert change.pointing == 0.25 and change.pointing_ci == (0.25, 0.25), "one of four in every scene"
+    [none] = marks.changes([("before", "before")])
+    assert none.pointing == 0 and none.energy_ci == (0, 0)
+    rows = changes_table([change, none]).rows
+    assert rows[0][-1] == "hits more, more energy inside" and rows[1][-1] == "no change shown"
+    few = change.model_copy(update={"pointing_ci": None})
+    assert changes_table([few]).rows[0][-1] == "too few scenes"
+
+
+def checkpoint_like(name: str) -> Subject:
+    """A model that is never asked."""
+    return Subject(name=name, form="", spec=SPEC, task=BINARY, ask=lambda pixels: pixels, threshold=0.5)
 
 
 def test_a_run_shows_what_distillation_and_int8_do_to_maps(finished_run: Path, tmp_path):
@@ -179,8 +212,15 @@ def test_a_run_shows_what_distillation_and_int8_do_to_maps(finished_run: Path, t
     assert occlusion.keys() == set(record.models)
     assert occlusion["small_cnn INT8 nncf"].agreement > 0.3, "INT8 looks where FP32 does, noise would give 0"
     assert {scores.model for scores in record.scores if scores.method == ATTENTION} == {"teacher"}
+    steps = {(change.before, change.after) for change in record.changes if change.method == "occlusion"}
+    distilled = "small_cnn distilled"
+    assert steps == {
+        ("small_cnn alone", distilled), (distilled, "small_cnn INT8 ort"), (distilled, "small_cnn INT8 nncf")
+    }  # fmt: skip
+    assert {change.after for change in record.changes if change.method == "hirescam"} == {distilled}
     page = (tmp_path / "explain.html").read_text()
-    assert "agrees with small_cnn distilled" in page and "data:image/png;base64," in page
+    assert "agrees with small_cnn distilled" in page and "What each step changed" in page
+    assert "data:image/png;base64," in page
     assert "small_cnn INT8 ort" in result.stdout
 
 

@@ -29,7 +29,8 @@ def write_clip(
     path: Path, pictures, *, fps=10, codec="ffv1", times=None, turn=0, mirror=False, gop=12
 ) -> Path:
     """Write pictures uint8 ``[H, W, 3]`` as a clip; ``times`` are their seconds where they are not even."""
-    with av.open(str(path), "w") as container:
+    named = str(path) if isinstance(path, Path) else path
+    with av.open(named, "w", format=None if isinstance(path, Path) else "matroska") as container:
         stream = None
         for number, picture in enumerate(pictures):
             if stream is None:
@@ -184,6 +185,43 @@ def test_what_is_no_video_is_one_line(tmp_path):
         assert said in str(caught.value) and name in str(caught.value) and "\n" not in str(caught.value)
     with pytest.raises(EdgeproofError, match="frames: found 0, expected at least 1"):
         Sampling(frames=0)
+
+
+class Pipe:
+    """A file that cannot be sought in, as a camera or a service writes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("wb")
+
+    def write(self, data: bytes) -> int:
+        return self.file.write(data)
+
+
+def test_a_clip_whose_header_knows_no_duration_is_sampled_over_its_whole_length(tmp_path):
+    pipe = Pipe(tmp_path / "a.mkv")
+    write_clip(pipe, flat(np.linspace(0, 250, 80)))
+    pipe.file.close()
+    with open_clip(tmp_path / "a.mkv") as clip:
+        assert clip.duration_s == pytest.approx(7.9, abs=0.11)
+        found = list(clip.frames(Sampling(frames=4)))
+    assert [frame.time_s for frame in found] == pytest.approx([0, 2, 4, 6], abs=0.11)
+    assert not clip.cautions
+
+
+def test_a_song_with_a_cover_holds_no_moving_pictures(tmp_path):
+    samples = np.zeros((1, 1024), np.float32)
+    cover = np.full((SIDE, SIDE, 3), 200, np.uint8)
+    with av.open(str(tmp_path / "song.m4a"), "w", format="mp4") as container:
+        sound, picture = container.add_stream("aac", rate=8000), container.add_stream("mjpeg", rate=1)
+        picture.width, picture.height, picture.pix_fmt = SIDE, SIDE, "yuvj420p"
+        picture.disposition = av.stream.Disposition.attached_pic
+        silence = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        silence.sample_rate = 8000
+        container.mux([*sound.encode(silence), *sound.encode(None)])
+        frame = av.VideoFrame.from_ndarray(cover, format="rgb24")
+        container.mux([*picture.encode(frame), *picture.encode(None)])
+    with pytest.raises(EdgeproofError, match=r"song\.m4a: holds .*audio.* and no moving pictures"):
+        judge_clip(grey_detector(), tmp_path / "song.m4a")
 
 
 def test_steadiness_of_what_is_known():

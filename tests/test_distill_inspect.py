@@ -39,7 +39,17 @@ def test_what_is_described(tmp_path):
         "groups": 3,
         "skipped": [{"path": "d", "reason": "broken"}],
         "problems": ["split 'all' has no real images"],
+        "advice": [],
     }
+
+
+def test_files_of_one_name_in_both_classes_are_offered_as_groups(tmp_path, capsys):
+    pairs = [Sample(f"{kind}/{n}.png", label) for label, kind in enumerate(("real", "fake")) for n in "abc"]
+    found = inspection_of(dataset(tmp_path, *pairs))
+    [advice] = found["advice"]
+    assert "3 file names stand in more than one class" in advice and "--set data.groups=stem" in advice
+    print_inspection(found, as_json=False)
+    assert f"advice      {advice}" in capsys.readouterr().out
 
 
 def test_problems_of_the_layout_come_first(tmp_path):

@@ -2,15 +2,15 @@
 
 from bench.attribution.record import UNKNOWN, Attributed, AttributionRecord
 from distill.page.blocks import Page, Section, Table, Text, columns
-from distill.page.formats import fixed, with_interval
+from distill.page.formats import fixed, of_data, with_interval
 
 
 def page_of(record: AttributionRecord) -> Page:
     """Scores in a table, and a matrix for each way to tell."""
-    simulated = ", simulated data" if record.simulated else ""
+    about = of_data(record.recipe, simulated=record.simulated)
     return Page(
-        title=f"edgeproof attribute: {record.recipe}{simulated}",
-        eyebrow=f"Which generator made it · {record.recipe}{simulated}",
+        title=f"edgeproof attribute: {about}",
+        eyebrow=f"Which generator made it · {about}",
         headline=headline(record),
         opening=[Text(told(record))],
         sections=[

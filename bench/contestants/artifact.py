@@ -16,6 +16,7 @@ from distill.errors import EdgeproofError
 from distill.forms import Precision, Runtime
 from distill.machine import processor, usable_threads
 from distill.optional import EXTRAS
+from distill.roster import Artifact
 
 NO_BF16 = "this CPU has no bf16 instructions"
 PRECISIONS: tuple[Precision, ...] = ("fp32", "bf16", "int8")
@@ -74,6 +75,14 @@ def artifact_contestants(
         for variant in _variants(base, bf16=bf16):
             found += _scopes(variant, folder, photos)
     return found
+
+
+def left_out_contestant(artifact: Artifact, *, reason: str, threads: int) -> Contestant:
+    """The row of an artifact that could not be made, which says why."""
+    return Contestant(
+        model=artifact.model.name, runtime=artifact.runtime, precision=artifact.precision, quantizer=artifact.quantizer,
+        input_size=artifact.size, threads=threads, make=_unmade, skip_reason=reason,
+    )  # fmt: skip
 
 
 def _timeable(folder: Path) -> Manifest:

@@ -1,28 +1,35 @@
 """What a run's bench times: the reference, every deployed network, and each of its artifacts. Torch-free by import."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from bench.contestant import Contestant
-from bench.contestants.artifact import artifact_contestants
+from bench.contestants.artifact import artifact_contestants, left_out_contestant
 from bench.contestants.reference import references_for
 from distill.data.storage import read_bytes
 from distill.machine import thread_count
 from distill.pipeline.runfolder import WEIGHTS, load_samples
 from distill.pipeline.stage import Run
-from distill.roster import Model, Roster
+from distill.roster import Artifact, Model, Roster
 
 _PHOTOS = 16
 
 
-def lineup(run: Run, roster: Roster) -> list[Contestant]:
-    """Everything that a run times, at every input size that it has artifacts of, each with its reference."""
+def lineup(run: Run, roster: Roster, *, left_out: Sequence[tuple[Artifact, str]] = ()) -> list[Contestant]:
+    """Everything that a run times, at every input size that it has artifacts of, each with its reference.
+
+    Args:
+        run: the run.
+        roster: the networks and artifacts.
+        left_out: artifacts that could not be made, and why: a row each that says so.
+    """
     threads, photos = thread_count(run.recipe.bench.threads), _photos(run)
     found = [
         contestant
         for model in roster.deployed
         for contestant in _of_model(run, roster, model, threads=threads, photos=photos)
     ]
-    return [*references_for(found, images=photos), *found]
+    lost = [left_out_contestant(item, reason=reason, threads=threads) for item, reason in left_out]
+    return [*references_for(found, images=photos), *found, *lost]
 
 
 def _of_model(

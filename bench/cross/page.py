@@ -6,7 +6,7 @@ from typing import Any
 from bench.cross.record import Cell, CrossRecord, RowOf
 from distill.page.blocks import Gallery, Page, Picture, Points, Section, Table, Text, columns
 from distill.page.charts import FAINT, INK, plain, png
-from distill.page.formats import NONE, with_interval
+from distill.page.formats import NONE, of_data, with_interval
 
 _CELL = 0.72  # inches
 
@@ -17,10 +17,10 @@ def page_of(record: CrossRecord) -> Page:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    simulated = ", simulated data" if record.simulated else ""
+    about = of_data(record.recipe, simulated=record.simulated)
     return Page(
-        title=f"edgeproof cross: {record.recipe}{simulated}",
-        eyebrow=f"Trained on some generators, tested on all · {record.recipe}{simulated}",
+        title=f"edgeproof cross: {about}",
+        eyebrow=f"Trained on some generators, tested on all · {about}",
         headline=headline(record),
         opening=[Text(told(record)), Points([said(record, model) for model in _models(record)])],
         sections=[

@@ -8,10 +8,11 @@ from bench.records.latency import Row
 from bench.report.arms import spread
 from bench.report.cells import RATIOS, latency, marks, speedups
 from bench.report.data import RunData
-from bench.report.entry import RUNTIMES, Entry
+from bench.report.entry import RUNTIMES, Entry, precision_title
+from deploy.quantizers import runtimes_of
 from distill.page.blocks import Points, Table, columns
 from distill.page.formats import NONE, count, fixed, signed, size, square, with_interval
-from distill.roster import Arm
+from distill.roster import Arm, left_out_of
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,20 @@ def students(run: RunData) -> Table | None:
 
 
 def left_out(run: RunData) -> Iterator[Points]:
-    """The optional students that could not be made, each with its reason."""
-    reasons = run.recipe.left_out if run.recipe else {}
-    if reasons:
-        yield Points([f"Left out: {name}. {reason}" for name, reason in reasons.items()], bad=True)
+    """The optional students, and the forms of others, that could not be made, each with its reason."""
+    if run.recipe is None:
+        return
+    told = [f"Left out: {name}. {reason}" for name, reason in run.recipe.left_out.items()]
+    forms: dict[tuple[str, str], list[str]] = {}
+    lost = left_out_of(run.recipe, runtimes=runtimes_of(run.recipe)) if run.recipe.forms_left_out else ()
+    for item, reason in lost:
+        title = f"{RUNTIMES[item.runtime]} {precision_title(item.precision, item.quantizer)}"
+        forms.setdefault((item.model.name, reason), []).append(
+            title if item.judged else f"{title} at {square(item.size)}"
+        )
+    told += [f"Left out: {name} in {', '.join(titles)}. {reason}" for (name, reason), titles in forms.items()]
+    if told:
+        yield Points(told, bad=True)
 
 
 def _fastest(run: RunData, name: str) -> Candidate | None:

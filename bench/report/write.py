@@ -15,6 +15,7 @@ from bench.report.verdict import judge
 from distill.files import write_bytes, write_text
 from distill.page import html, markdown
 from distill.page.blocks import Gallery, Page, Section, pictures_in
+from distill.page.formats import of_data
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,10 @@ def write_report(run: Path) -> ReportPaths:
 
 def title_of(run: RunData) -> str:
     """The run's name, what its data are, and when it was made."""
-    simulated = ", simulated data" if run.simulated else ""
     created = run.environment.created[:10] if run.environment else ""
-    return f"edgeproof report: {run.name}{simulated}{f', {created}' if created else ''}"
+    return (
+        f"edgeproof report: {of_data(run.name, simulated=run.simulated)}{f', {created}' if created else ''}"
+    )
 
 
 def _drawn(opening: Section) -> list[Section]:

@@ -6,7 +6,7 @@ from bench.search.halving import front
 from bench.search.record import Found, SearchRecord
 from distill.page.blocks import Block, Gallery, Page, Picture, Section, Table, Text, columns
 from distill.page.charts import FAINT, HUES, INK, axes, plain, png
-from distill.page.formats import NONE, count
+from distill.page.formats import NONE, count, of_data
 
 _MARKS = {"rep_cnn": "D", "small_cnn": "s", "mobilenet_v2": "o"}
 
@@ -17,10 +17,10 @@ def page_of(record: SearchRecord) -> Page:
     Raises:
         ImportError: matplotlib is not installed.
     """
-    simulated = ", simulated data" if record.simulated else ""
+    about = of_data(record.recipe, simulated=record.simulated)
     return Page(
-        title=f"edgeproof search: {record.recipe}{simulated}",
-        eyebrow=f"Search · {record.recipe}{simulated} · {record.machine.cpu_model}",
+        title=f"edgeproof search: {about}",
+        eyebrow=f"Search · {about} · {record.machine.cpu_model}",
         headline=headline(record),
         opening=[Text(told(record))],
         sections=[Section("Students", [*_picture(record), table(record)])],

@@ -35,9 +35,10 @@ class Explained(Frozen):
 class Scores(Frozen):
     """Maps of simulated images against the masks of what was altered, over ``groups`` scenes, with 95 % intervals.
 
-    ``chance`` is the mean share of the picture that masks cover: what a random peak would hit. Of several models,
-    ``agreement`` is the mean correlation with the reference's maps by the same method, and ``gain`` what the pointing game
-    has more than the reference's, paired; the reference itself has neither.
+    ``chance`` is the mean share of the picture that masks cover: what a random peak would hit, and how much of its energy a
+    flat map has inside; ``pointing_over_ci`` and ``energy_over_ci`` are intervals of what is above it, image by image. Of
+    several models, ``agreement`` is the mean correlation with the reference's maps by the same method; the reference
+    itself has none.
     """
 
     model: str
@@ -50,21 +51,45 @@ class Scores(Frozen):
     energy: float
     energy_ci: Interval | None
     chance: float
+    pointing_over_ci: Interval | None
+    energy_over_ci: Interval | None
     agreement: float | None = None
-    gain: float | None = None
-    gain_ci: Interval | None = None
+    agreement_ci: Interval | None = None
 
     @property
     def beats_chance(self) -> bool | None:
-        """Whether the pointing game's whole interval lies above chance; None without one."""
-        return None if self.pointing_ci is None else self.pointing_ci[0] > self.chance
+        """Whether the pointing game is shown to be above chance; None without an interval."""
+        return None if self.pointing_over_ci is None else self.pointing_over_ci[0] > 0
+
+    @property
+    def concentrates(self) -> bool | None:
+        """Whether more energy is shown to lie inside than a flat map's; None without an interval."""
+        return None if self.energy_over_ci is None else self.energy_over_ci[0] > 0
+
+
+class Change(Frozen):
+    """What a step from one model to another did to its maps of the same images: ``after`` minus ``before``, paired.
+
+    ``pointing`` and ``energy`` are mean differences over images, with 95 % intervals over ``groups`` scenes.
+    """
+
+    before: str
+    after: str
+    method: str
+    images: int
+    groups: int
+    pointing: float
+    pointing_ci: Interval | None
+    energy: float
+    energy_ci: Interval | None
 
 
 class ExplainRecord(Record):
-    """All images that were named, and the scores where masks were; ``models`` in the order of every table."""
+    """All images that were named, and where masks were the scores; ``models`` in the order of every table."""
 
     models: tuple[str, ...]
     reference: str
     images: tuple[Explained, ...] = ()
     scores: tuple[Scores, ...] = ()
+    changes: tuple[Change, ...] = ()
     cautions: tuple[str, ...] = ()

@@ -1,13 +1,14 @@
 """Maps of simulated images against the masks of what was altered in them, for several models at once. Torch-free."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from deploy.explain.images import Progress, Shown, image_of
 from deploy.explain.marks import agreement, energy_inside, pointing_game
-from deploy.explain.record import Scores
+from deploy.explain.record import Change, Interval, Scores
 from deploy.explain.subject import View
 from distill.data.samples import Dataset, Sample
 from distill.errors import EdgeproofError
@@ -24,10 +25,69 @@ def masked_samples(dataset: Dataset, *, most: int) -> list[Sample]:
     return [masked[row] for row in sorted(rows)]
 
 
-def score_maps(
+@dataclass(frozen=True)
+class Marks:
+    """What every view's map of every image was worth.
+
+    Attributes:
+        views: models and methods, ``V`` of them.
+        values: ``[N, V, 4]``: peak inside (1 or 0), energy inside, share that the mask covers, agreement with the map of the
+            reference by the same method (NaN where there is none).
+        groups: scene of each of the ``N`` images.
+        reference: name of the model that the others are compared with.
+    """
+
+    views: tuple[View, ...]
+    values: Floats
+    groups: tuple[str, ...]
+    reference: str
+
+    def scores(self) -> tuple[Scores, ...]:
+        """Every view's mean over images, with intervals over scenes."""
+        return tuple(self._scores(place) for place in range(len(self.views)))
+
+    def changes(self, steps: Sequence[tuple[str, str]]) -> tuple[Change, ...]:
+        """What each step did, from one model's name to another's, by every method that both offer."""
+        return tuple(change for before, after in steps for change in self._changes(before, after))
+
+    def _scores(self, place: int) -> Scores:
+        view, (hits, energies, shares, same) = self.views[place], self.values[:, place].T
+        compared = bool(np.isfinite(same).all())
+        return Scores(
+            model=view.subject.name, form=view.subject.form, method=view.method,
+            images=len(hits), groups=self._scenes,
+            pointing=float(hits.mean()), pointing_ci=self._interval(hits),
+            energy=float(energies.mean()), energy_ci=self._interval(energies),
+            chance=float(shares.mean()),
+            pointing_over_ci=self._interval(hits - shares), energy_over_ci=self._interval(energies - shares),
+            agreement=float(same.mean()) if compared else None,
+            agreement_ci=self._interval(same) if compared else None,
+        )  # fmt: skip
+
+    def _changes(self, before: str, after: str) -> Iterator[Change]:
+        places = _places(self.views)
+        for method in dict.fromkeys(view.method for view in self.views):
+            if (before, method) in places and (after, method) in places:
+                old, new = (self.values[:, places[name, method]] for name in (before, after))
+                hits, energies = (new - old).T[:2]
+                yield Change(
+                    before=before, after=after, method=method, images=len(hits), groups=self._scenes,
+                    pointing=float(hits.mean()), pointing_ci=self._interval(hits),
+                    energy=float(energies.mean()), energy_ci=self._interval(energies),
+                )  # fmt: skip
+
+    @property
+    def _scenes(self) -> int:
+        return count_groups(self.groups, len(self.groups))
+
+    def _interval(self, values: Floats) -> Interval | None:
+        return bootstrap_mean(values, self.groups)
+
+
+def mark_maps(
     views: Sequence[View], dataset: Dataset, *, samples: int, reference: str, progress: Progress
-) -> list[Scores]:
-    """Score maps of generated images of which a part was altered against their masks, all views on the same images.
+) -> Marks:
+    """Hold maps of generated images of which a part was altered against their masks, all views on the same images.
 
     Args:
         views: models and methods.
@@ -50,25 +110,24 @@ def score_maps(
                 f"{view.subject.name}: its policy is tiles, and masks are of whole images; expected resize or center_crop"
             )
     others = [_reference_of(views, view, reference) for view in views]
-    marks = np.empty(
-        (len(chosen), len(views), 4)
-    )  # hit, energy, mask's share, agreement with the reference's map
+    values = np.empty((len(chosen), len(views), 4))
     for number, sample in enumerate(chosen):
-        marks[number] = _marks_of(views, image_of(dataset, sample), others)
+        values[number] = _marks_of(views, image_of(dataset, sample), others)
         progress(number + 1, len(chosen))
-    groups = [sample.group or sample.path for sample in chosen]
-    return [
-        _scores(view, marks[:, place], None if other is None else marks[:, other], groups)
-        for place, (view, other) in enumerate(zip(views, others, strict=True))
-    ]
+    groups = tuple(sample.group or sample.path for sample in chosen)
+    return Marks(tuple(views), values, groups, reference)
+
+
+def _places(views: Sequence[View]) -> dict[tuple[str, str], int]:
+    """Model and method → where the view stands."""
+    return {(view.subject.name, view.method): place for place, view in enumerate(views)}
 
 
 def _reference_of(views: Sequence[View], view: View, reference: str) -> int | None:
     """The place of the reference's view by the same method; None for the reference itself."""
     if view.subject.name == reference:
         return None
-    places = {(other.subject.name, other.method): place for place, other in enumerate(views)}
-    return places.get((reference, view.method))
+    return _places(views).get((reference, view.method))
 
 
 def _marks_of(views: Sequence[View], image: Shown, others: Sequence[int | None]) -> Floats:
@@ -84,18 +143,3 @@ def _marks_of(views: Sequence[View], image: Shown, others: Sequence[int | None])
         if other is not None and maps[other].shape == heat.shape:
             found[place, 3] = agreement(heat, maps[other])
     return found
-
-
-def _scores(view: View, own: Floats, other: Floats | None, groups: list[str]) -> Scores:
-    hits, energies, shares, same = own.T
-    gains = None if other is None else hits - other[:, 0]
-    return Scores(
-        model=view.subject.name, form=view.subject.form, method=view.method,
-        images=len(hits), groups=count_groups(groups, len(groups)),
-        pointing=float(hits.mean()), pointing_ci=bootstrap_mean(hits, groups),
-        energy=float(energies.mean()), energy_ci=bootstrap_mean(energies, groups),
-        chance=float(shares.mean()),
-        agreement=float(same.mean()) if np.isfinite(same).all() else None,
-        gain=None if gains is None else float(gains.mean()),
-        gain_ci=None if gains is None else bootstrap_mean(gains, groups),
-    )  # fmt: skip

@@ -6,13 +6,26 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from deploy.stages.forms import making
 from distill.pipeline.runfolder import EVALUATED, WEIGHTS, save_arrays
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Artifact, Model
 
 
 def export_model(run: Run, progress: Progress, *, model: Model, artifacts: tuple[Artifact, ...]) -> None:
-    """Export ``model`` at the artifacts' size, and keep what those that are judged say."""
+    """Export ``model`` at the artifacts' size, and keep what those that are judged say.
+
+    Raises:
+        EdgeproofError: it cannot be exported, or a runtime refuses it: then with that ``form`` (:mod:`deploy.stages.forms`).
+    """
+    with making(run, artifacts):
+        _export(run, model, artifacts)
+        for artifact in artifacts:
+            if artifact.judged:
+                keep_predictions(run, artifact)
+
+
+def _export(run: Run, model: Model, artifacts: tuple[Artifact, ...]) -> None:
     from deploy.interface import export
     from distill.evaluation.choice import choice_of
     from distill.models import load_model
@@ -32,9 +45,6 @@ def export_model(run: Run, progress: Progress, *, model: Model, artifacts: tuple
         data=data_name(run),
         parent=choice.weights,
     )
-    for artifact in artifacts:
-        if artifact.judged:
-            keep_predictions(run, artifact)
 
 
 def keep_predictions(run: Run, artifact: Artifact) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from deploy.artifact import RepairRecord, read_manifest
 from deploy.stages.calibration import calibration_images
 from deploy.stages.export import keep_predictions, probabilities_of
+from deploy.stages.forms import making
 from distill.pipeline.stage import Progress, Run
 from distill.roster import Artifact
 
@@ -34,10 +35,11 @@ def quantize_model(
         like: the judged form of one that serves the latency bench alone, whose layers in float it takes over, and whose
             form, though another may be faster at this size: the file that is timed computes as the one that is judged.
     """
-    if artifact.judged:
-        _make_judged(run, progress, artifact, lesson=lesson)
-    else:
-        _make_timed(run, artifact, like=like)
+    with making(run, [artifact]):
+        if artifact.judged:
+            _make_judged(run, progress, artifact, lesson=lesson)
+        else:
+            _make_timed(run, artifact, like=like)
 
 
 def _make_judged(run: Run, progress: Progress, artifact: Artifact, *, lesson: "Lesson | None") -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.runtime import Detector
+from deploy.video.faces import FindFace
 from deploy.video.frames import Sampling
 from deploy.video.judge import judge_clip
 from deploy.video.timeline import write_timeline
@@ -12,13 +13,27 @@ from distill.preprocess import Policy
 
 
 def clip_answers(
-    detector: Detector, *, sampling: Sampling, policy: Policy | None = None, out: Path | None = None
+    detector: Detector,
+    *,
+    sampling: Sampling,
+    policy: Policy | None = None,
+    faces: Callable[[Path], FindFace] | None = None,
+    out: Path | None = None,
 ) -> Callable[[Path], dict[str, Any]]:
-    """What answers clips for :func:`deploy.predict.answers_for`; with ``out`` it writes a timeline of each there."""
+    """What answers clips for :func:`deploy.predict.answers_for`.
+
+    Args:
+        detector: see :func:`deploy.video.judge.judge_clip`, and so are the others.
+        sampling: which frames.
+        policy: of the detector.
+        faces: makes what finds the faces of one clip.
+        out: folder for a timeline of each.
+    """
     taken: set[str] = set()
 
     def answer(path: Path) -> dict[str, Any]:
-        record = judge_clip(detector, path, sampling=sampling, policy=policy)
+        finder = faces(path) if faces else None
+        record = judge_clip(detector, path, sampling=sampling, policy=policy, faces=finder)
         if out:
             write_timeline(record, out, stem=_free(path.name, taken))
         found: dict[str, Any] = {

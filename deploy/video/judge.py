@@ -1,6 +1,6 @@
 """One clip through a detector, frame by frame as it is decoded. Torch-free."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,11 +11,12 @@ from PIL import Image
 from deploy.cautions import cautions_about
 from deploy.prediction import answer_of
 from deploy.runtime import Detector
+from deploy.video.faces import Box, FindFace, cut_face
 from deploy.video.frames import Frame, Sampling, open_clip
 from deploy.video.record import ClipRecord, FrameAnswer
 from deploy.video.steadiness import detail_change, fine_detail, robust_mean, steadiness
 from distill.errors import EdgeproofError
-from distill.preprocess import Policy, PreprocessSpec
+from distill.preprocess import Pixels, Policy, PreprocessSpec
 
 Floats = npt.NDArray[np.float64]
 _USUAL = Sampling()
@@ -29,8 +30,11 @@ class _Seen:
     bursts: list[int] = field(default_factory=list)
     logits: list[Floats] = field(default_factory=list)
     details: list[float] = field(default_factory=list)
+    faces: list[Box | None] = field(default_factory=list)
+    faceless: int = 0
     last: npt.NDArray[np.float32] | None = None
     size: tuple[int, int] = (0, 0)
+    looked_at: tuple[int, int] = (0, 0)
     crops: int = 1
 
 
@@ -40,6 +44,7 @@ def judge_clip(
     *,
     sampling: Sampling = _USUAL,
     policy: Policy | None = None,
+    faces: FindFace | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> ClipRecord:
     """Judge a clip; of its pictures no more than one is held at a time, however long it is.
@@ -49,17 +54,21 @@ def judge_clip(
         path: the clip.
         sampling: which frames.
         policy: see :meth:`deploy.runtime.Detector.predict`.
+        faces: finds the face of a frame, which is looked at instead of the whole; a frame without one is left out.
         progress: told the seconds that have been decoded.
 
     Raises:
-        EdgeproofError: no video, one without pictures, or a model that answers no finite number.
+        EdgeproofError: no video, one without pictures, no face where faces were asked for, or a model that answers no finite
+            number.
     """
     spec, seen = detector.preprocessing(policy), _Seen()
     with open_clip(path) as clip:
         for frame in clip.frames(sampling):
-            _look(detector, frame, seen, spec=spec)
+            _look(detector, frame, seen, spec=spec, faces=faces)
             if progress:
                 progress(frame.time_s)
+        if not seen.times:
+            raise EdgeproofError(f"{path}: found no face in {seen.faceless} frames, expected one at least")
         duration_s, cautions = max(clip.duration_s, seen.times[-1]), tuple(clip.cautions)
     logits = np.array(seen.logits)
     if not np.isfinite(logits).all():
@@ -67,20 +76,40 @@ def judge_clip(
     about = (detector.caution,) if detector.caution else ()
     return _record(
         detector, seen, logits, path=path, duration_s=duration_s,
-        cautions=(*about, *cautions_about(spec, size=seen.size, crops=seen.crops), *cautions),
+        cautions=(*about, *cautions_about(spec, size=seen.looked_at, crops=seen.crops), *_faceless(seen), *cautions),
     )  # fmt: skip
 
 
-def _look(detector: Detector, frame: Frame, seen: _Seen, *, spec: PreprocessSpec) -> None:
-    crops = spec.apply(Image.fromarray(frame.pixels))
+def _faceless(seen: _Seen) -> Iterator[str]:
+    if seen.faceless:
+        yield f"{seen.faceless} of {seen.faceless + len(seen.times)} frames had no face and were left out"
+
+
+def _look(
+    detector: Detector, frame: Frame, seen: _Seen, *, spec: PreprocessSpec, faces: FindFace | None
+) -> None:
+    pixels, box = frame.pixels, None
+    if faces:
+        if (box := faces(frame)) is None:
+            seen.faceless, seen.last = seen.faceless + 1, None
+            return
+        pixels = cut_face(pixels, box)
+    crops = spec.apply(Image.fromarray(pixels))
     detail = fine_detail(crops[len(crops) // 2])
-    neighbour = seen.last is not None and seen.bursts[-1] == frame.burst
+    neighbour = seen.last is not None and (seen.bursts[-1], seen.faces[-1]) == (frame.burst, box)
     seen.details.append(detail_change(seen.last, detail) if neighbour and seen.last is not None else np.nan)
     seen.last, seen.crops = detail, len(crops)
-    seen.size = (frame.pixels.shape[1], frame.pixels.shape[0])
+    smallest = min(seen.looked_at, _size(pixels)) if seen.times else _size(pixels)
+    seen.size, seen.looked_at = _size(frame.pixels), smallest
+    seen.faces.append(box)
     seen.times.append(frame.time_s)
     seen.bursts.append(frame.burst)
     seen.logits.append(detector.run(crops).astype(np.float64).mean(axis=0))
+
+
+def _size(pixels: Pixels) -> tuple[int, int]:
+    height, width = pixels.shape[:2]
+    return width, height
 
 
 def _record(
@@ -113,9 +142,12 @@ def _record(
         duration_s=duration_s, width=seen.size[0], height=seen.size[1],
         steadiness=steadiness(series, chances, bursts, seen.details),
         frames=tuple(
-            FrameAnswer(time_s=time, burst=burst, logit=float(logit), probability=float(chance))
-            for time, burst, logit, chance in zip(seen.times, seen.bursts, series, chances, strict=True)
+            FrameAnswer(time_s=time, burst=burst, logit=float(logit), probability=float(chance), face=face)
+            for time, burst, logit, chance, face in zip(
+                seen.times, seen.bursts, series, chances, seen.faces, strict=True
+            )
         ),
+        faceless=seen.faceless,
         probabilities=dict(zip(manifest.labels, map(float, scores), strict=True)) if classes else None,
         cautions=cautions,
     )  # fmt: skip

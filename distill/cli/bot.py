@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from distill.cli.options import ModelsOption, RuntimeOption
 from distill.errors import EdgeproofError
 from distill.optional import require
 
@@ -13,11 +14,9 @@ TOKEN = "EDGEPROOF_BOT_TOKEN"
 
 
 def bot(
-    models: Annotated[Path | None, typer.Option(help="Folder of artifacts, beside the shipped ones.")] = None,
+    models: ModelsOption = None,
     model: Annotated[str | None, typer.Option(help="The model that answers (default: photos-128).")] = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
-    ] = None,
+    runtime: RuntimeOption = None,
     threads: Annotated[int, typer.Option(help="Pictures judged at once.", min=1)] = 2,
     per_minute: Annotated[int, typer.Option(help="Pictures of a user a minute.", min=1)] = 20,
     max_mb: Annotated[int, typer.Option(help="Megabytes of a picture; Telegram gives 20.", min=1)] = 20,

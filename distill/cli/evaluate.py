@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from distill.cli.dispatch import is_artifact, refuse_for_artifact, refuse_for_recipe, require_options
-from distill.cli.options import ColumnOption, JsonOption, SetOption, ThreadsOption
+from distill.cli.options import ColumnOption, JsonOption, RuntimeOption, SetOption, ThreadsOption
 
 
 def evaluate(
@@ -37,9 +37,7 @@ def evaluate(
     ] = None,
     layout: Annotated[str | None, typer.Option(help="The data set's layout (default: recognised).")] = None,
     columns: ColumnOption = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
-    ] = None,
+    runtime: RuntimeOption = None,
     threads: ThreadsOption = None,
     overrides: SetOption = None,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distill.cli.options import JsonOption
+from distill.cli.options import JsonOption, RuntimeOption
 from distill.errors import EdgeproofError
 from distill.plain import plain
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from deploy.explain.images import Shown
     from deploy.explain.record import ExplainRecord
     from deploy.explain.subject import View
+    from distill.cli.explain_models import Chosen
     from distill.data.samples import Dataset
 
 
@@ -52,22 +53,20 @@ def explain(
         Path | None,
         typer.Option(help="A simulated set, to score maps against its masks of what was altered."),
     ] = None,
-    samples: Annotated[int, typer.Option(help="Images of it, at most.", min=1)] = 100,
+    samples: Annotated[int, typer.Option(help="Images of it, at most.", min=1)] = 200,
     show: Annotated[int, typer.Option(help="Images of it that are drawn.", min=0)] = 4,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder for pictures, explain.html and explain.json.")
     ] = None,
     as_json: JsonOption = False,
-    runtime: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
-    ] = None,
+    runtime: RuntimeOption = None,
 ) -> None:
     """Show what in a photo an answer hangs on: by hiding parts of it, or from the inside of a network."""
     from deploy.explain.subject import views_of
     from distill.cli.explain_models import models_named, models_of_run
 
     given = list(paths or [])
-    subjects, reference = (
+    chosen = (
         models_of_run(run, student, layers=layers or [])
         if run
         else models_named(given[:1], beside or [], layers=layers or [], runtime=runtime)
@@ -76,10 +75,10 @@ def explain(
     photos = given if run else given[1:]
     if not photos and dataset is None:
         raise EdgeproofError("explain: neither photos nor --data were given, expected one of them")
-    views = views_of(subjects, methods or [])
+    views = views_of(chosen.subjects, methods or [])
     folder = None if as_json and out is None else out or Path("explained")
     record = _record(
-        views, _images(photos, dataset, show=show), dataset, samples=samples, reference=reference, out=folder
+        views, _images(photos, dataset, show=show), dataset, samples=samples, chosen=chosen, out=folder
     )
     _tell(record, as_json=as_json)
     if folder:
@@ -114,34 +113,35 @@ def _record(
     dataset: "Dataset | None",
     *,
     samples: int,
-    reference: str,
+    chosen: "Chosen",
     out: Path | None,
 ) -> "ExplainRecord":
     from deploy.explain.images import explain_images
     from deploy.explain.record import ExplainRecord
-    from deploy.explain.scores import score_maps
+    from deploy.explain.scores import mark_maps
     from distill.cli.progress import bar
 
     subjects = {view.subject.name: view.subject for view in views}
     with bar("explaining") as progress:
-        scores = (
-            score_maps(views, dataset, samples=samples, reference=reference, progress=progress)
+        marks = (
+            mark_maps(views, dataset, samples=samples, reference=chosen.reference, progress=progress)
             if dataset
-            else []
+            else None
         )
         found = explain_images(views, images, out=out, progress=progress)
     cautions = dict.fromkeys(subject.caution for subject in subjects.values() if subject.caution)
     return ExplainRecord(
         models=tuple(subjects),
-        reference=reference,
+        reference=chosen.reference,
         images=tuple(found),
-        scores=tuple(scores),
+        scores=marks.scores() if marks else (),
+        changes=marks.changes(chosen.steps) if marks else (),
         cautions=tuple(cautions),
     )
 
 
 def _tell(record: "ExplainRecord", *, as_json: bool) -> None:
-    from deploy.explain.page import said, table, told
+    from deploy.explain.page import said, tables, told
     from distill.page.terminal import console, drawn
 
     if as_json:
@@ -153,7 +153,8 @@ def _tell(record: "ExplainRecord", *, as_json: bool) -> None:
     if len(record.scores) == 1:
         typer.echo(told(record.scores[0]))
     elif record.scores:
-        console().print(drawn(table(record)))
+        for block in tables(record):
+            console().print(drawn(block))
 
 
 def _write(record: "ExplainRecord", folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """The models that ``edgeproof explain`` shows beside each other: by their paths and names, or those of a run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,24 @@ if TYPE_CHECKING:
     from deploy.explain.subject import Subject
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Models to show beside each other.
+
+    Attributes:
+        subjects: in the order of tables.
+        reference: the one whose maps those of the others are compared with.
+        steps: from one to another, by their names: what they change is told.
+    """
+
+    subjects: "tuple[Subject, ...]"
+    reference: str
+    steps: tuple[tuple[str, str], ...]
+
+
 def models_named(
     given: Sequence[Path], beside: Sequence[str], *, layers: Sequence[str], runtime: str | None
-) -> "tuple[list[Subject], str]":
+) -> Chosen:
     """The model that was given and those beside it; the first is what the others are compared with.
 
     Raises:
@@ -31,7 +47,8 @@ def models_named(
     for name in names:
         if names.count(name) > 1:
             raise EdgeproofError(f"--with: {name} is there twice, expected different models")
-    return subjects, names[0]
+    first, *others = names
+    return Chosen(tuple(subjects), first, tuple((first, other) for other in others))
 
 
 def _opened(model: str, *, layers: Sequence[str], runtime: str | None) -> "Subject":
@@ -63,8 +80,10 @@ def _opened(model: str, *, layers: Sequence[str], runtime: str | None) -> "Subje
     return checkpoint_subject(path, layers=layers)
 
 
-def models_of_run(run: Path, student: str | None, *, layers: Sequence[str]) -> "tuple[list[Subject], str]":
+def models_of_run(run: Path, student: str | None, *, layers: Sequence[str]) -> Chosen:
     """Teacher, student alone, distilled, and its INT8 forms; the distilled one is what the others are compared with.
+
+    The steps are distillation, from the student alone, and each way to INT8.
 
     Raises:
         EdgeproofError: no such student, or a run that has not come that far.
@@ -92,8 +111,13 @@ def models_of_run(run: Path, student: str | None, *, layers: Sequence[str]) -> "
         )
         for model in networks
     ]  # fmt: skip
-    for artifact in roster.artifacts_of(chosen):
-        if artifact.judged and artifact.precision == "int8":
-            detector = Detector.load(run / artifact.folder, runtime=artifact.runtime)
-            subjects.append(artifact_subject(detector, name=f"{chosen.name} INT8 {artifact.quantizer}"))
-    return subjects, names[chosen.key]
+    int8 = {
+        f"{chosen.name} INT8 {artifact.quantizer}": artifact
+        for artifact in roster.artifacts_of(chosen)
+        if artifact.judged and artifact.precision == "int8"
+    }
+    for name, artifact in int8.items():
+        detector = Detector.load(run / artifact.folder, runtime=artifact.runtime)
+        subjects.append(artifact_subject(detector, name=name))
+    distilled, alone = names[chosen.key], names[f"{chosen.name}/alone"]
+    return Chosen(tuple(subjects), distilled, ((alone, distilled), *((distilled, name) for name in int8)))

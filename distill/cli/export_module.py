@@ -23,7 +23,7 @@ def export_module(
     std: str | None,
     name: str | None,
 ) -> None:
-    """Write the artifact, and say what was assumed of its input and weights.
+    """Write the artifact, and say what was assumed of its input and weights; without the form that OpenVINO refuses.
 
     Args:
         module: ``timm:NAME``, ``torchvision:NAME`` or ``package.module:factory``.
@@ -46,12 +46,21 @@ def export_module(
     network = load_module(module, size=size, num_logits=task.num_logits, weights=weights)
     called = name or module.partition(":")[2]
     parent = sha256(weights) if weights else None
-    export(network, spec, out=out, task=task, name=called, parent=parent)
+    refused = ""
+    try:
+        export(network, spec, out=out, task=task, name=called, parent=parent)
+    except EdgeproofError as error:
+        if error.runtime != "openvino":
+            raise
+        refused = str(error)
+        export(network, spec, out={"onnxruntime": out}, task=task, name=called, parent=parent)
     shown = {"mean": spec.mean, "std": spec.std}
     numbers = ", ".join(f"{key} {' '.join(f'{one:g}' for one in value)}" for key, value in shown.items())
     typer.echo(
         f"{out}: {called}, {task.num_logits} logit{'s' * (task.num_logits > 1)}, {size}x{size} pixels, {numbers}"
     )
+    if refused:
+        typer.echo(f"edgeproof: warning: without OpenVINO's form: {refused}", err=True)
     if weights is None and is_untrained(module):
         typer.echo(
             "edgeproof: warning: no --weights: the network is untrained, its answers mean nothing", err=True

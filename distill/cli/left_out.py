@@ -1,4 +1,7 @@
-"""Students that a run may do without (``optional``): one that cannot be made is told of, and the others go on."""
+"""What a run may do without: a form that a runtime refuses, and students that the recipe calls ``optional``.
+
+What cannot be made is told of, and the others go on.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -46,15 +49,39 @@ def _fits(recipe: "Recipe", names: list[str], check: Callable[["Recipe"], None])
 
 
 def after(recipe: "Recipe", error: EdgeproofError) -> "Recipe":
-    """The recipe to go on with after a stage of an optional student has failed.
+    """The recipe to go on with after a stage has failed: without one form of a network, or without an optional student.
 
     Raises:
-        EdgeproofError: ``error`` itself, where it was no such stage, or no other student is left.
+        EdgeproofError: ``error`` itself, where neither will do, or no other student is left.
     """
-    settings = recipe.students.get(error.student)
-    if settings is None or not settings.optional or len(recipe.students) == 1:
+    if rest := _without_form(recipe, error):
+        return rest
+    if not _is_optional(recipe, error.student) or len(recipe.students) == 1:
         raise error
     return _without(recipe, error.student, error)
+
+
+def _without_form(recipe: "Recipe", error: EdgeproofError) -> "Recipe | None":
+    """The recipe without the form that ``error`` is about; None if the network would have no other, or must have this one.
+
+    What a runtime lacks, nobody can mend in a recipe, so that any network does without it; a quantizer that fails may have
+    been given the wrong settings.
+    """
+    from distill.roster import TEACHER, roster_of
+
+    if not error.form or not (error.runtime or _is_optional(recipe, error.student)):
+        return None
+    reason = str(error).partition("\n")[0]
+    rest = recipe.without_form(error.form, reason=reason)
+    if all(item.model.name != (error.student or TEACHER) for item in roster_of(rest).judged):
+        return None
+    typer.echo(f"edgeproof: warning: left out {error.form}: {reason}", err=True)
+    return rest
+
+
+def _is_optional(recipe: "Recipe", student: str) -> bool:
+    settings = recipe.students.get(student)
+    return settings is not None and settings.optional
 
 
 def _without(recipe: "Recipe", name: str, error: EdgeproofError) -> "Recipe":

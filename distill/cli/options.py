@@ -23,3 +23,8 @@ ColumnOption = Annotated[
         "--column", metavar="KEY=NAME", help="Name a manifest's column, such as label=target (repeatable)."
     ),
 ]
+ModelsOption = Annotated[Path | None, typer.Option(help="Folder of artifacts, beside the shipped ones.")]
+RuntimeOption = Annotated[str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")]
+TrainingDataOption = Annotated[
+    Path | None, typer.Option(help="Folder below which trainings may name data sets; without it none start.")
+]

@@ -7,23 +7,19 @@ from typing import Annotated
 
 import typer
 
+from distill.cli.options import ModelsOption, RuntimeOption, TrainingDataOption
 from distill.errors import EdgeproofError
 from distill.optional import require
 
 
 def app(
-    models: Annotated[Path | None, typer.Option(help="Folder of artifacts, beside the shipped ones.")] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder below which trainings may name data sets; without it none start."),
-    ] = None,
+    models: ModelsOption = None,
+    data: TrainingDataOption = None,
     state: Annotated[Path, typer.Option(help="Folder of the page's own: jobs, runs, logs.")] = Path(
         "edgeproof-service"
     ),
     model: Annotated[str | None, typer.Option(help="The first choice (default: photos-128).")] = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
-    ] = None,
+    runtime: RuntimeOption = None,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
 ) -> None:

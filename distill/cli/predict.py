@@ -1,20 +1,21 @@
 """``edgeproof predict``: an artifact's word on photos. Needs no torch."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from distill.cli.dispatch import MANIFEST, is_artifact
-from distill.cli.options import JsonOption
+from distill.cli.options import JsonOption, RuntimeOption
 from distill.cli.sign import PublicKeyOption
 from distill.cli.terminate import stop_code
 from distill.cli.verbosity import is_quiet, quiet_libraries
 from distill.errors import EdgeproofError
 
 if TYPE_CHECKING:
+    from deploy.video.faces import FindFace
     from deploy.video.frames import Sampling
 
 _LOOK_EVERY_S = 0.5
@@ -40,9 +41,7 @@ def predict(
     policy: Annotated[
         str | None, typer.Option(help="resize, center_crop or tiles (default: the artifact's).")
     ] = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
-    ] = None,
+    runtime: RuntimeOption = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: the runtime's).")] = None,
     workers: Annotated[int | None, typer.Option(help="Photos judged side by side.")] = None,
     timeout: Annotated[
@@ -61,6 +60,15 @@ def predict(
         int | None, typer.Option(help="Of a video: frames, in bursts of eight evenly over it (default: 64).")
     ] = None,
     every: Annotated[int | None, typer.Option(help="Of a video: every n-th frame instead.")] = None,
+    faces: Annotated[
+        bool, typer.Option("--faces", help="Of a video: look at the largest face of each frame alone.")
+    ] = False,
+    face_boxes: Annotated[
+        Path | None,
+        typer.Option(
+            help="The same with faces that you found: a table with time_s, left, top, right, bottom."
+        ),
+    ] = None,
     timeline: Annotated[
         Path | None, typer.Option(help="Folder for a picture, a CSV and a JSON of each video over time.")
     ] = None,
@@ -70,7 +78,7 @@ def predict(
     from deploy.runtime import Detector
     from deploy.video.answer import clip_answers
 
-    sampling = _sampling(frames, every)
+    sampling, finder = _sampling(frames, every), _finder(faces, face_boxes)
     if csv:
         check_csv(csv)
     artifact, images = _artifact_and_photos(paths or [])
@@ -83,7 +91,9 @@ def predict(
         )  # fmt: skip
         if detector.caution:
             warn(f"caution: {detector.caution}")
-        clips = clip_answers(detector, sampling=sampling, policy=policy, out=timeline)  # type: ignore[arg-type]
+        if finder and _has_photo(photos):
+            warn("caution: faces are looked for in videos alone, photos are judged as a whole")
+        clips = clip_answers(detector, sampling=sampling, policy=policy, faces=finder, out=timeline)  # type: ignore[arg-type]
         extra = _provenance if provenance else None
         answers = answers_for(detector, photos, policy=policy, extra=extra, clips=clips)  # type: ignore[arg-type]
         classes = detector.manifest.labels if detector.manifest.task == "multiclass" else ()
@@ -128,6 +138,26 @@ def _sampling(frames: int | None, every: int | None) -> "Sampling":
     if frames is not None and every is not None:
         raise EdgeproofError("--frames and --every were given, expected one of them")
     return Sampling(every=every) if frames is None else Sampling(frames=frames)
+
+
+def _finder(faces: bool, table: Path | None) -> "Callable[[Path], FindFace] | None":
+    """What finds the faces of a clip, if that is asked for; complains before any work."""
+    if not faces and table is None:
+        return None
+    from deploy.video.faces import face_finder, faces_of_table
+
+    if table is None:
+        face_finder()
+        return lambda clip: face_finder()
+    faces_of_table(table, Path())
+    return lambda clip: faces_of_table(table, clip)
+
+
+def _has_photo(paths: Iterable[Path]) -> bool:
+    """Whether any is a photo, as far as they are known: those that are still to come are not."""
+    from deploy.video.suffixes import is_clip
+
+    return isinstance(paths, list) and not all(map(is_clip, paths))
 
 
 def _provenance(photo: Path) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def _execute(
     reporter: "Reporter | None",
     again: "Callable[[Recipe], list[Stage]] | None" = None,
 ) -> None:
-    """Run the stages; ``again`` lists those of the recipe without an optional student that could not be made."""
+    """Run the stages; ``again`` lists those of the recipe without a form or an optional student that could not be made."""
     from distill.cli.left_out import after
     from distill.pipeline.runner import run_stages
     from distill.pipeline.stage import Run

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from distill.cli.options import ColumnOption, JsonOption
+from distill.cli.options import ColumnOption, JsonOption, RuntimeOption
 from distill.cli.terminate import stopped
 
 
@@ -32,9 +32,7 @@ def score(
     ] = 2048,
     layout: Annotated[str | None, typer.Option(help="The data set's layout (default: recognised).")] = None,
     columns: ColumnOption = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
-    ] = None,
+    runtime: RuntimeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score every image of a data set into a table of Parquet files; what cannot be read goes into a table of its own."""

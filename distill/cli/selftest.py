@@ -5,15 +5,13 @@ from typing import Annotated
 
 import typer
 
-from distill.cli.options import JsonOption
+from distill.cli.options import JsonOption, RuntimeOption
 
 
 def selftest(
     artifact: Annotated[Path, typer.Argument(help="An artifact's folder, or the name of a shipped one.")],
     as_json: JsonOption = False,
-    runtime: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
-    ] = None,
+    runtime: RuntimeOption = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: the runtime's).")] = None,
 ) -> None:
     """Check that an artifact answers on this processor as it did where it was made. Needs no torch.

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from distill.cli.options import ModelsOption, RuntimeOption, TrainingDataOption
 from distill.cli.sign import PublicKeyOption
 from distill.optional import require
 
@@ -12,11 +13,8 @@ _PACKAGES = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 
 
 def serve(
-    models: Annotated[Path | None, typer.Option(help="Folder of artifacts, beside the shipped ones.")] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="Folder below which trainings may name data sets; without it none start."),
-    ] = None,
+    models: ModelsOption = None,
+    data: TrainingDataOption = None,
     state: Annotated[Path, typer.Option(help="Folder of the service's own: jobs, runs, logs.")] = Path(
         "edgeproof-service"
     ),
@@ -28,9 +26,7 @@ def serve(
     model: Annotated[
         str | None, typer.Option(help="The active model (default: the one set last, at first photos-128).")
     ] = None,
-    runtime: Annotated[
-        str | None, typer.Option(help="onnxruntime or openvino (default: what is there).")
-    ] = None,
+    runtime: RuntimeOption = None,
     workers: Annotated[int, typer.Option(help="Processes that answer.", min=1)] = 1,
     threads: Annotated[int | None, typer.Option(help="Threads of each (default: one a core).", min=1)] = None,
     jobs: Annotated[int, typer.Option(help="Trainings at the same time.", min=1)] = 1,

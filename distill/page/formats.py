@@ -5,6 +5,11 @@ from collections.abc import Sequence
 NONE = "–"
 
 
+def of_data(name: str, *, simulated: bool) -> str:
+    """What a page is about, and whether its images were simulated."""
+    return f"{name}, simulated data" if simulated else name
+
+
 def fixed(value: float | None, digits: int = 3) -> str:
     """A number with fixed digits, or a dash."""
     return NONE if value is None else f"{value:.{digits}f}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from distill.data.columns import ManifestColumns
 from distill.data.layouts import load_dataset
+from distill.data.layouts.groups import offer_stems
 from distill.data.pixels import Progress
 from distill.data.samples import GENERATED, REAL, UNLABELLED, Dataset
 from distill.machine import usable_threads
@@ -32,7 +33,7 @@ def read_folder(
 
 
 def inspection_of(dataset: Dataset) -> dict[str, Any]:
-    """Layout, counts per split, class and generator, groups, problems, and every file left out with its reason."""
+    """Layout, counts per split, class and generator, groups, problems, advice, and every file left out with its reason."""
     splits: dict[str, dict[str, int]] = {}
     for sample in dataset.samples:
         counts = splits.setdefault(sample.split or "all", {"real": 0, "fake": 0})
@@ -54,6 +55,7 @@ def inspection_of(dataset: Dataset) -> dict[str, Any]:
         "groups": len({s.group or s.path for s in dataset.samples}),
         "skipped": [{"path": item.path, "reason": item.reason} for item in dataset.skipped],
         "problems": [*dataset.problems, *empty],
+        "advice": [advice for advice in (offer_stems(dataset.samples),) if advice],
     }
 
 
@@ -71,6 +73,7 @@ def print_inspection(found: Mapping[str, Any], *, as_json: bool) -> None:
         print(f"left out    {counted(len(items), 'file')}: {printable(kind)}")
         _print_some("", (f"{item['path']}: {item['reason']}" for item in items))
     _print_some("problem", found["problems"])
+    _print_some("advice", found["advice"])
 
 
 def reason_kinds(skipped: Iterable[Mapping[str, str]]) -> dict[str, list[Mapping[str, str]]]:
