@@ -184,8 +184,7 @@ def test_a_damaged_model_is_left_out_of_the_list(telegram: FakeTelegram, tmp_pat
 def test_updates_that_are_none_stop_nothing(telegram: FakeTelegram, tmp_path: Path) -> None:
     nonsense: list[Any] = [
         {}, {"message": None}, {"message": "text"}, {"message": []}, {"inline_query": {}}, {"poll": 5},
-        {"callback_query": {"id": 1}}, {"message": {"message_id": "x"}}, {"x": "y" * 100_000}, {"update_id": "x"},
-        {"update_id": None}, {"update_id": -(2**70)},
+        {"callback_query": {"id": 1}}, {"message": {"message_id": "x"}}, {"x": "y" * 100_000},
     ]  # fmt: skip
     for number, update in enumerate(nonsense):
         telegram.updates.append({"update_id": number, **update})

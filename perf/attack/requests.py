@@ -141,6 +141,7 @@ def send_all(
         ):
             found = finding_in(answer, seconds)
             row.tried, row.survived = row.tried + 1, row.survived + (not found)
+            row.slowest_s = max(row.slowest_s, seconds)  # of the clock, what it waits for included
             row.told, row.decoded = row.told + 1, row.decoded + answer.startswith(b"HTTP/1.1 2")
             if found:
                 table.find(AREA, f"{found} to {raw[:300]!r}")
