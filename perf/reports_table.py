@@ -20,7 +20,7 @@ SYSTEMS: Final = {
     "resnet18-head": "ResNet18, frozen, head trained",
     "resnet18-all": "ResNet18, all layers",
     "mobilenet_v2": "MobileNetV2 with `pos_weight`",
-    "vit": "a vision transformer (ViT-Tiny)",
+    "vit": "a vision transformer (XCiT-Nano)",
     "logistic": "CNN embeddings, logistic regression",
     "linear_svm": "CNN embeddings, linear SVM",
     "rbf_svm": "CNN embeddings, RBF SVM",
