@@ -7,16 +7,22 @@ from pathlib import Path
 import pytest
 from service_fixture import running, settings_in
 
+from deploy.service.protocol import ImpatientProtocol
 from perf.attack.requests import AREA, finding_in, requests, send_all
 from perf.attack.table import Table
 
 COUNT = 150
 
 
+class Hasty(ImpatientProtocol):
+    headers_s = 1.0
+
+
 def test_damaged_requests_survive(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "data").mkdir()
     table = Table(seed=1)
-    with running(settings_in(tmp_path, data=tmp_path / "data", request_s=2.0)) as client:
+    settings = settings_in(tmp_path, data=tmp_path / "data", request_s=1.0)
+    with running(settings, protocol=Hasty) as client:
         address = (client.base_url.host, int(client.base_url.port or 0))
         send_all(table, address, count=COUNT, rng=random.Random(1))
     assert table.findings == []

@@ -17,6 +17,7 @@ from deploy.service.settings import Settings
 from deploy.service.store import Store
 from deploy.shipped import shipped_artifacts
 from distill.errors import EdgeproofError
+from perf.attack.requests import answer_of
 
 INFER = "/v2/models/photos-128/infer"
 DIGITS = "9" * 5000
@@ -201,6 +202,18 @@ def test_a_damaged_state_is_one_line(tmp_path: Path) -> None:
 def test_a_time_without_an_end_is_one_line(tmp_path: Path, option: str) -> None:
     told = one_line_error(edgeproof("serve", "--state", tmp_path / "s", option, "inf", "--port", 0))
     assert "found inf, Input should be a finite number" in told
+
+
+def test_a_body_that_is_no_http_leaves_no_traceback(
+    client: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The application would answer on a connection that was closed under it."""
+    raw = b"POST /nowhere HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    with caplog.at_level("INFO"):
+        answer, _ = answer_of((client.base_url.host, int(client.base_url.port or 0)), raw)
+        assert client.get("/v2/health/live").status_code == 200
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 def test_requests_are_json_in_the_log(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:

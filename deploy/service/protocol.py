@@ -31,6 +31,13 @@ class ImpatientProtocol(_Base):  # type: ignore[misc]
         else:
             self._disarm()
 
+    def send_400_response(self, msg: str) -> None:
+        """Say that this is no HTTP; what an application that has begun with it would say has nowhere to go."""
+        super().send_400_response(msg)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for."""
         self._disarm()

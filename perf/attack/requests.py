@@ -122,9 +122,11 @@ def attack_service(
         if resident > MOST_BYTES:
             table.find(AREA, f"{resident / 1e9:.2f} GB afterwards")
         log = service.log.read_text(errors="replace")
-    lines = [line for line in log.splitlines() if '"traceback"' in line or line.startswith("Traceback")]
-    for line in lines[:20]:
-        table.find(AREA, f"in the log: {line[-600:]}")
+    for line in [line for line in log.splitlines() if '"traceback"' in line or line.startswith("Traceback")][
+        :20
+    ]:
+        told = str(json.loads(line)["traceback"]).splitlines()[-1] if line.startswith("{") else line
+        table.find(AREA, f"in the log: {told}")
     if service.process.returncode != 0:
         table.find(AREA, f"the service ended with exit code {service.process.returncode}")
 
