@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from distill.optional import require
+
 STORE_BYTES = 100 * 2**20
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -58,9 +60,7 @@ class Nodes:
 
     def _processes(self) -> list[tuple[int, str]]:
         """All that descend from the cluster's process, itself included."""
-        import psutil
-
-        found = []
+        psutil, found = require("psutil"), []
         root = psutil.Process(self.process.pid)
         for process in (root, *root.children(recursive=True)):
             with suppress(psutil.Error):
@@ -90,8 +90,7 @@ def ray_nodes(count: int) -> Iterator[Nodes]:
 
 def _end(process: "subprocess.Popen[str]", folder: str) -> None:
     """Ask, wait, and kill what is left: Ray's processes name the folder or were started by one that does."""
-    import psutil
-
+    psutil = require("psutil")
     started = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
     assert process.stdin
     with suppress(OSError):

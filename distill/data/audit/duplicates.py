@@ -24,7 +24,7 @@ Numbers = npt.NDArray[Any]
 Pairs = tuple[Rows, Rows]
 
 MOST_PHASH, MOST_DHASH, LEAST_CORRELATION = 4, 8, 0.97
-_CROWD = 64  # images that may share a band by chance: beyond it, wider bands are quicker
+_CROWD = 256  # images that may share a band by chance: beyond it, wider bands are quicker
 _WINDOW = 1000  # neighbours that are compared in an overfull band
 _CHUNK = 1 << 16  # rows at once: what the processor's cache holds
 _CLASS_KINDS, _SETTLED = 1 << 20, 1 << 21  # beyond all kinds of split and class
