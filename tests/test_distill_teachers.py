@@ -24,6 +24,7 @@ from distill.stages.listening import open_sources
 from distill.stages.sources import shown_views, sources_of
 from distill.stages.teacher import cache_outputs
 from distill.stages.training import taught_pixels
+from distill.training import inference
 from distill.training.batches import BatchDataset, plain_loader
 from distill.training.checkpoint import save_weights
 from distill.training.inference import predict, write_cache
@@ -203,6 +204,27 @@ def test_the_teacher_is_asked_frozen_and_told_how_far_it_is(pixels, tmp_path):
     assert not net.training and not any(parameter.requires_grad for parameter in net.parameters())
     first = Cached(tmp_path / "o", key=KEY).outputs(*ROWS)  # no dropout
     torch.testing.assert_close(first.logits, asked(net, pixels, *ROWS).logits)
+
+
+class Elsewhere:
+    """Other machines: they get copies of the work and of its parts, and answer in another order."""
+
+    def map(self, work, parts):
+        for part in reversed(list(parts)):
+            yield pickle.loads(pickle.dumps(work))(pickle.loads(pickle.dumps(part)))
+
+
+def test_machines_that_share_the_work_keep_the_same(net, pixels, tmp_path, monkeypatch):
+    monkeypatch.setattr(inference, "_BATCHES", 1)
+    for sample, image in zip(pixels.samples, pixels.cache, strict=True):
+        Image.fromarray(image).save(tmp_path / sample.path)
+    source, key = (
+        replace(pixels, root=tmp_path),
+        replace(KEY, views=Views(count=3, flips=True, seed=4, fixed=True), augmentation=STRONG),
+    )
+    write_cache(net, source, key=key, path=tmp_path / "here", batch_size=3)
+    write_cache(net, source, key=key, path=tmp_path / "there", batch_size=3, engine=Elsewhere())
+    assert (tmp_path / "there").read_bytes() == (tmp_path / "here").read_bytes()
 
 
 def test_an_aborted_question_leaves_nothing(net, pixels, tmp_path):

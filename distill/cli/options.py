@@ -28,3 +28,12 @@ RuntimeOption = Annotated[str | None, typer.Option(help="onnxruntime or openvino
 TrainingDataOption = Annotated[
     Path | None, typer.Option(help="Folder below which trainings may name data sets; without it none start.")
 ]
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="local: processes of this machine; ray: a Ray cluster (extra scale).")
+]
+AddressOption = Annotated[
+    str,
+    typer.Option(
+        "--address", metavar="HOST:PORT", help="The Ray cluster (default: one of its own, on this machine)."
+    ),
+]

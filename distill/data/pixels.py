@@ -1,7 +1,7 @@
 """Samples → pixels: decoded once into memory when they fit, otherwise on the fly; bad files are left out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,11 @@ class PixelSource:
             pixels: Pixels = self.cache[index]
             return pixels
         return decode(self.root, self.samples[index], spec=self.spec)
+
+    def stretch(self, start: int, stop: int) -> "PixelSource":
+        """The samples from ``start`` to ``stop`` alone."""
+        cache = None if self.cache is None else self.cache[start:stop]
+        return replace(self, samples=self.samples[start:stop], cache=cache)
 
     def batch(self, indices: Sequence[int]) -> Pixels:
         """``uint8 [N, size, size, 3]``."""
