@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from distill.data.audit import duplicates as module
+from distill.data.audit.bands import _bands, bands_for
 from distill.data.audit.duplicates import exact_duplicates, near_duplicates, straddling_groups
 from distill.data.audit.findings import facts_of
 from distill.data.samples import Dataset, Sample
@@ -232,14 +233,24 @@ def by_all_pairs(samples, columns):
     return len(in_split) / max(1, evaluated), len(in_class) / max(1, labelled)
 
 
-@given(seed=st.integers(0, 10**6), clusters=st.integers(1, 40))
+@given(seed=st.integers(0, 10**6), clusters=st.integers(1, 40), spare=st.integers(1, 3))
 @settings(max_examples=40, deadline=None)
-def test_the_banded_search_finds_what_all_pairs_find(seed, clusters):
+def test_the_banded_search_finds_what_all_pairs_find(seed, clusters, spare):
     samples, columns = synthetic(np.random.default_rng(seed), 120, clusters=clusters)
-    found = near_duplicates(samples, facts_of(Dataset(None, "x", samples)), columns)
+    with pytest.MonkeyPatch.context() as patch:  # bands as 120 images have them, and as many millions have
+        patch.setattr(module, "bands_for", lambda count, **_: _bands(module.MOST_PHASH + spare, spare))
+        found = near_duplicates(samples, facts_of(Dataset(None, "x", samples)), columns)
     textured = module._has_texture(columns)
     assert textured.all()
     assert (found[SPLITS].value, found[CLASSES].value) == by_all_pairs(samples, columns)
+
+
+def test_more_hashes_are_sorted_into_wider_bands():
+    kinds = [bands_for(count, most=4, crowd=64) for count in (10**3, 10**6, 10**7, 10**10)]
+    assert [len(bands) for bands in kinds] == [5, 15, 15, 35]
+    for bands in kinds:
+        assert all(sum(width for _, width in band.pieces) == 64 for band in bands)
+        assert min(band.width for band in bands) >= {5: 12, 15: 20, 35: 27}[len(bands)]
 
 
 def test_an_overfull_band_is_searched_near_by_and_said_to_be(monkeypatch):

@@ -6,6 +6,7 @@ import sys
 import tarfile
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,7 +144,7 @@ def test_many_processes_find_what_one_finds(root, monkeypatch):
 
 
 def test_few_files_start_no_process(root, monkeypatch):
-    monkeypatch.setattr(module, "process_pool", None)
+    monkeypatch.setattr("distill.engine.local.process_pool", None)
     assert len(scanned(root, workers=8)[1]) == COUNT
 
 
@@ -162,7 +163,7 @@ def die(root, samples):
 def test_a_killed_process_is_one_clear_error(root, monkeypatch):
     in_processes(monkeypatch)
     monkeypatch.setattr(module, "_read_chunk", die)
-    with pytest.raises(EdgeproofError, match="a process that reads the images was killed") as caught:
+    with pytest.raises(EdgeproofError, match="a worker process was killed") as caught:
         scanned(root, workers=2)
     assert "\n" not in str(caught.value)
 
@@ -229,7 +230,7 @@ def test_what_the_layout_left_out_is_not_bad(root):
 
 
 def test_nothing_to_scan():
-    found, columns = scan(Dataset(root=None, layout="x", samples=()), max_bad_share=0.0, workers=1)
+    found, columns = scan(Dataset(root=Path(), layout="x", samples=()), max_bad_share=0.0, workers=1)
     assert found.samples == () and len(columns) == 0
 
 

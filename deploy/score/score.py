@@ -7,14 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deploy.runtime import Detector
-from deploy.score.local import score_here
 from deploy.score.partition import BAD, is_scored, write_left_out
 from deploy.score.plan import make_plan, settle
+from deploy.score.scorer import Scorer
 from distill.data.columns import ManifestColumns
 from distill.data.layouts import NoLayoutError, load_dataset
 from distill.data.samples import Dataset
 from distill.data.unlabelled import load_unlabelled
+from distill.engine import Engine, Local
 from distill.errors import EdgeproofError
+from distill.files import remove_leftovers
 from distill.optional import require
 
 PARTITION = 2048  # images: a second or two of work that a stop may cost, and a file that is worth opening
@@ -55,6 +57,7 @@ def score(
     columns: ManifestColumns | None = None,
     runtime: str | None = None,
     workers: int = 1,
+    engine: Engine | None = None,
     partition: int = PARTITION,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> ScoreSummary:
@@ -70,7 +73,8 @@ def score(
         layout: recognised unless given.
         columns: of a manifest that names them otherwise.
         runtime: onnxruntime or openvino; what is there unless given.
-        workers: processes, each with a detector of one thread.
+        workers: processes of this machine, each with a detector of one thread.
+        engine: what works in place of these processes; all its machines see the same folders under the same paths.
         partition: images of one file.
         progress: is told how many images of how many are done.
 
@@ -91,11 +95,12 @@ def score(
     earlier = len(samples) - sum(len(plan.part(samples, number)) for number in missing)
     done = earlier, 0, 0
     progress(earlier, len(samples))
-    for good, bad in score_here(
-        artifact, dataset.root, samples, plan, missing, out=out, workers=min(workers, max(1, len(missing)))
-    ):
+    scorer = Scorer(artifact.absolute(), dataset.root.absolute(), out.absolute(), plan)
+    parts = ((number, plan.part(samples, number)) for number in missing)
+    for good, bad in (engine or Local(min(workers, len(missing)))).map(scorer, parts):
         done = done[0] + good + bad, done[1] + good, done[2] + bad
         progress(done[0], len(samples))
+    remove_leftovers(out)  # of workers that were killed
     return ScoreSummary(
         images=len(samples),
         earlier=earlier,

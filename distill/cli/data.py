@@ -1,15 +1,20 @@
 """``edgeproof data ...``: make, explore, check and pack data sets. Imports are lazy, so that ``--help`` is fast."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distill.cli.options import ColumnOption, JsonOption, SetOption
+from distill.cli.options import AddressOption, ColumnOption, EngineOption, JsonOption, SetOption
 from distill.cli.progress import bar
 from distill.cli.terminate import stopped
 from distill.errors import EdgeproofError
+
+if TYPE_CHECKING:
+    from distill.engine import Engine
 
 data_app = typer.Typer(help="Make, explore and check image folders.", no_args_is_help=True)
 
@@ -51,6 +56,8 @@ def inspect(
         Path | None,
         typer.Option("--report", help="Write an HTML page with examples, spectra and fingerprints."),
     ] = None,
+    engine: EngineOption = "local",
+    address: AddressOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Say which layout a folder has, what it holds, and what would be left out."""
@@ -61,8 +68,8 @@ def inspect(
     named = parse_columns(columns) if columns else None
     if report:
         check_target(report)
-    with bar("reading") as progress:
-        dataset, scanned = read_folder(path, layout=layout, columns=named, progress=progress)
+    with _readers(engine, address) as readers, bar("reading") as progress:
+        dataset, scanned = read_folder(path, layout=layout, columns=named, engine=readers, progress=progress)
     found = inspection_of(dataset)
     if report:
         with bar("exploring") as progress:
@@ -83,6 +90,8 @@ def audit(
         str, typer.Option(help="Take splits, limits and seed from this recipe, as its run would.")
     ] = "photos",
     overrides: SetOption = None,
+    engine: EngineOption = "local",
+    address: AddressOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Check whether metadata, duplicates or groups give the labels away, on the splits of a run. Exit code 1 if they do."""
@@ -96,13 +105,14 @@ def audit(
     asked += [f"data.groups={groups}"] if groups else []
     found = load_recipe(recipe, overrides=asked)
     data = found.data.model_copy(update={"columns": parse_columns(columns)}) if columns else found.data
-    with bar("reading") as progress:
+    with _readers(engine, address) as readers, bar("reading") as progress:
         report, seen = audit_folder(
             path,
             data=data,
             gates=found.gates,
             seed=found.seed,
             labels=find_task(found.task).classes,
+            engine=readers,
             progress=progress,
         )
     print_audit(report, seen, as_json=as_json)
@@ -137,3 +147,12 @@ def shard(
         typer.echo(
             f"{len(dataset.skipped)} files are no part of the set; edgeproof data inspect {path} names them"
         )
+
+
+@contextmanager
+def _readers(name: str, address: str) -> Iterator["Engine | None"]:
+    """What reads the files, where it is not the processes that a scan starts by itself."""
+    from distill.engine import open_engine
+
+    with open_engine(name, address=address) as engine:
+        yield engine if name == "ray" else None

@@ -23,3 +23,12 @@ ColumnOption = Annotated[
         "--column", metavar="KEY=NAME", help="Name a manifest's column, such as label=target (repeatable)."
     ),
 ]
+EngineOption = Annotated[
+    str, typer.Option("--engine", help="local: processes of this machine; ray: a Ray cluster (extra scale).")
+]
+AddressOption = Annotated[
+    str,
+    typer.Option(
+        "--address", metavar="HOST:PORT", help="The Ray cluster (default: one of its own, on this machine)."
+    ),
+]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from distill.cli.options import ColumnOption, JsonOption
+from distill.cli.options import AddressOption, ColumnOption, EngineOption, JsonOption
 from distill.cli.terminate import stopped
 
 
@@ -27,6 +27,8 @@ def score(
     workers: Annotated[
         int, typer.Option(help="Processes, each with a detector (0: one for every core).", min=0, max=1024)
     ] = 0,
+    engine: EngineOption = "local",
+    address: AddressOption = "",
     partition: Annotated[
         int, typer.Option(help="Images of one file: what a stop may cost.", min=1, max=1_000_000)
     ] = 2048,
@@ -43,14 +45,14 @@ def score(
     from deploy.shipped import find_artifact
     from distill.cli.progress import bar
     from distill.data.columns import parse_columns
-    from distill.machine import thread_count
+    from distill.engine import open_engine
 
     folder = find_artifact(artifact, runtime=runtime)
     try:
-        with bar("scoring") as progress:
+        with open_engine(engine, workers=workers, address=address) as works, bar("scoring") as progress:
             found = score_images(
                 folder, data, out=out, layout=layout or "auto", columns=parse_columns(columns) if columns else None,
-                runtime=runtime, workers=thread_count(workers), partition=partition, progress=progress,
+                runtime=runtime, engine=works, partition=partition, progress=progress,
             )  # fmt: skip
     except KeyboardInterrupt:
         raise stopped(f"; the same command goes on in {out}") from None

@@ -2,13 +2,10 @@
 
 import hashlib
 import io
-import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -19,10 +16,10 @@ from PIL import Image
 
 from distill.data.audit.jpeg import jpeg_quality
 from distill.data.samples import Dataset, Sample, Skipped
-from distill.data.storage import read_bytes
+from distill.data.storage import check_visible, read_bytes
+from distill.engine import Engine, Local
 from distill.errors import EdgeproofError, cause
 from distill.files import atomic_path
-from distill.pool import process_pool
 from distill.preprocess import decode_image, open_picture
 
 Progress = Callable[[int, int], None]
@@ -34,6 +31,7 @@ _DTYPES = {
 }  # fmt: skip
 _WIDTHS = {"content": 2, "thumbnail": 4 * 4 * 3}  # columns of more than one value a row
 _CHUNK = 128  # files a job: enough that sending them costs nothing, few enough that progress moves
+_MOST_CHUNKS = 10_000  # an engine of many machines keeps account of each
 _PROCESSES_FROM = 2000  # files below which starting processes takes longer than reading
 
 
@@ -76,31 +74,36 @@ class Scan:
 
 
 def scan(
-    dataset: Dataset, *, max_bad_share: float, workers: int, progress: Progress | None = None
+    dataset: Dataset,
+    *,
+    max_bad_share: float,
+    workers: int = 1,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Dataset, Scan]:
     """Read every file once; the data set without its bad files, and what the others say.
 
-    The outcome does not depend on ``workers``, the number of processes; small sets are read in this one.
+    The outcome depends neither on ``workers``, the number of processes, of which small sets need one, nor on the
+    ``engine`` that may read in their place.
 
     Raises:
         EdgeproofError: more than ``max_bad_share`` of the files opened here are bad (those that the layout left
-            out do not count), or a process was killed.
+            out do not count), a process was killed, or a machine of ``engine`` does not see the data.
     """
-    total = len(dataset.samples)
+    total, done = len(dataset.samples), 0
     found, bad = _empty(total), {}
-    with _start_readers(workers if total >= _PROCESSES_FROM else 1) as read:
-        try:
-            for start, part, reasons in read(dataset.root, dataset.samples):
-                stop = start + len(part)
-                for name, column in found.columns().items():
-                    column[start:stop] = getattr(part, name)
-                bad.update({start + row: reason for row, reason in reasons.items()})
-                if progress:
-                    progress(stop, total)
-        except BrokenProcessPool:
-            raise EdgeproofError(
-                f"{dataset.root}: a process that reads the images was killed, most likely for want of memory"
-            ) from None
+    engine = engine or Local(workers if total >= _PROCESSES_FROM else 1)
+    with closing(
+        engine.map(partial(_read_chunk, dataset.root.absolute()), _chunks(dataset.samples))
+    ) as parts:
+        for start, part, reasons in parts:
+            done += len(part)
+            for name, column in found.columns().items():
+                column[start : start + len(part)] = getattr(part, name)
+            bad.update({start + row: reason for row, reason in reasons.items()})
+            if progress:
+                progress(done, total)
+    bad = dict(sorted(bad.items()))
     left_out = tuple(Skipped(path=dataset.samples[row].path, reason=reason) for row, reason in bad.items())
     _check_share(dataset.root, left_out, total=total, max_bad_share=max_bad_share)
     if bad:
@@ -151,12 +154,13 @@ def _check_share(root: Path, bad: Sequence[Skipped], *, total: int, max_bad_shar
         )
 
 
-_Part = tuple[Scan, dict[int, str]]  # rows of one chunk, and the reason of each bad one
-_Reader = Callable[[Path, Sequence[Sample]], Iterator[tuple[int, Scan, dict[int, str]]]]
+_Part = tuple[int, Scan, dict[int, str]]  # first row of a chunk, its rows, and the reason of each bad one
 
 
-def _read_chunk(root: Path, samples: Sequence[Sample]) -> _Part:
+def _read_chunk(root: Path, chunk: tuple[int, Sequence[Sample]]) -> _Part:
+    start, samples = chunk
     part, reasons = _empty(len(samples)), {}
+    check_visible(root)
     for row, sample in enumerate(samples):
         try:
             described = _describe(root, sample)
@@ -165,7 +169,7 @@ def _read_chunk(root: Path, samples: Sequence[Sample]) -> _Part:
             continue
         for name, value in described.items():
             getattr(part, name)[row] = value
-    return part, reasons
+    return start, part, reasons
 
 
 def _describe(root: Path, sample: Sample) -> dict[str, Any]:
@@ -216,36 +220,7 @@ def _perceptual_hashes(picture: Image.Image) -> tuple[int, int]:
     return phash, dhash
 
 
-@contextmanager
-def _start_readers(workers: int) -> Iterator[_Reader]:
-    """What reads chunks in order, in this process or in several; none of those outlives the block."""
-    if workers <= 1:
-        yield _read_here
-        return
-    # a reader's warnings would tear the progress bar; what matters is an error
-    with process_pool(workers, initializer=warnings.simplefilter, initargs=("ignore",)) as pool:
-
-        def read(root: Path, samples: Sequence[Sample]) -> Iterator[tuple[int, Scan, dict[int, str]]]:
-            waiting: deque[tuple[int, Future[_Part]]] = deque()
-            for start, chunk in _chunks(samples):
-                waiting.append((start, pool.submit(_read_chunk, root, chunk)))
-                if len(waiting) > 2 * workers:  # a million files must not be a million waiting jobs
-                    yield _result(*waiting.popleft())
-            while waiting:
-                yield _result(*waiting.popleft())
-
-        yield read
-
-
-def _read_here(root: Path, samples: Sequence[Sample]) -> Iterator[tuple[int, Scan, dict[int, str]]]:
-    for start, chunk in _chunks(samples):
-        yield start, *_read_chunk(root, chunk)
-
-
 def _chunks(samples: Sequence[Sample]) -> Iterator[tuple[int, Sequence[Sample]]]:
-    for start in range(0, len(samples), _CHUNK):
-        yield start, samples[start : start + _CHUNK]
-
-
-def _result(start: int, done: "Future[_Part]") -> tuple[int, Scan, dict[int, str]]:
-    return start, *done.result()
+    size = max(_CHUNK, len(samples) // _MOST_CHUNKS)
+    for start in range(0, len(samples), size):
+        yield start, samples[start : start + size]

@@ -59,6 +59,18 @@ def read_bytes(root: Path, sample: Sample) -> bytes:
     return data
 
 
+def check_visible(root: Path) -> None:
+    """Where a machine does not see the data, no image is bad.
+
+    Raises:
+        EdgeproofError: no such folder, or an empty one, as one is on which nothing is mounted.
+    """
+    if not root.is_dir() or not any(root.iterdir()):
+        raise EdgeproofError(
+            f"{root}: no data there, expected the same folder under this path on every machine"
+        )
+
+
 def _regular(path: Path) -> Path:
     """The path of a file with an end: a pipe or a device that a manifest names would be read for ever."""
     status = path.stat()

@@ -1,8 +1,8 @@
 """The same picture in two splits or in both classes: exact by content, near by perceptual hashes. Torch-free.
 
-Near duplicates are found in three steps, all linear in the number of images. The 64 bits of the pHash are cut into
-five bands: hashes that differ in at most four bits agree in at least one band (pigeonhole), so only those that
-share a band are compared. The dHash and a thumbnail of 4 x 4 colours must then agree as well.
+Near duplicates are found in three steps, all about linear in the number of images. Hashes that differ in at most four of
+the pHash's 64 bits share one of a few bands of bits (:mod:`distill.data.audit.bands`), so only those that share a band
+are compared. The dHash and a thumbnail of 4 x 4 colours must then agree as well.
 
 How the limits were chosen, and what they find and miss: docs/lab-notes.md.
 """
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from distill.data.audit.bands import BITS, Band, bands_for
 from distill.data.audit.findings import MOST_EXAMPLES, Facts, Finding, Rows, not_checked
 from distill.data.layouts.groups import knows_groups, offer_stems
 from distill.data.samples import GENERATED, REAL, Sample
@@ -23,7 +24,7 @@ Numbers = npt.NDArray[Any]
 Pairs = tuple[Rows, Rows]
 
 MOST_PHASH, MOST_DHASH, LEAST_CORRELATION = 4, 8, 0.97
-_BANDS = ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12))  # first bit and width; one more than MOST_PHASH
+_CROWD = 64  # images that may share a band by chance: beyond it, wider bands are quicker
 _WINDOW = 1000  # neighbours that are compared in an overfull band
 _CHUNK = 1 << 16  # rows at once: what the processor's cache holds
 _CLASS_KINDS, _SETTLED = 1 << 20, 1 << 21  # beyond all kinds of split and class
@@ -218,7 +219,7 @@ def _alike(nodes: _Nodes, facts: Facts) -> tuple[npt.NDArray[np.bool_], npt.NDAr
     both_kinds = _kinds(nodes, facts.splits[nodes.rows] * 4 + labels + 1)
     class_kinds = _kinds(nodes, labels + _CLASS_KINDS)
     crowded = np.zeros(len(nodes.phash), bool)
-    for band in _BANDS:
+    for band in bands_for(len(nodes.phash), most=MOST_PHASH, crowd=_CROWD):
         # nodes of which nothing more can be learnt from each other need not meet: see _kinds
         kinds = np.where(splits.low != splits.high, class_kinds, both_kinds)
         in_both = np.logical_and.reduce([bounds.low < bounds.high for bounds in classes.values()])
@@ -235,18 +236,15 @@ def _alike(nodes: _Nodes, facts: Facts) -> tuple[npt.NDArray[np.bool_], npt.NDAr
     return in_split, in_class, int(crowded.sum())
 
 
-def _near_pairs(
-    nodes: _Nodes, kinds: Numbers, band: tuple[int, int], crowded: npt.NDArray[np.bool_]
-) -> Iterator[Pairs]:
+def _near_pairs(nodes: _Nodes, kinds: Numbers, band: Band, crowded: npt.NDArray[np.bool_]) -> Iterator[Pairs]:
     """Pairs of nodes that look alike, share a band and differ in kind; marks the nodes of overfull bands."""
-    first_bit, width = np.uint64(band[0]), np.uint64(band[1])
-    turned = nodes.phash << first_bit | nodes.phash >> (np.uint64(64) - first_bit) % np.uint64(64)
-    order = np.argsort(turned)
-    starts = _changes(turned[order] >> (np.uint64(64) - width))
+    arranged = band.arrange(nodes.phash)
+    order = np.argsort(arranged)
+    starts = _changes(arranged[order] >> np.uint64(BITS - band.width))
     sizes = np.diff(np.r_[starts, len(order)])
     crowded[order] |= np.repeat(sizes > _WINDOW + 1, sizes)
     ahead = np.repeat(starts + sizes, sizes) - np.arange(len(order)) - 1  # neighbours up to the band's end
-    for a, b in _candidates(turned[order], nodes.dhash[order], kinds[order], ahead=ahead):
+    for a, b in _candidates(arranged[order], nodes.dhash[order], kinds[order], ahead=ahead):
         first, second = order[a], order[b]
         alike = _correlated(nodes.thumbnail, first, second)
         yield first[alike], second[alike]

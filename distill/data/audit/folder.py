@@ -15,6 +15,7 @@ from distill.data.samples import GENERATED, REAL
 from distill.errors import EdgeproofError
 
 if TYPE_CHECKING:
+    from distill.engine import Engine
     from distill.recipe import DataSettings, GateSettings
 
 
@@ -25,6 +26,7 @@ def audit_folder(
     gates: "GateSettings | None" = None,
     seed: int = 0,
     labels: Sequence[str] = (),
+    engine: "Engine | None" = None,
     progress: Progress | None = None,
 ) -> tuple[AuditReport, dict[str, Any]]:
     """Audit a data set as ``edgeproof run`` would: split by the same shares, groups and seed.
@@ -35,6 +37,7 @@ def audit_folder(
         gates: limits, and the names of checks that may fail.
         seed: of splits and probes.
         labels: names of K classes; without them, images are real or generated.
+        engine: what reads the files; all cores of this machine unless given.
         progress: told of files read.
 
     Returns:
@@ -53,7 +56,9 @@ def audit_folder(
     dataset = load_dataset(
         path, layout=settings.layout, columns=settings.columns, labels=labels, groups=settings.groups
     )
-    dataset, found = scan(dataset, max_bad_share=1.0, workers=usable_threads(), progress=progress)
+    dataset, found = scan(
+        dataset, max_bad_share=1.0, workers=usable_threads(), engine=engine, progress=progress
+    )
     known = {sample.label for sample in dataset.samples}
     if not labels and not {REAL, GENERATED} <= known:
         state = "only one class has" if known else "neither class has"

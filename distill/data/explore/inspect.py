@@ -15,6 +15,7 @@ from distill.machine import usable_threads
 
 if TYPE_CHECKING:
     from distill.data.scan import Scan
+    from distill.engine import Engine
 
 _CLASSES = {REAL: "real", GENERATED: "fake", UNLABELLED: "unlabelled"}
 _LISTED = 10
@@ -22,13 +23,18 @@ _LISTED = 10
 
 
 def read_folder(
-    path: Path, *, layout: str, columns: ManifestColumns | None = None, progress: Progress | None = None
+    path: Path,
+    *,
+    layout: str,
+    columns: ManifestColumns | None = None,
+    engine: "Engine | None" = None,
+    progress: Progress | None = None,
 ) -> tuple[Dataset, "Scan"]:
-    """Read every file once; the bad ones are in ``skipped``, however many they are."""
+    """Read every file once, by ``engine`` or all cores here; the bad ones are in ``skipped``, however many they are."""
     from distill.data.scan import scan
 
     dataset = load_dataset(path, layout=layout, columns=columns)
-    return scan(dataset, max_bad_share=1.0, workers=usable_threads(), progress=progress)
+    return scan(dataset, max_bad_share=1.0, workers=usable_threads(), engine=engine, progress=progress)
 
 
 def inspection_of(dataset: Dataset) -> dict[str, Any]:
