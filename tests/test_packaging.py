@@ -57,8 +57,12 @@ def test_compose_builds_what_is_there_and_prometheus_asks_where_it_listens() -> 
 
 @pytest.mark.parametrize(
     "command",
-    re.findall(r"edgeproof:train (run .*?)(?:\s+#.*)?$", CONTAINERFILE, re.MULTILINE)
-    + re.findall(r"--rm train (run .*?)$", (ROOT / "compose.yaml").read_text(), re.MULTILINE),
+    sorted(
+        {
+            *re.findall(r"edgeproof:train (run .*?)$", CONTAINERFILE, re.MULTILINE),
+            *re.findall(r"--rm train (run .*?)$", (ROOT / "compose.yaml").read_text(), re.MULTILINE),
+        }
+    ),
 )
 def test_the_trainings_that_are_written_down_are_known_to_the_command_line(command: str) -> None:
     verb, *arguments = shlex.split(command)

@@ -239,11 +239,11 @@ def _train(config: dict[str, Any], *, job: _Job) -> None:
             started = time.monotonic()
             tune.report({"steps": done, "of": total})
 
-    failure, error = "", None
+    error: Exception | None = None
+    failure = ""
     try:
-        with suppress(
-            OSError
-        ):  # what is relative in a recipe was so from there; the mark tells if there is none
+        # what is relative in a recipe is so from there; where there is no such place, the mark tells
+        with suppress(OSError):
             os.chdir(job.started_in)
         if not sees(job.run.folder, job.mark):
             raise not_shared(job.run.folder, ray.util.get_node_ip_address())

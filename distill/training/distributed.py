@@ -19,6 +19,8 @@ import torch
 import torch.distributed
 import torch.multiprocessing
 from torch.distributed import is_torchelastic_launched
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from distill.errors import EdgeproofError
@@ -89,8 +91,8 @@ def process_group(accelerator: str, *, folder: Path) -> Iterator[None]:
 
 def _join(backend: str) -> None:
     """Meet the other processes at a place of this training's own: torchrun's keeps the last training's addresses."""
-    store, rank, count = next(torch.distributed.rendezvous("env://", timeout=_SILENCE))
-    place = torch.distributed.PrefixStore(f"training-{next(_trainings)}", store)
+    store, rank, count = next(rendezvous("env://", timeout=_SILENCE))
+    place = PrefixStore(f"training-{next(_trainings)}", store)
     torch.distributed.init_process_group(backend, store=place, rank=rank, world_size=count, timeout=_SILENCE)
 
 
