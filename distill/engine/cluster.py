@@ -16,7 +16,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,9 +52,7 @@ def connect(address: str, *, workers: int) -> Iterator["Cluster"]:
     if address:
         _check_answers(address)
     os.environ.update(_QUIET)
-    with tempfile.TemporaryDirectory(
-        prefix="ray-", dir=_short_folder(), ignore_cleanup_errors=True
-    ) as folder:
+    with nullcontext("") if address else _short_folder() as folder:
         try:
             with _signals_kept(), _no_standard_error():
                 _start(address, workers=workers, folder=folder)
@@ -172,9 +170,10 @@ def _told(error: Exception) -> EdgeproofError:
     return EdgeproofError(f"--engine ray: workers were killed or could not start: {said[:500]}")
 
 
-def _short_folder() -> str | None:
-    folder = tempfile.gettempdir()
-    return folder if len(folder) <= _LONGEST_TEMPORARY or not Path("/tmp").is_dir() else "/tmp"
+def _short_folder() -> "tempfile.TemporaryDirectory[str]":
+    usual = tempfile.gettempdir()
+    place = usual if len(usual) <= _LONGEST_TEMPORARY or not Path("/tmp").is_dir() else "/tmp"
+    return tempfile.TemporaryDirectory(prefix="ray-", dir=place, ignore_cleanup_errors=True)
 
 
 @contextmanager
