@@ -13,7 +13,7 @@ EXTRAS = {
     "fastapi": "serve", "uvicorn": "serve", "python_multipart": "serve", "prometheus_client": "serve",
     "telegram": "bot",
     "streamlit": "app", "av": "video", "pytorch_grad_cam": "cam", "open_clip": "clip", "lightgbm": "boosting",
-    "ray": "scale", "minisign": "sign", "skimage": "faces",
+    "ray": "scale", "ray.tune": "scale", "minisign": "sign", "skimage": "faces",
 }  # fmt: skip
 
 

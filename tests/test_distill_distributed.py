@@ -1,8 +1,12 @@
-"""Two real processes train together on sharded images: every image once an epoch, and one set of weights."""
+"""Two real processes train together on sharded images: every image once an epoch, and one set of weights.
+
+They are started here, or by a ``torchrun`` for each, as on two machines.
+"""
 
 import collections
 import io
 import os
+import socket
 import subprocess
 import sys
 import tarfile
@@ -30,6 +34,7 @@ from students.output import ModelOutput
 
 SPEC = PreprocessSpec(size=16)
 COUNT, EPOCHS = 23, 2  # odd: two processes cannot share it evenly
+AVERAGED = {"ema": 0.5, "frozen_epochs": 1}
 
 
 class Net(nn.Module):
@@ -74,7 +79,7 @@ def shards(root, *, count, brightest=255):
     return PixelSource(root=root, samples=tuple(samples), spec=SPEC, cache=None)
 
 
-def train(folder, root, *, devices, learning_rate=2e-2, progress=None, options=None):
+def train(folder, root, *, devices, learning_rate=2e-2, progress=None, images=WritesDown):
     torch.manual_seed(0)
     pixels = shards(root, count=COUNT)
     model = Net()
@@ -82,8 +87,8 @@ def train(folder, root, *, devices, learning_rate=2e-2, progress=None, options=N
         model,
         task=BINARY,
         objectives=[GroundTruth()],
-        data=TrainingData(train=WritesDown(pixels, folder), valid=BatchDataset(pixels), spec=SPEC),
-        schedule=Schedule(epochs=EPOCHS, batch_size=4, learning_rate=learning_rate, **(options or {})),
+        data=TrainingData(train=images(pixels, folder), valid=BatchDataset(pixels), spec=SPEC),
+        schedule=Schedule(epochs=EPOCHS, batch_size=4, learning_rate=learning_rate, **AVERAGED),
         settings=TrainingSettings(precision="fp32", accelerator="cpu", threads=1, devices=devices),
         seed=0,
         folder=folder,
@@ -147,46 +152,95 @@ def test_an_error_in_a_process_is_one_line_here(tmp_path):
 
 SCRIPT = """
 import os
+import signal
 import sys
 from pathlib import Path
-import torch
-from test_distill_distributed import COUNT, shards, train
+from test_distill_distributed import WritesDown, train
+from distill.errors import EdgeproofError
 from distill.training.sampler import rank_and_processes
 
-folder = Path(sys.argv[1])
-model, history = train(folder / "run", folder, devices=1, options={"ema": 0.5, "frozen_epochs": 1})
+folder, rank = Path(sys.argv[1]), int(os.environ["RANK"])
+
+
+class Dies(WritesDown):
+    def __getitem__(self, keys):
+        if rank == 1:  # and its torchrun: the machine is gone
+            os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(keys)
+
+
+def error_of(run, images):
+    try:
+        train(folder / run, folder, devices=1, images=images)
+    except EdgeproofError as error:
+        return f"{error}\\n"
+
+
+model, history = train(folder / "run", folder, devices=1)
 assert rank_and_processes() == (0, 1), "what follows a training is done whole in every process"
-weight = model.head.weight.flatten().tolist()
-said = f"{[entry.epoch for entry in history.epochs]} {weight}"
-(folder / f"said{os.environ['RANK']}.txt").write_text(said)
+said = f"{[entry.epoch for entry in history.epochs]} {model.head.weight.flatten().tolist()}\\n"
+(folder / f"said{rank}.txt").write_text(said + error_of(f"its-own-{rank}", WritesDown))
+sys.exit(error_of("second", Dies))
 """
 
 
-def torchrun(folder):
-    script = folder / "script.py"
-    script.write_text(SCRIPT)
-    (folder / "run").mkdir()
-    shards(folder, count=COUNT)
+def torchrun(folder, *, node, port):
+    """One machine of two, each with one process."""
     root = Path(__file__).parent
-    return subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", script, folder],
-        capture_output=True, text=True, timeout=600,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root.parent)]), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--node-rank", str(node),
+               "--master-addr", "127.0.0.1", "--master-port", str(port), "--nproc-per-node", "1",
+               folder / "script.py", folder]  # fmt: skip
+    environment = {"PYTHONPATH": os.pathsep.join([str(root), str(root.parent)]), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=folder, env={**os.environ, **environment}
+    )
 
 
-def test_processes_that_torchrun_started_train_together(tmp_path):
-    found = torchrun(tmp_path)
-    assert found.returncode == 0, found.stderr
-    first, second = ((tmp_path / f"said{rank}.txt").read_text() for rank in (0, 1))
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory):
+    """What two machines left that trained together, until the second one died; and what the first one's torchrun said."""
+    path = tmp_path_factory.mktemp("machines")
+    (path / "script.py").write_text(SCRIPT)
+    for run in ("run", "second"):
+        (path / run).mkdir()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    both = [torchrun(path, node=node, port=port) for node in (0, 1)]
+    try:
+        said = [one.communicate(timeout=300)[1] for one in both]
+    finally:
+        for one in both:
+            one.kill()
+    return path, [one.returncode for one in both], said[0]
+
+
+def test_two_machines_train_as_two_processes_of_one_do(machines, together):
+    path, _, said = machines
+    assert (path / "said1.txt").is_file(), said
+    first, second = ((path / f"said{rank}.txt").read_text().splitlines()[0] for rank in (0, 1))
     assert first == second and first.startswith("[1, 2] [")
-    parts = [(tmp_path / "run" / f"rank{rank}.txt").read_text().split() for rank in (0, 1)]
+    parts = [(path / "run" / f"rank{rank}.txt").read_text().split() for rank in (0, 1)]
     assert collections.Counter(int(i) for part in parts for i in part) == dict.fromkeys(range(COUNT), EPOCHS)
-    (tmp_path / "spawned").mkdir()
-    train(tmp_path / "spawned", tmp_path, devices=2, options={"ema": 0.5, "frozen_epochs": 1})
     for name in ("weights", "last"):
-        one, other = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("run", "spawned"))
+        one, other = (load_file(folder / f"{name}.safetensors") for folder in (path / "run", together[0]))
         assert all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+def test_machines_that_share_no_folder_say_so_before_they_train(machines):
+    path, _, _ = machines
+    for rank in (0, 1):
+        refusal = (path / f"said{rank}.txt").read_text().splitlines()[1]
+        assert "not the same folder on" in refusal and f"its-own-{rank}" in refusal
+        assert not list(path.glob("its-own-*/rank*.txt"))
+
+
+def test_a_machine_that_dies_ends_the_other_with_one_line(machines):
+    _, codes, said = machines
+    assert codes[0] == 1 and codes[1] == -9
+    told = [line for line in said.splitlines() if "is gone or silent" in line]
+    assert len(told) == 1 and told[0].startswith("training: another of the processes"), said
 
 
 def test_what_lightning_is_told_of_processes_that_torchrun_started(monkeypatch):

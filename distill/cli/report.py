@@ -36,7 +36,7 @@ def report(
         )
     from bench.report.terminal import comparison_tables
     from bench.report.write import write_comparison
-    from distill.cli.run import wide_console
+    from distill.cli.run_tables import wide_console
 
     folders, console = [Path(source) for source in sources], wide_console()
     for block in comparison_tables(folders):

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from distill.cli.options import JsonOption, OutOption, RecipeArgument, SeedsOption, SetOption
+from distill.cli.cluster import cluster_of
+from distill.cli.options import (
+    AddressOption,
+    EngineOption,
+    JsonOption,
+    OutOption,
+    RecipeArgument,
+    SeedsOption,
+    SetOption,
+)
+from distill.cli.run_tables import print_arms, print_report, print_result
 from distill.cli.terminate import stopped
 from distill.errors import EdgeproofError, GateFailedError, MistakesError, StoppedError
 from distill.files import at_home
@@ -54,10 +64,13 @@ def add_to(app: typer.Typer, *, own: Mapping[str, Callable[..., None]]) -> None:
         resume: ResumeOption = False,
         dry_run: DryRunOption = False,
         progress: ProgressOption = None,
+        engine: EngineOption = "local",
+        address: AddressOption = "",
     ) -> None:
         """Do the whole job: data, teacher, students, INT8, proof, report."""
+        cluster = cluster_of(engine, address)
         resolved = _resolve(recipe, out=out, overrides=overrides or [], seeds=seeds)
-        _run(*resolved, resume=resume, dry_run=dry_run, verb="report", progress=progress)
+        _run(*resolved, resume=resume, dry_run=dry_run, verb="report", progress=progress, cluster=cluster)
 
     for verb, text in VERBS.items():
         if verb in own:
@@ -76,6 +89,8 @@ def run(
     verb: str = "report",
     resume: bool = False,
     reporter: "Reporter | None" = None,
+    engine: str = "local",
+    address: str = "",
 ) -> Path:
     """Do the whole job of a recipe, or the part that ends with ``verb``: what the command line calls.
 
@@ -87,6 +102,8 @@ def run(
         verb: one of :data:`VERBS`, or ``compare-methods``.
         resume: go on in a folder that already holds a run.
         reporter: is told how far it is.
+        engine: ``local``, or ``ray``: the machines of a Ray cluster do the trainings.
+        address: ``HOST:PORT`` of a cluster that runs; without one, ``ray`` starts a Ray on this machine.
 
     Returns:
         The run folder.
@@ -95,15 +112,25 @@ def run(
         EdgeproofError: bad input.
         GateFailedError: a gate failed; everything was written all the same.
     """
+    cluster = cluster_of(engine, address)
     resolved, folder = _resolve(recipe, out=out, overrides=overrides, seeds=seeds)
     resolved, stages = _checked(resolved, verb=verb)
-    _execute(resolved, folder, stages, resume=resume, reporter=reporter, again=partial(stages_of, verb=verb))
+    again = partial(stages_of, verb=verb)
+    _execute(resolved, folder, stages, resume=resume, reporter=reporter, again=again, cluster=cluster)
     return folder
 
 
-def run_verb(recipe: "str | Recipe", *, out: Path | None, overrides: Sequence[str], verb: str) -> None:
+def run_verb(
+    recipe: "str | Recipe",
+    *,
+    out: Path | None,
+    overrides: Sequence[str],
+    verb: str,
+    cluster: str | None = None,
+) -> None:
     """What the command of a verb does; stages that are whole are kept."""
-    _run(*_resolve(recipe, out=out, overrides=overrides), resume=True, dry_run=False, verb=verb)
+    resolved = _resolve(recipe, out=out, overrides=overrides)
+    _run(*resolved, resume=True, dry_run=False, verb=verb, cluster=cluster)
 
 
 def _execute(
@@ -114,6 +141,7 @@ def _execute(
     resume: bool,
     reporter: "Reporter | None",
     again: "Callable[[Recipe], list[Stage]] | None" = None,
+    cluster: str | None = None,
 ) -> None:
     """Run the stages; ``again`` lists those of the recipe without a form or an optional student that could not be made."""
     from distill.cli.left_out import after
@@ -124,7 +152,14 @@ def _execute(
     processes = process_count(recipe.training)
     while True:
         try:
-            run_stages(Run(folder, recipe), stages, resume=resume, reporter=reporter, processes=processes)
+            run_stages(
+                Run(folder, recipe),
+                stages,
+                resume=resume,
+                reporter=reporter,
+                processes=processes,
+                cluster=cluster,
+            )
             return
         except (GateFailedError, StoppedError):
             raise
@@ -193,10 +228,13 @@ def _add_distill(app: typer.Typer, verb: str, text: str) -> None:
         overrides: SetOption = None,
         seeds: SeedsOption = None,
         as_json: JsonOption = False,
+        engine: EngineOption = "local",
+        address: AddressOption = "",
     ) -> None:
+        cluster = cluster_of(engine, address)
         resolved, folder = _resolve(recipe, out=out, overrides=overrides or [], seeds=seeds)
-        _run(resolved, folder, resume=True, dry_run=False, verb=verb)
-        _print_arms(folder, as_json=as_json)
+        _run(resolved, folder, resume=True, dry_run=False, verb=verb, cluster=cluster)
+        print_arms(folder, as_json=as_json)
 
     command.__doc__ = f"{text} Stages that are whole are kept; what distillation gave is printed."
     app.command(name=verb)(command)
@@ -210,18 +248,21 @@ def _add_compare(app: typer.Typer) -> None:
         overrides: SetOption = None,
         seeds: SeedsOption = None,
         as_json: JsonOption = False,
+        engine: EngineOption = "local",
+        address: AddressOption = "",
     ) -> None:
         """Teach one student by many methods, with several seeds, and show what each gave; whole stages are kept."""
+        cluster = cluster_of(engine, address)
         resolved, folder = _resolve(recipe, out=out, overrides=overrides or [], seeds=seeds)
         if not resolved.distillation.variants:
             raise EdgeproofError(
                 f"{recipe}: distillation.variants: found none, expected a section [distillation.variants.NAME] with methods "
                 "for each lesson to compare"
             )
-        _run(resolved, folder, resume=True, dry_run=False, verb=COMPARE)
-        _print_arms(folder, as_json=as_json)
+        _run(resolved, folder, resume=True, dry_run=False, verb=COMPARE, cluster=cluster)
+        print_arms(folder, as_json=as_json)
         if not as_json:
-            _print_report(folder)
+            print_report(folder)
 
 
 def _run(
@@ -232,6 +273,7 @@ def _run(
     dry_run: bool,
     verb: str,
     progress: Path | None = None,
+    cluster: str | None = None,
 ) -> None:
     from distill.cli.outlook import listed, reckon, told, warnings_about
 
@@ -252,11 +294,11 @@ def _run(
     try:
         again = partial(stages_of, verb=verb)
         carry_out(
-            resolved, folder, stages, resume=resume, expected_s=expected_s, progress=progress, again=again
-        )
+            resolved, folder, stages, resume=resume, expected_s=expected_s, progress=progress, again=again, cluster=cluster
+        )  # fmt: skip
     finally:
         if (folder / "report.html").is_file() and verb == "report":
-            _print_result(folder)
+            print_result(folder)
 
 
 def carry_out(
@@ -268,6 +310,7 @@ def carry_out(
     expected_s: float | None = None,
     progress: Path | None = None,
     again: "Callable[[Recipe], list[Stage]] | None" = None,
+    cluster: str | None = None,
 ) -> None:
     """Run stages and show how far they are, on standard error, and in the file ``progress`` where one is given."""
     from distill.pipeline.console import ConsoleReporter
@@ -276,7 +319,7 @@ def carry_out(
         with ConsoleReporter(
             _told_on(), expected_s=expected_s, folder=folder, progress_file=progress
         ) as reporter:
-            _execute(recipe, folder, stages, resume=resume, reporter=reporter, again=again)
+            _execute(recipe, folder, stages, resume=resume, reporter=reporter, again=again, cluster=cluster)
     except KeyboardInterrupt:
         raise stopped(f"; what was finished in {folder} is whole, --resume goes on there") from None
 
@@ -353,44 +396,3 @@ def _require_training() -> None:
         raise EdgeproofError(
             f"training needs {', '.join(missing)}, not installed; pip install 'edgeproof[all]'"
         )
-
-
-def _print_result(folder: Path) -> None:
-    from bench.report.terminal import result_tables
-
-    console = wide_console()
-    for block in result_tables(folder):
-        console.print(block, highlight=False, markup=False, soft_wrap=isinstance(block, str))
-    _print_report(folder)
-
-
-def _print_report(folder: Path) -> None:
-    wide_console().print(f"report: {(folder / 'report.html').resolve()}", highlight=False, soft_wrap=True)
-
-
-def _print_arms(folder: Path, *, as_json: bool) -> None:
-    """What distillation gave every student of a run: on standard output, where progress has left no mark."""
-    from bench.report.terminal import arms_tables
-    from bench.seeds import compare_all
-    from distill.pipeline.stage import Run
-    from distill.recipe import load_recipe
-    from distill.roster import roster_of
-
-    recipe = load_recipe(str(folder / "recipe.toml"))  # without the students that were left out
-    found = compare_all(Run(folder=folder, recipe=recipe), roster_of(recipe))
-    if as_json:
-        typer.echo(found.model_dump_json(indent=2))
-        return
-    console = wide_console()
-    for block in arms_tables(found):
-        console.print(block, highlight=False, markup=False)
-
-
-def wide_console() -> "Console":
-    """A console that is wide enough for the tables where there is no terminal."""
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = 110  # a log has no width, and 80 columns cut names
-    return console

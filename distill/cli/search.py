@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from distill.cli.options import JsonOption, SetOption
+from distill.cli.cluster import cluster_of
+from distill.cli.options import AddressOption, EngineOption, JsonOption, SetOption
 from distill.errors import EdgeproofError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def search(
     ] = True,
     as_json: JsonOption = False,
     overrides: SetOption = None,
+    engine: EngineOption = "local",
+    address: AddressOption = "",
 ) -> None:
     """Time untrained students as INT8, distil those within the budget shortly, and train the best in full."""
     from bench.search.page import headline, told
@@ -44,6 +47,7 @@ def search(
     from bench.search.search import search as look
     from distill.cli.outlook import listed
 
+    cluster = cluster_of(engine, address)
     folder, base = out or Path("runs/search"), _recipe(recipe, data=data, overrides=overrides or [])
     wish = Wish(
         latency_ms=latency_ms, trials=trials, eta=eta, rungs=rungs, tool=_known_tool(quantizer), students=_known(students)
@@ -52,7 +56,9 @@ def search(
     template = next(iter(base.students.values()))
 
     def train(forms: "Sequence[Found]", *, epochs: int) -> Mapping[str, float]:
-        return _distil(_with_students(base, forms, epochs=epochs, seeds=(0,)), folder / "run")
+        return _distil(
+            _with_students(base, forms, epochs=epochs, seeds=(0,)), folder / "run", cluster=cluster
+        )
 
     found = look(base, wish, out=folder, train=train, say=_say, epochs=template.epochs)
     page = _write_page(found, folder)
@@ -64,7 +70,7 @@ def search(
         from distill.cli.run import run_verb
 
         whole = _with_students(base, [found.named(found.chosen)], epochs=template.epochs, seeds=())
-        run_verb(whole, out=folder / "run", overrides=[], verb="report")
+        run_verb(whole, out=folder / "run", overrides=[], verb="report", cluster=cluster)
 
 
 def _recipe(name: str, *, data: str | None, overrides: Sequence[str]) -> "Recipe":
@@ -112,14 +118,15 @@ def _with_students(
     return Recipe.model_validate({**values, "students": students})
 
 
-def _distil(recipe: "Recipe", folder: Path) -> dict[str, float]:
+def _distil(recipe: "Recipe", folder: Path, *, cluster: str | None) -> dict[str, float]:
     """Train the students of a recipe, distilled alone; the validation score of each at its best epoch."""
     from distill.cli.run import carry_out, stages_leaving
     from distill.roster import roster_of
     from distill.training.history import HISTORY, History
 
     trainings = [t for t in roster_of(recipe).trainings if t.arm == "distilled"]
-    carry_out(recipe, folder, stages_leaving(recipe, [f"{t.folder}/{HISTORY}" for t in trainings]))
+    stages = stages_leaving(recipe, [f"{t.folder}/{HISTORY}" for t in trainings])
+    carry_out(recipe, folder, stages, cluster=cluster)
     scores = {}
     for training in trainings:
         history = History.read(folder / training.folder / HISTORY)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ def run_stages(
     resume: bool,
     reporter: Reporter | None = None,
     processes: int = 1,
+    cluster: str | None = None,
 ) -> None:
     """Run the stages, keeping what is whole; those that need nothing of each other side by side.
 
@@ -35,23 +36,36 @@ def run_stages(
         stages: each after those it needs.
         resume: whether the folder may already hold a run.
         reporter: who is told how far it is.
-        processes: how many stages at once; 1 runs all of them in this process.
+        processes: how many stages at once on this machine; 1 runs all of them in this process.
+        cluster: ``HOST:PORT`` of the Ray cluster whose machines do the trainings; "" starts a Ray of this machine's own.
 
     Raises:
-        EdgeproofError: the folder already holds a run and ``resume`` is false; a full disk; or bad input.
+        EdgeproofError: the folder already holds a run and ``resume`` is false; a full disk; a cluster that does not
+            answer or does not see the folder; or bad input.
         GateFailedError: one or more gates failed; everything was written all the same.
     """
     if (run.folder / STATE).exists() and not resume:
         raise EdgeproofError(
             f"{run.folder}: already holds a run; add --resume to go on, or choose another --out"
         )
-    with exclusive(run.folder), open_workers(processes) if processes > 1 else nullcontext() as workers:
+    with exclusive(run.folder):
         remove_leftovers(run.folder)
         _write_recipe(run)
-        job = _Job(run, State.open(run.folder), stage_keys(stages, run.recipe), reporter or Silent(), workers)
-        failures = job.work_off(stages)
+        with _workers(run, stages, processes=processes, cluster=cluster) as workers:
+            state, keys = State.open(run.folder), stage_keys(stages, run.recipe)
+            failures = _Job(run, state, keys, reporter or Silent(), workers).work_off(stages)
     if failures:
         raise GateFailedError("; ".join(failures))
+
+
+def _workers(
+    run: Run, stages: Sequence[Stage], *, processes: int, cluster: str | None
+) -> AbstractContextManager[Workers | None]:
+    if cluster is None:
+        return open_workers(processes) if processes > 1 else nullcontext()
+    from distill.pipeline.trials import open_trials
+
+    return open_trials(run, stages, processes=processes, address=cluster)
 
 
 @dataclass
@@ -91,7 +105,11 @@ class _Job:
                 break
             if not open_names.intersection(stage.needs):
                 ready.append(stage)
-        return ready[: self.workers.free(len(self.running))] if self.workers else []
+        return (
+            self.workers.startable(ready, [stage for stage, _ in self.running.values()])
+            if self.workers
+            else []
+        )
 
     def _begin(self, stage: Stage) -> None:
         if self.stopped and not stage.always:
@@ -105,9 +123,9 @@ class _Job:
         with self._naming(stage):
             self.run.log("start", stage=stage.name)
             if self.workers is not None and not stage.alone:
-                self.running[self.workers.submit(stage.name, stage.run, self.run)] = (stage, started)
+                self.running[self.workers.submit(stage, self.run)] = (stage, started)
                 return
-            self._end(stage, act(stage.run, self.run, partial(self.reporter.progress, stage.name)), started)
+            self._end(stage, act(stage, self.run, partial(self.reporter.progress, stage.name)), started)
 
     def _collect(self) -> None:
         """Wait until at least one of the running stages has ended."""

@@ -48,6 +48,7 @@ class Stage:
         stops: a failed gate here ends the run (nothing is trained on data that leaks).
         alone: nothing else runs meanwhile, and all stages before it have ended. The actions of all
             others must be picklable, since they run in a process of their own.
+        trial: long enough, and of nothing but this folder's files, that it may run on another machine.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Stage:
     always: bool = False
     stops: bool = False
     alone: bool = False
+    trial: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
     state: Callable[[Recipe], Any] | None = None
 

@@ -106,6 +106,7 @@ def teacher_stages(recipe: Recipe, roster: Roster, teacher: Model) -> list[Stage
             state=partial(weights_state, model=teacher),
             outputs=(*_in(teacher, TRAINED), teacher.logits),
             cost=12.0 * recipe.all_teachers[teacher.name].epochs,
+            trial=True,
         ),
         Stage(
             f"{_teaching(teacher)}:choice", "teach", choose,
@@ -160,6 +161,7 @@ def _outputs_stage(source: Source) -> Stage:
         needs=(_teaching(source.teacher),),
         outputs=(source.outputs,),
         cost=15,
+        trial=True,
     )  # fmt: skip
 
 
@@ -174,6 +176,7 @@ def _training_stage(recipe: Recipe, model: Model, *, sources: tuple[Source, ...]
         needs=("audit", *([_POOL] if model.arm == "pool" else _heard(sources))),
         outputs=(*_in(model, TRAINED), model.logits),
         cost=4.0 * recipe.students[model.name].epochs,
+        trial=True,
     )  # fmt: skip
 
 

@@ -1,27 +1,41 @@
 """One training on several devices: Lightning's DDP, a process each.
 
 They are started from the stage's own process, or were by ``torchrun`` on one or several machines and each calls
-:func:`distill.training.fit.fit` with the same folder. Each reads its own part of every epoch
+:func:`distill.training.fit.fit` with the same folder, which all machines share. Each reads its own part of every epoch
 (:mod:`distill.training.sampler`), and ``batch_size`` counts in each of them.
 """
 
+import itertools
 import os
+import platform
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed
 import torch.multiprocessing
 from torch.distributed import is_torchelastic_launched
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 
 from distill.errors import EdgeproofError
+from distill.shared_folder import marked, not_shared, sees
 from distill.training.sampler import rank_and_processes
 
+_trainings = itertools.count()  # of this process, and as many of each of the others
 Progress = Callable[[int, int], None]
 Part = TypeVar("Part")
+
+_SILENCE = timedelta(minutes=30)
+"""A machine that vanished says nothing, but neither does one that asks its teachers a little longer than the others do.
+
+A process that was killed is missed at once.
+"""
 
 
 class Processes(NamedTuple):
@@ -53,19 +67,59 @@ def processes(devices: int) -> Processes:
 
 
 @contextmanager
-def process_group(accelerator: str) -> Iterator[None]:
-    """Where ``torchrun`` started this process: together with the others while the block runs, alone again afterwards."""
+def process_group(accelerator: str, *, folder: Path) -> Iterator[None]:
+    """Where ``torchrun`` started this process: together with the others while the block runs, alone again afterwards.
+
+    Raises:
+        EdgeproofError: another of the processes is gone or has been silent for half an hour, or a machine sees another
+            ``folder`` than the first does.
+    """
     if not is_torchelastic_launched():
         yield
         return
     on_gpu = accelerator != "cpu" and torch.cuda.is_available()
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    torch.distributed.init_process_group("nccl" if on_gpu else "gloo")
+    with _loss_told():
+        _join("nccl" if on_gpu else "gloo")
+        try:
+            _require_shared(folder)
+            yield
+        finally:
+            torch.distributed.destroy_process_group()
+
+
+def _join(backend: str) -> None:
+    """Meet the other processes at a place of this training's own: torchrun's keeps the last training's addresses."""
+    store, rank, count = next(rendezvous("env://", timeout=_SILENCE))
+    place = PrefixStore(f"training-{next(_trainings)}", store)
+    torch.distributed.init_process_group(backend, store=place, rank=rank, world_size=count, timeout=_SILENCE)
+
+
+@contextmanager
+def _loss_told() -> Iterator[None]:
+    """What gloo and NCCL say of a process that they cannot reach, in a line that says what to do."""
     try:
         yield
-    finally:
-        torch.distributed.destroy_process_group()
+    except RuntimeError as error:
+        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if not isinstance(error, torch.distributed.DistError) and "gloo" not in said and "NCCL" not in said:
+            raise
+        raise EdgeproofError(
+            f"training: another of the processes that train together is gone or silent ({said}); "
+            "the same commands go on after the last whole epoch"
+        ) from None
+
+
+def _require_shared(folder: Path) -> None:
+    """Every process must see what the first writes."""
+    rank, _ = rank_and_processes()
+    with nullcontext("") if rank else marked(folder) as mark:
+        told = [mark]
+        torch.distributed.broadcast_object_list(told)
+        blind = gather([] if sees(folder, told[0]) else [platform.node()])
+    if blind:
+        raise not_shared(folder, ", ".join(sorted(set(blind))))
 
 
 @contextmanager

@@ -77,8 +77,8 @@ def fit(
         What is also written as ``history.json``.
 
     Raises:
-        EdgeproofError: a loss that is not finite, a killed process, or a method, option or number format that cannot
-            work here.
+        EdgeproofError: a loss that is not finite, a process that is gone, a folder that machines do not share, or a
+            method, option or number format that cannot work here.
     """
     quiet()
     _check(model, objectives, data=data, schedule=schedule, settings=settings, task=task)
@@ -94,7 +94,10 @@ def fit(
         balanced=settings.balanced,
     )  # fmt: skip
     valid = plain_loader(data.valid, batch_size=256, workers=workers)
-    with process_group(settings.accelerator), relayed(progress, devices=settings.devices) as tell:
+    with (
+        process_group(settings.accelerator, folder=folder),
+        relayed(progress, devices=settings.devices) as tell,
+    ):
         with one_first() as is_first:
             precision = _precision(
                 model, settings, batch_size=schedule.batch_size, size=data.spec.size,
