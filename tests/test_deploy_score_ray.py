@@ -6,7 +6,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -68,45 +68,34 @@ def files_of(out: Path) -> dict[str, bytes]:
     }
 
 
-def scored(nodes: Nodes, photos: Path, out: Path, *, meanwhile: Callable[[], object]) -> dict[str, int]:
-    """What the command tells, where ``meanwhile`` happens as soon as some partitions are there, but not all."""
+def test_a_killed_worker_and_a_lost_node_lose_and_double_nothing(
+    nodes: Nodes, photos: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    there = []
+
+    def wait_for(partitions: int) -> None:
+        while not running.done() and len(list(out.glob("part-*"))) < partitions:
+            time.sleep(0.005)
+        there.append(len(list(out.glob("part-*"))))
+
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(
             edgeproof, "score", ARTIFACT, photos, "--out", out, "--partition", PARTITION, "--engine", "ray",
             "--address", nodes.address, "--runtime", "onnxruntime", "--json",
         )  # fmt: skip
-        while not running.done() and len(list(out.glob("part-*"))) < 3:
-            time.sleep(0.005)
-        meanwhile()
-        there = len(list(out.glob("part-*")))
+        wait_for(3)
+        killed = nodes.workers()[0]
+        os.kill(killed, signal.SIGKILL)
+        wait_for(8)
+        nodes.tell("remove")
         result = running.result()
     assert (result.returncode, result.stderr) == (0, "")
-    assert 0 < there < IMAGES // PARTITION, "it was to happen in the middle"
-    return json.loads(result.stdout)
-
-
-def test_a_killed_worker_loses_and_doubles_nothing(
-    nodes: Nodes, photos: Path, expected: dict[str, bytes], tmp_path: Path
-) -> None:
-    killed: list[int] = []
-
-    def kill() -> None:
-        killed.append(nodes.workers()[0])
-        os.kill(killed[0], signal.SIGKILL)
-
-    told = scored(nodes, photos, tmp_path / "out", meanwhile=kill)
+    assert 0 < there[0] < there[1] < IMAGES // PARTITION, "both were to happen in the middle"
+    told = json.loads(result.stdout)
     assert (told["images"], told["answered"], told["bad"]) == (IMAGES, IMAGES - 1, 1)
-    assert files_of(tmp_path / "out") == expected
-    assert not psutil.pid_exists(killed[0])
-
-
-def test_a_lost_node_loses_and_doubles_nothing(
-    nodes: Nodes, photos: Path, expected: dict[str, bytes], tmp_path: Path
-) -> None:
-    told = scored(nodes, photos, tmp_path / "out", meanwhile=lambda: nodes.tell("remove"))
-    nodes.tell("add")
-    assert (told["images"], told["answered"], told["bad"]) == (IMAGES, IMAGES - 1, 1)
-    assert files_of(tmp_path / "out") == expected
+    assert files_of(out) == expected
+    assert not psutil.pid_exists(killed)
 
 
 def test_a_scan_on_the_cluster_finds_what_a_local_one_finds(nodes: Nodes, photos: Path) -> None:
