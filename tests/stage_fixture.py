@@ -19,7 +19,6 @@ class Job:
         self.folder = folder
         self.done = []
         self.break_with = {}
-        self.more = {}  # stage → what it writes beside what it always does
 
     def stages(self, **changes):
         parts = {
@@ -44,9 +43,7 @@ class Job:
             self.done.append(stage.name)
             for output in stage.outputs:
                 (run.folder / output).parent.mkdir(parents=True, exist_ok=True)
-                (run.folder / output).write_text(
-                    f"{stage.name} of {run.recipe.seed}{self.more.get(stage.name, '')}"
-                )
+                (run.folder / output).write_text(f"{stage.name} of {run.recipe.seed}")
             progress(1, 1)
             if stage.name in self.break_with:
                 raise self.break_with[stage.name]

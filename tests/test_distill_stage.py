@@ -87,22 +87,6 @@ def test_a_deleted_or_altered_output_is_redone(job, output, harm):
     assert job.run(resume=True) == ["teacher" if "teacher" in output else "student", "report"]
 
 
-def test_what_was_made_of_another_output_is_redone(job):
-    """A stage that is done again, with the same key, may leave something else: in another version, with other threads."""
-    job.run()
-    (job.folder / "student.txt").unlink()
-    job.more["student"] = ", differently"
-    job.break_with["export"] = EdgeproofError("stopped in the middle")
-    with pytest.raises(EdgeproofError, match="stopped in the middle"):
-        job.run(resume=True)
-    assert job.done == ["student", "export"]
-    job.break_with.clear()
-    assert job.run(resume=True) == ["export", "report"]
-    (job.folder / "data.txt").unlink()
-    job.more["data"] = ", differently"
-    assert job.run(resume=True) == ALL
-
-
 def test_another_list_of_outputs_is_redone(job):
     job.run()
     stages = job.stages(teacher={"outputs": ("data.txt",)})

@@ -13,7 +13,7 @@ from distill.errors import EdgeproofError, GateFailedError, cause
 from distill.files import remove_leftovers, write_json, write_text
 from distill.optional import require
 from distill.pipeline.stage import Reporter, Run, Silent, Stage
-from distill.pipeline.state import STATE, State, dependents_of, stage_keys
+from distill.pipeline.state import STATE, State, stage_keys
 from distill.pipeline.workers import Workers, act, open_workers
 from distill.recipe import to_toml
 
@@ -77,7 +77,6 @@ class _Job:
     keys: dict[str, str]
     reporter: Reporter
     workers: Workers | None
-    dependents: dict[str, set[str]] = field(default_factory=dict)
     running: dict["Future[str]", tuple[Stage, float]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     stopped: bool = False
@@ -85,7 +84,6 @@ class _Job:
     def work_off(self, stages: Sequence[Stage]) -> list[str]:
         """Do all of it; returns what failed gates said."""
         self.reporter.begin([self.state.costed(stage, key=self.keys[stage.name]) for stage in stages])
-        self.dependents = dependents_of(stages)
         waiting = list(stages)
         while waiting or self.running:
             open_names = {stage.name for stage in waiting} | {s.name for s, _ in self.running.values()}
@@ -144,10 +142,7 @@ class _Job:
 
     def _end(self, stage: Stage, failure: str, started: float) -> None:
         seconds = time.monotonic() - started
-        after = self.dependents[stage.name]
-        self.state.record(
-            stage, key=self.keys[stage.name], seconds=seconds, failure=failure, dependents=after
-        )
+        self.state.record(stage, key=self.keys[stage.name], seconds=seconds, failure=failure)
         self.run.log("end", stage=stage.name, seconds=round(seconds, 2), failure=failure)
         self._note(stage, failure)
         self.reporter.finish(stage, seconds=seconds)

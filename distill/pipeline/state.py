@@ -6,7 +6,7 @@ changed recipe invalidates exactly what depends on the change.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -79,19 +79,10 @@ class State:
         there = all((self.path.parent / name).is_file() for name in stage.outputs)
         return replace(stage, cost=0.0 if entry.key == key and there else entry.seconds)
 
-    def record(
-        self, stage: Stage, *, key: str, seconds: float, failure: str, dependents: Iterable[str] = ()
-    ) -> None:
-        """Write down a stage that has ended, with the hash of each of its files.
-
-        Where these are others than before, what was made of those before is whole no longer: ``dependents``.
-        """
+    def record(self, stage: Stage, *, key: str, seconds: float, failure: str) -> None:
+        """Write down a stage that has ended, with the hash of each of its files."""
         folder = self.path.parent
         files = {name: sha256(folder / name) for name in stage.outputs}
-        before = self.entries.get(stage.name)
-        if before is not None and before.files != files:
-            for name in dependents:
-                self.entries.pop(name, None)
         self.entries[stage.name] = StageEntry(
             key=key, seconds=round(seconds, 2), files=files, failure=failure
         )
@@ -112,15 +103,6 @@ def stage_keys(stages: Sequence[Stage], recipe: Recipe) -> dict[str, str]:
         ]
         keys[stage.name] = hashlib.sha256(json.dumps(material, sort_keys=True).encode()).hexdigest()
     return keys
-
-
-def dependents_of(stages: Sequence[Stage]) -> dict[str, set[str]]:
-    """Name → names of all stages that need it, or something that needs it."""
-    found: dict[str, set[str]] = {stage.name: set() for stage in stages}
-    for stage in reversed(stages):
-        for need in stage.needs:
-            found[need] |= {stage.name, *found[stage.name]}
-    return found
 
 
 def is_inert(path: str) -> bool:
