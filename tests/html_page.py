@@ -3,31 +3,35 @@
 from html.parser import HTMLParser
 from pathlib import Path
 
-_VOID = {"meta", "img", "br", "link", "input", "hr", "source"}
+VOID = {"meta", "img", "br", "link", "input", "hr", "source"}
 
 
-class _Page(HTMLParser):
-    def __init__(self) -> None:
+class Reader(HTMLParser):
+    """Tags, texts and attributes, as a browser reads them; every tag is closed in order."""
+
+    def __init__(self, text: str) -> None:
         super().__init__()
-        self.open: list[str] = []
         self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in _VOID:
+        if tag not in VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text.append(data)
+        self.texts.append(data)
+
+    def of(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
 
 
-def parse(path: Path) -> _Page:
-    page = _Page()
-    page.feed(path.read_text(encoding="utf-8"))
-    page.close()
-    assert page.open == []
-    return page
+def parse(path: Path) -> Reader:
+    return Reader(path.read_text(encoding="utf-8"))

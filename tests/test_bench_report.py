@@ -327,7 +327,7 @@ def test_a_malicious_name_stays_text(tmp_path: Path, calm_records: Records) -> N
     paths = write_report(folder)
     page = parse(paths.html)
     assert [attributes for tag, attributes in page.tags if tag == "script"] == [{}], "the page's own alone"
-    assert any(_EVIL in text for text in page.text)
+    assert any(_EVIL in text for text in page.texts)
     markdown = paths.markdown.read_text()
     assert "<script" not in re.sub(r"\\<", "", markdown)
     for table in tables(markdown):

@@ -2,13 +2,13 @@
 
 from base64 import b64encode
 from hashlib import sha256
-from html.parser import HTMLParser
 from io import BytesIO
 from typing import Any, get_args
 
 import jinja2
 import numpy as np
 import pytest
+from html_page import Reader
 from PIL import Image
 
 from distill.page import charts, formats, html, markdown
@@ -37,7 +37,6 @@ from distill.page.blocks import (
 from distill.page.maps import colour_of, map_png, scale_png
 
 EVIL = """<script src="x">alert('1')</script>&amp;"""
-VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 
 def dot() -> bytes:
@@ -69,33 +68,6 @@ def one_of_each(text: str) -> list[Block]:
         Code(text),
         Code(text, summary=text),
     ]
-
-
-class Reader(HTMLParser):
-    """Tags, texts and attributes, as a browser reads them; every tag is closed in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    def of(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def page(*blocks: Block, opening: tuple[Block, ...] = (), title: str = "t", **options: Any) -> str:
