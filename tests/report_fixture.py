@@ -28,6 +28,10 @@ from distill.training.history import History
 STUDENT, ALONE = "small_cnn", "small_cnn/alone"
 ORT, NNCF = "small_cnn-onnxruntime-int8-ort", "small_cnn-openvino-int8-nncf"
 SMALL, LARGE = 32, 48
+CHOSEN_LARGE: dict[str, Any] = {
+    "model": STUDENT, "precision": "int8", "runtime": "openvino", "input_size": LARGE, "scope": "model",
+}  # fmt: skip
+"""The latency row of the artifact that is chosen, at the larger size."""
 RECORDS: dict[str, tuple[str, type[Record]]] = {
     "environment": ("environment.json", EnvironmentRecord),
     "summary": ("data/summary.json", DataSummary),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from html_page import parse
-from report_fixture import LARGE, NNCF, RECORDS, STUDENT, Records, changed
+from report_fixture import CHOSEN_LARGE, NNCF, RECORDS, STUDENT, Records, changed
 from rich.console import Console
 from table_cells import cells_of
 
@@ -212,14 +212,7 @@ def test_a_ratio_that_contradicts_its_interval_is_flagged_and_not_claimed(
     tmp_path: Path, calm_records: Records
 ) -> None:
     wrong = {"speedup_vs_resnet18_eager": 19.9, "speedup_ci": (65.0, 73.0), "speedup_disagrees": True}
-    chosen = {
-        "model": STUDENT,
-        "precision": "int8",
-        "runtime": "openvino",
-        "input_size": LARGE,
-        "scope": "model",
-    }
-    run = load_run(calm_records.with_rows(lambda row: wrong, **chosen).write(tmp_path))
+    run = load_run(calm_records.with_rows(lambda row: wrong, **CHOSEN_LARGE).write(tmp_path))
     table = front_table(run, choose(run))
     assert table.rows[5][8] == "≠ 20× [65, 73]" and table.bad == {5}
     assert "≠: the ratio lies outside of its own interval" in table.note

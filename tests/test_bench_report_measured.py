@@ -5,7 +5,7 @@ from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
-from report_fixture import LARGE, STUDENT, Records, changed
+from report_fixture import CHOSEN_LARGE, LARGE, STUDENT, Records, changed
 from rich.console import Console
 from table_cells import cells_of
 
@@ -61,13 +61,6 @@ def test_layers_peaks_and_what_else_is_measured_stand_in_the_report(
         "gmacs_per_s": 400.0,
     }
     more = {"layers": layers, "roof": roof, "images_per_s": 5310.0, "peak_bytes": 54_000_000, "mad_ms": 0.004}
-    chosen = {
-        "model": STUDENT,
-        "precision": "int8",
-        "runtime": "openvino",
-        "input_size": LARGE,
-        "scope": "model",
-    }
     peak = {
         "runtime": "openvino",
         "precision": "int8",
@@ -75,7 +68,7 @@ def test_layers_peaks_and_what_else_is_measured_stand_in_the_report(
         "gmacs_per_s": 502.0,
         "shape": "256 to 256, 3x3",
     }
-    records = calm_records.with_rows(lambda row: more, **chosen)
+    records = calm_records.with_rows(lambda row: more, **CHOSEN_LARGE)
     bench = changed(
         records.bench, peaks=[peak], memory_gb_per_s=21.4, absent={"energy": "no counter can be read"}
     )
